@@ -1,0 +1,1 @@
+"""Bridges to the frameworks that models are written in."""

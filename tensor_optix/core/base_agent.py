@@ -1,0 +1,113 @@
+"""What an agent must be: the only contract between the loop and whatever learns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A frozen, thread-safe copy of how an agent acts.
+
+    Attributes:
+        version: Rises with each update of the agent it was taken from.
+    """
+
+    version: int
+
+    def act(self, observation: Any, *, greedy: bool = False) -> Any:
+        """Return an action that the environment takes, for one observation."""
+        ...
+
+    def act_batch(self, observations: Any, *, greedy: bool = False) -> Any:
+        """Return actions ``[N, ...]`` for observations ``[N, ...]``."""
+        ...
+
+
+class BaseAgent(ABC):
+    """Interface of everything that acts and learns.
+
+    The loop calls, in this order: ``bind`` once; then per window ``act`` (or ``act_batch``) for
+    each step, ``set_hyperparams`` when the hyperparameter optimizer has a suggestion, and
+    ``learn`` once. The six abstract methods are all that is needed; the others have defaults that
+    work for any agent.
+    """
+
+    @abstractmethod
+    def act(self, observation: Any) -> Any:
+        """Return an action for one observation, exploring as the algorithm asks."""
+
+    @abstractmethod
+    def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
+        """Update from one window and return diagnostics (numbers are recorded)."""
+
+    @abstractmethod
+    def get_hyperparams(self) -> HyperparamSet:
+        """Return a copy of the current hyperparameters."""
+
+    @abstractmethod
+    def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
+        """Use these hyperparameters from the next ``learn`` on."""
+
+    @abstractmethod
+    def save_weights(self, path: str) -> None:
+        """Write everything that ``load_weights`` needs to ``path``.
+
+        The parent of ``path`` exists; ``path`` itself may not. The agent may make a folder there
+        or use it as a file stem: whatever it writes belongs to the snapshot.
+        """
+
+    @abstractmethod
+    def load_weights(self, path: str) -> None:
+        """Read what ``save_weights`` wrote to the same ``path``."""
+
+    def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
+        """Check that the agent fits the spaces of one environment, before the first step.
+
+        Args:
+            observation_space: Space of one environment's observation.
+            action_space: Space of one environment's action.
+            num_envs: How many environments step together.
+            seed: Source of all the agent's randomness.
+        """
+
+    def act_batch(self, observations: Any) -> Any:
+        """Return actions ``[N, ...]`` for observations ``[N, ...]``. Default: ``act`` on each."""
+        return np.stack([np.asarray(self.act(observation)) for observation in observations])
+
+    def act_greedy(self, observation: Any) -> Any:
+        """Return the best known action, without exploring. Default: ``act``."""
+        return self.act(observation)
+
+    def get_state(self, scope: str = "learner") -> AgentState:
+        """Return an independent copy of the agent's state.
+
+        Args:
+            scope: ``"policy"`` is weights and normalisers; ``"learner"`` adds optimizer, targets,
+                hyperparameters and random state; ``"all"`` adds replay.
+        """
+        raise NotImplementedError("get_state(scope) -> AgentState")
+
+    def set_state(self, state: AgentState) -> None:
+        """Become what ``state`` says; everything it does not speak of stays."""
+        raise NotImplementedError("set_state(state)")
+
+    def policy(self) -> Policy:
+        """Return a frozen, thread-safe copy to act with elsewhere."""
+        raise NotImplementedError("policy() -> Policy")
+
+    def hyperparam_bounds(self) -> dict[str, ParamSpec]:
+        """Return what may be tuned, in which range, on which scale. Default: nothing."""
+        return {}
+
+    def bold_hyperparams(self) -> HyperparamSet | None:
+        """Return one bold, reversible trial for COOLING, or None. Default: None."""
+        return None
+
+    def on_world_change(self) -> None:
+        """Refresh what should not survive a changed environment. Default: nothing."""

@@ -1,0 +1,90 @@
+"""What steps the world and cuts its stream into windows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tensor_optix.core.types import EpisodeData, EvaluationResult
+
+EpisodeBoundaryFn = Callable[[int, float, Any], bool]
+"""``(step_count, elapsed_seconds, last_observation) -> bool``: whether a window ends here."""
+
+
+class BasePipeline(ABC):
+    """Interface of every source of windows.
+
+    The loop calls ``setup`` once, draws from one ``episodes`` generator for the whole run, and
+    calls ``teardown`` however the run ends. Nobody learns inside a window: between two items of
+    the generator the agent's weights may change, within one they never do.
+    """
+
+    @abstractmethod
+    def setup(self) -> None:
+        """Get ready to step: called before the first window of a run."""
+
+    @abstractmethod
+    def episodes(self) -> Iterator[EpisodeData]:
+        """Yield windows without end."""
+
+    @abstractmethod
+    def teardown(self) -> None:
+        """Let go of everything; must be safe to call twice."""
+
+    @property
+    @abstractmethod
+    def is_live(self) -> bool:
+        """Whether the stream goes on whether or not anyone learns from it."""
+
+    @property
+    def observation_space(self) -> Any:
+        """Space of one environment's observation, or None where unknown."""
+        return None
+
+    @property
+    def action_space(self) -> Any:
+        """Space of one environment's action, or None where unknown."""
+        return None
+
+    @property
+    def num_envs(self) -> int:
+        """How many environments step together."""
+        return 1
+
+    @property
+    def agent(self) -> Any:
+        """The agent that acts, or None where not told yet."""
+        return None
+
+    def set_agent(self, agent: Any) -> None:
+        """Take the agent that acts. Default: nothing."""
+
+    def set_seed(self, seed: int) -> None:
+        """Take the source of the pipeline's randomness, unless it was given one. Default: nothing."""
+
+    def request_barrier(self) -> bool:
+        """Ask that the next window end with a reset from a derived seed.
+
+        Returns:
+            Whether this pipeline can do that. The window's ``metadata["barrier"]`` tells when it
+            happened. Default: it cannot.
+        """
+        return False
+
+    def play_episodes(
+        self, act: Callable[[Any], Any], num_episodes: int, *, seed: int
+    ) -> EvaluationResult | None:
+        """Play whole seeded episodes in the running environment, between two windows.
+
+        Only called after a window that ended with a barrier (or before the first one).
+
+        Args:
+            act: Maps one observation to one action.
+            num_episodes: How many episodes to play.
+            seed: Seeds of the episodes derive from it: same seed, same episodes.
+
+        Returns:
+            The result, or None where this pipeline cannot play (the default).
+        """
+        return None

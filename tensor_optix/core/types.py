@@ -1,0 +1,296 @@
+"""The values that travel between the parts of the loop.
+
+Arrays are time-major: ``[T, ...]`` from one environment, ``[T, N, ...]`` from N of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
+from tensor_optix.functional.search_space import SCALES, from_latent, guess_scale, to_latent
+
+Scale = Literal["linear", "log", "one_minus_log"]
+
+
+class LoopState(enum.Enum):
+    """What the loop is doing.
+
+    Attributes:
+        ACTIVE: Learning; suggestions every ``base_interval`` windows.
+        COOLING: On a plateau; suggestions and greedy evaluations at growing intervals.
+        DORMANT: Nothing more is to be gained: the model is trained.
+        WATCHDOG: The policy is frozen and only degradation is watched for (live feeds).
+    """
+
+    ACTIVE = "active"
+    COOLING = "cooling"
+    DORMANT = "dormant"
+    WATCHDOG = "watchdog"
+
+
+@dataclass
+class EpisodeData:
+    """The raw interaction of one window, nothing algorithm-specific.
+
+    Attributes:
+        observations: What the policy saw, ``[T, ...]`` or ``[T, N, ...]``; a dict of such
+            arrays for Dict observations.
+        actions: What it did, as the environment took it, ``[T, ...]`` or ``[T, N, ...]``.
+        rewards: ``[T]`` or ``[T, N]``.
+        terminated: The task ended here, ``[T]`` or ``[T, N]`` bool: no future reward.
+        truncated: The episode was cut here: the future is worth what the successor is worth.
+        infos: One info dict per step.
+        episode_id: Number of the window, rising by 1.
+        timestamp: Seconds since the epoch.
+        metadata: Free-form notes of the pipeline, for example ``{"barrier": True}``.
+        next_observations: The true successor of each step, before any reset; same shape as
+            ``observations``.
+        valid: ``[T]`` or ``[T, N]`` bool, False on steps that only reset. None: all valid.
+        completed_returns: Whole returns of the episodes that ended in this window, also the
+            part that ran in earlier windows. Empty: none ended. None: not told.
+        completed_lengths: Lengths in steps of the same episodes.
+        action_log_probs: What the acting copy recorded, where acting and learning policies
+            can differ (live feeds); None elsewhere.
+        policy_version: Version of the acting policy, where recorded.
+    """
+
+    observations: Any
+    actions: Any
+    rewards: Any
+    terminated: Any
+    truncated: Any
+    infos: Any
+    episode_id: int
+    timestamp: float = field(default_factory=time.time)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    next_observations: Any = None
+    valid: Any = None
+    completed_returns: Any = None
+    completed_lengths: Any = None
+    action_log_probs: Any = None
+    policy_version: Any = None
+
+    @property
+    def dones(self) -> Any:
+        """Terminated or truncated, per step; a plain list when given lists."""
+        if isinstance(self.terminated, np.ndarray) or isinstance(self.truncated, np.ndarray):
+            return np.logical_or(self.terminated, self.truncated)
+        return [bool(a) or bool(b) for a, b in zip(self.terminated, self.truncated, strict=True)]
+
+    @property
+    def total_reward(self) -> float:
+        """Sum of all rewards of the window."""
+        return float(np.sum(self.rewards))
+
+    @property
+    def length(self) -> int:
+        """T, the number of steps of the window (per environment)."""
+        return len(self.rewards)
+
+    @property
+    def env_steps(self) -> int:
+        """T x N, the number of environment steps the window took."""
+        return int(np.size(self.rewards))
+
+
+@dataclass
+class HyperparamSet:
+    """Hyperparameters of an agent.
+
+    Attributes:
+        params: An open dict; only agents and hyperparameter optimizers look into it.
+        episode_id: The window at which it was made.
+        timestamp: Seconds since the epoch.
+    """
+
+    params: dict[str, Any]
+    episode_id: int
+    timestamp: float = field(default_factory=time.time)
+
+    def copy(self) -> HyperparamSet:
+        """Return an independent copy."""
+        return HyperparamSet(copy.deepcopy(self.params), self.episode_id, self.timestamp)
+
+
+@dataclass
+class EvalMetrics:
+    """How good a window was.
+
+    Attributes:
+        primary_score: Higher is better. NaN: the window gave no evidence.
+        metrics: Everything else that was measured.
+        episode_id: The window that was scored.
+        timestamp: Seconds since the epoch.
+        hyperparams: Those of the ``learn`` that made the scored weights; stamped by the loop.
+        env_steps: Environment steps taken up to the end of this window; stamped by the loop.
+        num_episodes: Episodes that ended in the window; None where not told.
+    """
+
+    primary_score: float
+    metrics: dict[str, Any]
+    episode_id: int
+    timestamp: float = field(default_factory=time.time)
+    hyperparams: HyperparamSet | None = None
+    env_steps: int | None = None
+    num_episodes: int | None = None
+
+    def beats(self, other: EvalMetrics, margin: float = 0.0) -> bool:
+        """Tell whether this score is strictly greater than the other's plus ``margin``."""
+        return bool(self.primary_score > other.primary_score + margin)
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether the score is a finite number."""
+        return math.isfinite(self.primary_score)
+
+
+@dataclass
+class PolicySnapshot:
+    """A policy on disk, with the score that it earned.
+
+    Attributes:
+        snapshot_id: Name, unique in its run.
+        eval_metrics: The score that these weights earned.
+        hyperparams: Hyperparameters in force.
+        weights_path: Where the agent wrote.
+        episode_id: The window in which these weights acted.
+        timestamp: Seconds since the epoch.
+    """
+
+    snapshot_id: str
+    eval_metrics: EvalMetrics
+    hyperparams: HyperparamSet
+    weights_path: str
+    episode_id: int
+    timestamp: float = field(default_factory=time.time)
+
+
+@dataclass
+class AgentState:
+    """What an agent is, in memory: independent of the agent it was taken from.
+
+    Attributes:
+        arrays: Named arrays (weights, optimizer slots, statistics, generators' words).
+        meta: Everything else, JSON-able.
+        scope: ``"policy"``, ``"learner"`` or ``"all"``, see ``BaseAgent.get_state``.
+    """
+
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any] = field(default_factory=dict)
+    scope: str = "learner"
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """The range of one tunable hyperparameter and the scale on which it is searched.
+
+    Attributes:
+        low: Smallest value, included.
+        high: Largest value, included.
+        scale: ``"linear"``, ``"log"`` (needs ``low > 0``) or ``"one_minus_log"``, which is
+            ``-log(1 - x)``, for discounts (needs ``high < 1``).
+        integer: Whether values are rounded to whole numbers when handed out.
+
+    Example:
+        >>> ParamSpec(1e-5, 1e-2, scale="log").clip(1.0)
+        0.01
+
+    Raises:
+        InvalidArgumentError: The bounds are reversed, not finite, or do not fit the scale.
+    """
+
+    low: float
+    high: float
+    scale: Scale = "linear"
+    integer: bool = False
+
+    def __post_init__(self) -> None:
+        for name, bound in (("low", self.low), ("high", self.high)):
+            if isinstance(bound, bool) or not isinstance(bound, (int, float, np.number)):
+                raise InvalidTypeError(
+                    f"The bound `{name}` must be a number. Received: {bound!r} of type {type(bound).__name__}."
+                )
+            if not math.isfinite(bound):
+                raise InvalidArgumentError(f"The bound `{name}` must be finite. Received: {bound!r}.")
+        if self.low > self.high:
+            raise InvalidArgumentError(
+                f"Bounds must satisfy low <= high. Received: low={self.low!r}, high={self.high!r}. "
+                "Swap them if they are reversed."
+            )
+        if self.scale not in SCALES:
+            raise InvalidArgumentError(f"`scale` must be one of {SCALES}. Received: {self.scale!r}.")
+        if self.scale == "log" and self.low <= 0:
+            raise InvalidArgumentError(f"A log scale needs low > 0. Received: low={self.low!r}.")
+        if self.scale == "one_minus_log" and self.high >= 1:
+            raise InvalidArgumentError(f"A one_minus_log scale needs high < 1. Received: high={self.high!r}.")
+
+    @classmethod
+    def of(cls, bounds: ParamSpec | Sequence[float]) -> ParamSpec:
+        """Return ``bounds`` as a spec; a plain ``(low, high)`` gets the scale that suits it."""
+        if isinstance(bounds, ParamSpec):
+            return bounds
+        try:
+            low, high = bounds
+        except (TypeError, ValueError):
+            raise InvalidTypeError(
+                f"Bounds must be a ParamSpec or a pair (low, high). Received: {bounds!r}."
+            ) from None
+        checked = cls(low, high)
+        return cls(checked.low, checked.high, guess_scale(checked.low, checked.high))  # type: ignore[arg-type]
+
+    def clip(self, value: float) -> float:
+        """Return the nearest value inside the bounds."""
+        return min(max(value, self.low), self.high)
+
+    def contains(self, value: float) -> bool:
+        """Tell whether ``value`` lies inside the bounds."""
+        return bool(self.low <= value <= self.high)
+
+    def to_latent(self, value: float) -> float:
+        """Map a value of the parameter onto its straight scale."""
+        return to_latent(self.clip(value), self.scale)
+
+    def from_latent(self, latent: float) -> float:
+        """Map a point of the straight scale to a value inside the bounds, rounded if integer."""
+        value = self.clip(from_latent(latent, self.scale))
+        return float(round(value)) if self.integer else value
+
+
+Bounds = Mapping[str, ParamSpec | tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What a policy reached over whole episodes.
+
+    Attributes:
+        mean: Mean return.
+        interval: 95 % confidence interval of the mean, ``(low, high)``.
+        returns: Return of each episode, ``[num_episodes]``.
+        lengths: Length of each episode in steps, ``[num_episodes]``.
+        env_steps: Environment steps taken.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+    returns: np.ndarray
+    lengths: np.ndarray
+    env_steps: int
+
+    @property
+    def num_episodes(self) -> int:
+        """Number of episodes played."""
+        return len(self.returns)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.mean:.2f} (95 % interval {low:.2f} to {high:.2f}, {self.num_episodes} episodes)"

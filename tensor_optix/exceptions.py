@@ -1,0 +1,58 @@
+"""Every error tensor-optix raises on purpose, as one small tree.
+
+An error says what came, what was expected and how to mend it. Those that stem from an
+argument also derive from ``ValueError`` or ``TypeError``, so code that catches the built-in
+ones keeps working.
+"""
+
+
+class TensorOptixError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class InvalidArgumentError(TensorOptixError, ValueError):
+    """An argument has a value outside its allowed range."""
+
+
+class InvalidTypeError(TensorOptixError, TypeError):
+    """An argument has a type that cannot be used."""
+
+
+class IncompatibleModelError(TensorOptixError, ValueError):
+    """A model does not fit the observation space or the action space."""
+
+
+class UnsupportedSpaceError(TensorOptixError, ValueError):
+    """A space is of a kind that this agent or pipeline cannot serve."""
+
+
+class BackendError(TensorOptixError, RuntimeError):
+    """Keras runs on another backend than TensorFlow, or is the legacy Keras 2."""
+
+
+class NotBoundError(TensorOptixError, RuntimeError):
+    """Something was asked of an agent or pipeline before it was given what it needs."""
+
+
+class EnvironmentFailureError(TensorOptixError, RuntimeError):
+    """The environment raised, or returned something that is not a usable number."""
+
+
+class StreamError(TensorOptixError, RuntimeError):
+    """A live feed broke, fell silent, or sent a step that cannot be used."""
+
+
+class NonFiniteError(TensorOptixError, ArithmeticError):
+    """A loss, gradient, weight or score is NaN or infinite."""
+
+
+class CheckpointError(TensorOptixError, OSError):
+    """A run folder cannot be written, or what it holds is not whole."""
+
+
+class UnsafeFileError(CheckpointError):
+    """A file asks for something that loading must not do."""
+
+
+class StateMismatchError(TensorOptixError, ValueError):
+    """A saved state does not belong to the object that should take it."""

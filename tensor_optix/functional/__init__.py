@@ -1,0 +1,1 @@
+"""Pure functions on arrays and numbers: no class, no state, no framework."""

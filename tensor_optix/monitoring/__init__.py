@@ -1,0 +1,1 @@
+"""Detectors: fed one score at a time, they answer one question each."""
