@@ -1,0 +1,215 @@
+"""What a window's score says: improved, degraded, plateau, or nothing.
+
+Noise is the enemy: a maximum of noisy scores is not a best, and a low score is not a
+degradation. Every verdict here is about pooled windows, and asks for evidence in proportion to
+the noise that was seen.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from tensor_optix.core.types import EvalMetrics
+from tensor_optix.functional.statistics import difference_noise
+from tensor_optix.monitoring.degradation_detector import DegradationDetector
+from tensor_optix.monitoring.plateau_detector import PlateauDetector
+from tensor_optix.monitoring.trend import Trend
+
+EPISODES_PER_LOOK = 5
+"""Finished episodes that a look pools, where the evaluator counts them."""
+
+_BEYOND_NOISE = 2.0
+_NOISE_WINDOWS = 30
+_MIN_FRESH_WINDOWS = 2
+_SETTLING_WINDOWS = 2
+_LUCK_WINDOWS = 10
+_LUCK_SPREADS = 5.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one window said.
+
+    Attributes:
+        improved: The policy that acted is better than the champion beyond noise.
+        degraded: An alarm: the policy that acted is worse than it was, beyond noise.
+        trend: What the look that closed with this window said; None if none closed.
+        look_score: Mean score of that look.
+    """
+
+    improved: bool = False
+    degraded: bool = False
+    trend: Trend | None = None
+    look_score: float = math.nan
+
+
+@dataclass
+class Standing:
+    """What is known of the champion's score while training.
+
+    Attributes:
+        metrics: The window that its weights earned.
+        level: Pooled score, lower and steadier than the window's own.
+        num_windows: Windows pooled in ``level``.
+        is_settled: Whether the windows right after it agreed.
+    """
+
+    metrics: EvalMetrics
+    level: float
+    num_windows: int
+    is_settled: bool
+
+
+class Judge:
+    """Weighs the scores of windows against the champion, the recent past and the whole curve.
+
+    Args:
+        improvement_margin: What a challenger must be better by, on top of the noise.
+        compare: ``(candidate, baseline) -> bool``; the evaluator's own.
+    """
+
+    def __init__(
+        self, improvement_margin: float = 0.0, compare: Callable[[EvalMetrics, EvalMetrics], bool] | None = None
+    ) -> None:
+        self.improvement_margin = improvement_margin
+        self._compare = compare or EvalMetrics.beats
+        self.plateau = PlateauDetector()
+        self.standing: Standing | None = None
+        self.last_trend = Trend.WARMING_UP
+        self._drop = DegradationDetector.while_learning()
+        self._recent: deque[float] = deque(maxlen=50)
+        self._fresh: deque[tuple[float, int]] = deque(maxlen=100)
+        self._num_since_calibration = 0
+        self._look: list[tuple[float, int]] = []
+
+    def weigh(self, metrics: EvalMetrics) -> Verdict:
+        """Weigh one window that gave evidence."""
+        score, weight = metrics.primary_score, metrics.num_episodes or 1
+        self._recent.append(score)
+        self._fresh.append((score, weight))
+        self._settle()
+        improved = self._is_better(metrics)
+        degraded = self._drop.update(score)
+        if not improved:
+            self._recalibrate_when_doubled()
+        return replace(self._close_look(metrics), improved=improved and not degraded, degraded=degraded)
+
+    def crown(self, metrics: EvalMetrics, level: float | None = None) -> None:
+        """Take note that the policy of this window is the champion now.
+
+        Args:
+            metrics: The window.
+            level: Its pooled score, where known better than from the windows since the last champion.
+        """
+        pool = [score for score, _ in self._fresh][-_MIN_FRESH_WINDOWS:] or [metrics.primary_score]
+        is_first = self.standing is None
+        self.standing = Standing(
+            metrics=metrics,
+            level=statistics.median(pool) if level is None else level,
+            num_windows=len(pool),
+            is_settled=not is_first,
+        )
+        self._fresh.clear()
+        self._calibrate()
+
+    def forgive(self) -> None:
+        """Forget the windows of a policy that was rolled back."""
+        self._fresh.clear()
+        self._look.clear()
+        self._drop.reset()
+
+    def start_over(self) -> None:
+        """Forget everything: the world is another one."""
+        self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]
+
+    @property
+    def noise(self) -> float:
+        """Spread of one window's score around the trend."""
+        return difference_noise(list(self._recent)[-_NOISE_WINDOWS:])
+
+    def _is_better(self, metrics: EvalMetrics) -> bool:
+        standing = self.standing
+        if standing is None:
+            return True
+        if self._was_lucky(standing):
+            return True
+        return any(self._beats_champion(pool, metrics, standing) for pool in self._pools())
+
+    def _pools(self) -> Iterator[list[tuple[float, int]]]:
+        """Yield the latest windows since the champion at three scales: small gains need many."""
+        fresh = list(self._fresh)
+        size, episodes = 0, 0
+        for size, (_, weight) in enumerate(reversed(fresh), start=1):
+            episodes += weight
+            if size >= _MIN_FRESH_WINDOWS and episodes >= EPISODES_PER_LOOK:
+                break
+        size = max(size, _MIN_FRESH_WINDOWS)
+        for scale in (size, 4 * size, 16 * size):
+            if len(fresh) >= scale:
+                yield fresh[-scale:]
+
+    def _beats_champion(self, pool: list[tuple[float, int]], metrics: EvalMetrics, standing: Standing) -> bool:
+        level = robust_level(pool)
+        doubt = _BEYOND_NOISE * self.noise * math.sqrt(1.0 / len(pool) + 1.0 / standing.num_windows)
+        bar = standing.level + self.improvement_margin + doubt
+        latest = robust_level(pool[-_MIN_FRESH_WINDOWS:])
+        return latest > standing.level and self._compare(
+            replace(metrics, primary_score=level), replace(standing.metrics, primary_score=bar)
+        )
+
+    def _settle(self) -> None:
+        """Hold the first champion's single window against the two that followed it."""
+        standing = self.standing
+        if standing is None or standing.is_settled or len(self._fresh) < _SETTLING_WINDOWS:
+            return
+        followers = [score for score, _ in self._fresh]
+        standing.level = statistics.median([standing.metrics.primary_score, *followers[:_SETTLING_WINDOWS]])
+        standing.num_windows = 1 + _SETTLING_WINDOWS
+        standing.is_settled = True
+
+    def _was_lucky(self, standing: Standing) -> bool:
+        """Tell whether the champion's own window stands far above all that is known of its level."""
+        if len(self._fresh) < _LUCK_WINDOWS:
+            return False
+        score = standing.metrics.primary_score
+        return score - standing.level > _LUCK_SPREADS * self.noise and score > max(s for s, _ in self._fresh)
+
+    def _calibrate(self) -> None:
+        self._num_since_calibration = 0
+        self._drop.calibrate(list(self._recent))
+
+    def _recalibrate_when_doubled(self) -> None:
+        """Few scores make a coarse baseline: make it again whenever there are twice as many."""
+        self._num_since_calibration += 1
+        count = self._num_since_calibration
+        if count & (count - 1) == 0 and count <= (self._recent.maxlen or 0) and not self._drop.alarmed:
+            self._drop.calibrate(list(self._recent))
+
+    def _close_look(self, metrics: EvalMetrics) -> Verdict:
+        self._look.append((metrics.primary_score, metrics.num_episodes or 1))
+        episodes = sum(weight for _, weight in self._look)
+        if metrics.num_episodes is not None and episodes < EPISODES_PER_LOOK:
+            return Verdict()
+        score = sum(score * weight for score, weight in self._look) / episodes
+        self._look.clear()
+        self.last_trend = self.plateau.update(score)
+        return Verdict(trend=self.last_trend, look_score=score)
+
+
+def robust_level(pool: list[tuple[float, int]]) -> float:
+    """Return a level that no single lucky window can lift.
+
+    The lower of the mean (weighted by episodes) and the median; of two windows the lower one.
+
+    Args:
+        pool: ``(score, weight)`` of each window.
+    """
+    scores = [score for score, _ in pool]
+    if len(scores) <= _MIN_FRESH_WINDOWS:
+        return min(scores)
+    total = sum(weight for _, weight in pool)
+    return min(sum(score * weight for score, weight in pool) / total, statistics.median(scores))

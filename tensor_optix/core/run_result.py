@@ -1,0 +1,90 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tensor_optix.core.types import EvaluationResult, LoopState, PolicySnapshot
+
+REASONS = ("trained", "stalled", "target", "budget", "stopped", "error")
+
+
+class History:
+    """One row a window, bounded in memory.
+
+    Args:
+        max_rows: How many of the latest rows are kept.
+    """
+
+    def __init__(self, max_rows: int = 20_000) -> None:
+        self._rows: deque[dict[str, Any]] = deque(maxlen=max_rows)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add the row of one window."""
+        self._rows.append(row)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list per name, all of the same length; None where a row lacks it."""
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        return {name: [row.get(name) for row in self._rows] for name in names}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What :meth:`tensor_optix.RLOptimizer.run` returns.
+
+    Attributes:
+        reason: ``"trained"``, ``"stalled"``, ``"target"``, ``"budget"``, ``"stopped"`` or
+            ``"error"``.
+        explanation: The same in a sentence.
+        state: State of the loop at the end.
+        champion: The best confirmed snapshot, which the agent now holds; None if no window was
+            scored.
+        report: What the champion reached in fresh greedy episodes that chose nothing; None where
+            the pipeline cannot play episodes.
+        env_steps: Environment steps by use: ``training``, ``evaluation`` (to choose the champion)
+            and ``report``.
+        windows: Windows yielded.
+        seconds: Wall time.
+        run_dir: Folder of the run.
+        history: One list per quantity, one entry per window, as Keras's ``History.history``.
+    """
+
+    reason: str
+    explanation: str
+    state: LoopState
+    champion: PolicySnapshot | None
+    report: EvaluationResult | None
+    env_steps: Mapping[str, int]
+    windows: int
+    seconds: float
+    run_dir: str | None
+    history: dict[str, list[Any]]
+
+    @property
+    def confirmed_mean(self) -> float | None:
+        """Mean return of the champion in the report's episodes."""
+        return None if self.report is None else self.report.mean
+
+    @property
+    def confirmed_interval(self) -> tuple[float, float] | None:
+        """95 % interval of :attr:`confirmed_mean`."""
+        return None if self.report is None else self.report.interval
+
+    def __repr__(self) -> str:
+        return f"RunResult(reason={self.reason!r}, confirmed_mean={self.confirmed_mean!r}, windows={self.windows})"
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{count:,} {use}" for use, count in self.env_steps.items() if count)
+        lines = [f"{self.reason}: {self.explanation}"]
+        if self.report is not None:
+            lines.append(f"Champion, fresh greedy episodes: {self.report}")
+        elif self.champion is not None:
+            lines.append(f"Champion's score while training: {self.champion.eval_metrics.primary_score:.4g}")
+        lines.append(f"Windows: {self.windows:,}; env steps: {steps or 0}; seconds: {self.seconds:.1f}")
+        if self.champion is not None:
+            lines.append(f"Champion saved in: {self.champion.weights_path}")
+        return "\n".join(lines)
