@@ -1,0 +1,200 @@
+"""An agent's state as a folder of two files: ``state.safetensors`` and ``state.json``.
+
+The arrays lie in the safetensors format, everything else in JSON, which also carries the checksum
+of the arrays. Reading runs no code, allocates no more than the files are large, and either gives
+back exactly what was written or raises.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from tensor_optix.core.atomic_files import regular_file, replacing, sha256_of, sync_folder
+from tensor_optix.core.json_files import parse_json, read_sealed_json, require_jsonable, write_sealed_json
+from tensor_optix.core.types import AgentState
+from tensor_optix.exceptions import CheckpointError, UnsafeFileError
+
+ARRAYS_FILE = "state.safetensors"
+META_FILE = "state.json"
+SCOPES = ("policy", "learner", "all")
+
+_FORMAT = "tensor-optix agent state"
+_VERSION = 1
+_MAX_HEADER_BYTES = 16 * 2**20
+_MAX_DIMENSION = 2**48
+_MAX_NDIM = 64
+_ITEM_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+}  # fmt: skip
+_DTYPES = (
+    "bool", "uint8", "int8", "uint16", "int16", "float16", "bfloat16",
+    "uint32", "int32", "float32", "uint64", "int64", "float64", "complex64",
+)  # fmt: skip
+
+
+def write_agent_state(path: str | os.PathLike[str], state: AgentState) -> None:
+    """Write a state to the folder ``path``, which is made where it is missing.
+
+    ``state.json`` comes last and names the checksum of the arrays: a crash in between leaves a
+    folder that ``read_agent_state`` refuses.
+
+    Args:
+        path: The folder. Its parent exists.
+        state: What to write. Arrays may be of any shape, also ``()`` and empty ones, and of
+            Boolean, integer, floating (``bfloat16`` included) or ``complex64`` type.
+
+    Raises:
+        CheckpointError: The files cannot be written, or the state holds what cannot be kept
+            (NaN in ``meta``, an array of strings or objects).
+
+    Example:
+        >>> write_agent_state(folder, AgentState({"w": np.ones(3)}, {"updates": 7}))
+        >>> read_agent_state(folder).meta
+        {'updates': 7}
+    """
+    folder = Path(path)
+    _check_scope(state.scope, "The state to write")
+    document = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "scope": state.scope,
+        "meta": require_jsonable(state.meta, "meta"),
+    }
+    arrays = {name: _storable(name, array) for name, array in state.arrays.items()}
+    try:
+        folder.mkdir(exist_ok=True)
+        with replacing(folder / ARRAYS_FILE) as partial:
+            safetensors.numpy.save_file(arrays, partial)
+            _check_header(partial)
+            document["arrays_sha256"] = sha256_of(partial)
+        write_sealed_json(folder / META_FILE, document)
+        sync_folder(folder.parent)
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"Could not write {folder / ARRAYS_FILE}: {error}.") from error
+    except OSError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"Could not write the folder {folder}: {error.strerror or error}.") from error
+
+
+def read_agent_state(path: str | os.PathLike[str]) -> AgentState:
+    """Return what ``write_agent_state`` wrote to the folder ``path``.
+
+    Raises:
+        CheckpointError: A file is missing, truncated, altered, or made by a newer version.
+        UnsafeFileError: A file is a link that leads outside, or no ordinary file.
+    """
+    folder = Path(path)
+    document = read_sealed_json(regular_file(folder, META_FILE))
+    if document.get("format") != _FORMAT:
+        raise CheckpointError(f"{folder / META_FILE} is no agent state; its format is {document.get('format')!r}.")
+    if document.get("version") != _VERSION:
+        raise CheckpointError(
+            f"{folder / META_FILE} has format version {document.get('version')!r}; this release reads {_VERSION}. "
+            "Load it with the release that wrote it."
+        )
+    meta, scope = document.get("meta"), document.get("scope")
+    if not isinstance(meta, dict):
+        raise CheckpointError(f"{folder / META_FILE}: `meta` must be an object. Received: {meta!r:.200}.")
+    _check_scope(scope, str(folder / META_FILE))
+    return AgentState(_read_arrays(folder, document.get("arrays_sha256")), meta, str(scope))
+
+
+def _read_arrays(folder: Path, checksum: Any) -> dict[str, np.ndarray]:
+    path = regular_file(folder, ARRAYS_FILE)
+    try:
+        _check_header(path)
+        if sha256_of(path) != checksum:
+            raise CheckpointError(f"{path} is damaged: its content does not match the checksum in {META_FILE}.")
+        return dict(safetensors.numpy.load_file(path))
+    except OSError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"Could not read {path}: {error.strerror or error}.") from error
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}.") from error
+
+
+def _storable(name: str, array: Any) -> np.ndarray:
+    """Return the array as the format takes it: dense, row-major, little-endian."""
+    if not isinstance(name, str) or name == "__metadata__":
+        raise CheckpointError(f"An array of the state has a name that cannot be kept: {name!r}.")
+    # The library writes the buffer as it lies: a strided view would come back as other numbers.
+    dense = np.asarray(array, order="C")
+    if dense.dtype.name not in _DTYPES:
+        raise CheckpointError(
+            f"The array {name!r} has dtype {dense.dtype}, which cannot be kept. Use one of {', '.join(_DTYPES)}."
+        )
+    return dense
+
+
+def _check_scope(scope: Any, owner: str) -> None:
+    if scope not in SCOPES:
+        raise CheckpointError(f"{owner} has scope {scope!r}; expected one of {SCOPES}.")
+
+
+def _check_header(path: Path) -> None:
+    """Check what a safetensors file claims against its size, before anything is allocated for it.
+
+    The file is eight bytes with the header's length, the header (JSON), and the arrays one after
+    another, without gaps.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafeFileError(f"{path} is not an ordinary file.")
+        prefix = file.read(8)
+        if len(prefix) < 8:
+            raise CheckpointError(f"{path} is truncated: {len(prefix)} bytes are no safetensors file.")
+        (header_bytes,) = struct.unpack("<Q", prefix)
+        if header_bytes > status.st_size - 8 or header_bytes > _MAX_HEADER_BYTES:
+            raise CheckpointError(
+                f"{path} claims a header of {header_bytes} bytes; the file has {status.st_size} "
+                f"and {_MAX_HEADER_BYTES} are allowed."
+            )
+        header = parse_json(file.read(header_bytes), f"The header of {path}")
+    if not isinstance(header, dict):
+        raise CheckpointError(f"The header of {path} must be an object. Received: {type(header).__name__}.")
+    header.pop("__metadata__", None)
+    spans = sorted(_span(path, name, entry) for name, entry in header.items())
+    end = 0
+    for begin, next_end in spans:
+        if begin != end:
+            raise CheckpointError(f"{path}: its arrays overlap or leave gaps at byte {end}.")
+        end = next_end
+    if end != status.st_size - 8 - header_bytes:
+        raise CheckpointError(
+            f"{path} declares {end} bytes of arrays but holds {status.st_size - 8 - header_bytes}: "
+            "it is truncated or altered."
+        )
+
+
+def _span(path: Path, name: str, entry: Any) -> tuple[int, int]:
+    """Return where an array begins and ends, once that agrees with its type and shape."""
+    problem = f"{path}: the array {name!r:.200} is declared as {entry!r:.200}"
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise CheckpointError(f"{problem}; expected dtype, shape and data_offsets.")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+        raise CheckpointError(f"{problem}; expected one of {', '.join(_ITEM_BYTES)}.")
+    if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
+        raise CheckpointError(f"{problem}; expected at most {_MAX_NDIM} whole numbers from 0 to {_MAX_DIMENSION}.")
+    if math.prod(shape) * _ITEM_BYTES[dtype] != offsets[1] - offsets[0]:
+        raise CheckpointError(f"{problem}; its shape does not fit its bytes.")
+    return offsets[0], offsets[1]
+
+
+def _are_sizes(values: Any) -> bool:
+    if not isinstance(values, list) or len(values) > _MAX_NDIM:
+        return False
+    return all(type(value) is int and 0 <= value <= _MAX_DIMENSION for value in values)
