@@ -56,3 +56,7 @@ class UnsafeFileError(CheckpointError):
 
 class StateMismatchError(TensorOptixError, ValueError):
     """A saved state does not belong to the object that should take it."""
+
+
+class StreamSilenceError(StreamError):
+    """A live feed gave nothing for longer than its time-out allows."""
