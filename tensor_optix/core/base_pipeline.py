@@ -18,6 +18,10 @@ class BasePipeline(ABC):
     The loop calls ``setup`` once, draws from one ``episodes`` generator for the whole run, and
     calls ``teardown`` however the run ends. Nobody learns inside a window: between two items of
     the generator the agent's weights may change, within one they never do.
+
+    A pipeline may also have these attributes, which the loop reads where they exist:
+    ``observation_space`` and ``action_space`` (of one environment), ``num_envs`` (how many step
+    together) and ``agent`` (who acts).
     """
 
     @abstractmethod
@@ -36,26 +40,6 @@ class BasePipeline(ABC):
     @abstractmethod
     def is_live(self) -> bool:
         """Whether the stream goes on whether or not anyone learns from it."""
-
-    @property
-    def observation_space(self) -> Any:
-        """Space of one environment's observation, or None where unknown."""
-        return None
-
-    @property
-    def action_space(self) -> Any:
-        """Space of one environment's action, or None where unknown."""
-        return None
-
-    @property
-    def num_envs(self) -> int:
-        """How many environments step together."""
-        return 1
-
-    @property
-    def agent(self) -> Any:
-        """The agent that acts, or None where not told yet."""
-        return None
 
     def set_agent(self, agent: Any) -> None:
         """Take the agent that acts. Default: nothing."""

@@ -127,6 +127,12 @@ class Judge:
         self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]
 
     @property
+    def level(self) -> float:
+        """Steady score of the latest windows, NaN before the first."""
+        pool = next(self._pools(), None)
+        return math.nan if pool is None else robust_level(pool)
+
+    @property
     def noise(self) -> float:
         """Spread of one window's score around the trend."""
         return difference_noise(list(self._recent)[-_NOISE_WINDOWS:])

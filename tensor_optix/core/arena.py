@@ -1,0 +1,100 @@
+"""Fresh, seeded, greedy episodes: where policies are compared and reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.types import EpisodeData, EvaluationResult
+from tensor_optix.functional.seeding import derive_seed
+
+EVALUATION_SHARE = 0.1
+"""Largest share of the environment steps that choosing a champion may take while training."""
+
+_MIN_EPISODES = 5
+_MAX_EPISODES = 20
+_UNKNOWN_LENGTH_STEPS = 1_000
+_BEYOND_NOISE = 1.64
+
+
+class PlayFn(Protocol):
+    """Plays whole episodes; None where that is not possible."""
+
+    def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult | None:
+        """Play ``num_episodes`` episodes whose seeds derive from ``seed``."""
+        ...
+
+
+class GreedyActor:
+    """The agent as a function from one observation to its best known action."""
+
+    def __init__(self, agent: BaseAgent) -> None:
+        self._act: Callable[[Any], Any] = getattr(agent, "act_greedy", agent.act)
+        self._act_batch = getattr(agent, "act_batch_greedy", None)
+
+    def __call__(self, observation: Any) -> Any:
+        """Return the action for one observation."""
+        return self._act(observation)
+
+    @property
+    def batch(self) -> Callable[[Any], Any] | None:
+        """The same for a batch of observations, where the agent can."""
+        return self._act_batch
+
+
+class Arena:
+    """Plays an agent's greedy episodes, each set of episodes on seeds of its own.
+
+    Args:
+        agent: Who plays.
+        play: How; returns None where this is not possible.
+        seed: Source of all episode seeds.
+    """
+
+    def __init__(self, agent: BaseAgent, play: PlayFn, seed: int) -> None:
+        self._agent = agent
+        self._play = play
+        self._seed = seed
+        self._num_sets = 0
+        self._length_steps = math.nan
+        self.is_possible = True
+
+    def next_seed(self, use: str) -> int:
+        """Return a seed that no earlier episode had."""
+        self._num_sets += 1
+        return derive_seed(self._seed, use, self._num_sets)
+
+    def play(self, num_episodes: int, seed: int) -> EvaluationResult | None:
+        """Play the agent as it is now, greedily."""
+        result = self._play(GreedyActor(self._agent), num_episodes, seed=seed)
+        self.is_possible = result is not None
+        if result is not None:
+            self._length_steps = float(np.mean(result.lengths))
+        return result
+
+    def note_lengths(self, window: EpisodeData) -> None:
+        """Learn from a training window how long episodes are."""
+        if window.completed_lengths is not None and len(window.completed_lengths):
+            self._length_steps = float(np.mean(window.completed_lengths))
+
+    def affordable_episodes(self, training_steps: int, evaluation_steps: int) -> int:
+        """Return how many paired episodes the evaluation share pays for; 0 if too few to tell."""
+        length = self._length_steps if math.isfinite(self._length_steps) else _UNKNOWN_LENGTH_STEPS
+        allowance = EVALUATION_SHARE * training_steps - evaluation_steps
+        count = min(int(allowance / (2.0 * max(length, 1.0))), _MAX_EPISODES)
+        return count if count >= _MIN_EPISODES else 0
+
+
+def is_better_paired(challenger: EvaluationResult, champion: EvaluationResult) -> bool:
+    """Tell whether the challenger is better beyond noise, over episodes with the same seeds.
+
+    One-sided paired t-statistic above 1.64; equal spreads of zero decide by the sign.
+    """
+    difference = np.asarray(challenger.returns, dtype=np.float64) - np.asarray(champion.returns, dtype=np.float64)
+    mean = float(np.mean(difference))
+    standard_error = float(np.std(difference, ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    return mean > _BEYOND_NOISE * standard_error and mean > 0.0

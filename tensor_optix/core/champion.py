@@ -1,0 +1,59 @@
+"""The best policy so far, kept safe in memory and beside it on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tensor_optix.core.agent_state import capture, has_own_state, restore
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
+
+
+class ChampionKeeper:
+    """Holds the champion and hands it back.
+
+    An agent with a ``get_state`` pair is captured in memory and written beside the loop. One that
+    has only the six methods writes its files itself, at once.
+
+    Args:
+        agent: Whose policy it is.
+        registry: Where snapshots go.
+    """
+
+    def __init__(self, agent: BaseAgent, registry: CheckpointRegistry) -> None:
+        self._agent = agent
+        self._registry = registry
+        self._state: AgentState | None = None
+        self.snapshot: PolicySnapshot | None = None
+
+    def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
+        """Make the agent, as it is now, the champion that earned ``metrics``."""
+        if has_own_state(self._agent):
+            self._state = capture(self._agent)
+            self.snapshot = self._registry.save_state(self._state, metrics, hyperparams)
+        else:
+            self.snapshot = self._registry.save(self._agent, metrics, hyperparams)
+        self._registry.set_best(self.snapshot.snapshot_id)
+        return self.snapshot
+
+    def restore(self) -> None:
+        """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters."""
+        if self.snapshot is None:
+            return
+        if self._state is not None:
+            restore(self._agent, self._state)
+        else:
+            self._registry.load(self._agent, self.snapshot.snapshot_id)
+            self._agent.set_hyperparams(self.snapshot.hyperparams.copy())
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Let the agent act as the champion for a while, then be itself again."""
+        parked = capture(self._agent)
+        self.restore()
+        try:
+            yield
+        finally:
+            restore(self._agent, parked)

@@ -1,0 +1,55 @@
+"""What a run has used."""
+
+from __future__ import annotations
+
+import time
+
+USES = ("training", "evaluation", "report")
+
+
+class Ledger:
+    """Counts windows, environment steps by use, and seconds.
+
+    Args:
+        max_windows: Windows that one run may take, or None.
+        max_env_steps: Environment steps that one run may take to train and evaluate, or None.
+    """
+
+    def __init__(self, max_windows: int | None, max_env_steps: int | None) -> None:
+        self.max_windows = max_windows
+        self.max_env_steps = max_env_steps
+        self.steps = dict.fromkeys(USES, 0)
+        self.windows = 0
+        self.seconds = 0.0
+        self.start_run()
+
+    def start_run(self) -> None:
+        """Open a new budget; the totals go on."""
+        self._started = time.perf_counter()
+        self._windows_before = self.windows
+        self._steps_before = self.budgeted_steps
+
+    def end_run(self) -> None:
+        """Add this run's wall time to the total."""
+        self.seconds += time.perf_counter() - self._started
+
+    def count_window(self, env_steps: int) -> None:
+        """Add one window of training."""
+        self.windows += 1
+        self.steps["training"] += env_steps
+        self._window_steps = env_steps
+
+    @property
+    def budgeted_steps(self) -> int:
+        """Environment steps that count against the budget: all but the final report's."""
+        return self.steps["training"] + self.steps["evaluation"]
+
+    def exhausted(self) -> str | None:
+        """Return which budget has no room for another window, as a phrase; None if there is room."""
+        windows = self.windows - self._windows_before
+        if self.max_windows is not None and windows >= self.max_windows:
+            return f"max_episodes={self.max_windows} windows were used"
+        steps = self.budgeted_steps - self._steps_before
+        if self.max_env_steps is not None and steps + self._window_steps > self.max_env_steps:
+            return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({steps:,} were used)"
+        return None

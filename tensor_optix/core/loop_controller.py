@@ -1,0 +1,425 @@
+"""The loop: windows in, a trained agent out. Knows no framework and no algorithm."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from tensor_optix.core.arena import Arena, PlayFn
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.base_evaluator import BaseEvaluator
+from tensor_optix.core.base_optimizer import BaseOptimizer
+from tensor_optix.core.base_pipeline import BasePipeline
+from tensor_optix.core.callbacks import CallbackList, LoopCallback
+from tensor_optix.core.champion import ChampionKeeper
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
+from tensor_optix.core.judge import Judge, Verdict
+from tensor_optix.core.ledger import Ledger
+from tensor_optix.core.run_folder import RunFolder
+from tensor_optix.core.run_result import History, RunResult
+from tensor_optix.core.types import (
+    EpisodeData,
+    EvalMetrics,
+    EvaluationResult,
+    HyperparamSet,
+    LoopState,
+    PolicySnapshot,
+)
+from tensor_optix.core.watchdog import Watchdog
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
+from tensor_optix.functional.seeding import derive_seed, fresh_seed
+from tensor_optix.monitoring.trend import Trend
+
+__all__ = ["LoopCallback", "LoopController"]
+
+logger = logging.getLogger(__name__)
+
+_METRICS_KEPT = 512
+
+
+class LoopController:
+    """Runs the loop that ``tensor_optix.core`` describes.
+
+    Args:
+        agent: Acts and learns.
+        evaluator: Scores each window.
+        optimizer: Suggests hyperparameters.
+        pipeline: Yields windows.
+        checkpoint_registry: Keeps champions.
+        backoff_scheduler: Counts looks, holds the state.
+        rollback_on_degradation: Whether an alarm while learning brings back the champion.
+        improvement_margin: What a challenger must be better by, on top of the noise.
+        max_episodes: Windows of one run; None: until DORMANT.
+        callbacks: Hooks, see :class:`LoopCallback`.
+        seed: Source of all randomness; None draws one.
+        max_env_steps: Environment steps of one run, training and evaluation; None: no limit.
+        target_score: End as soon as the lower confidence bound of fresh episodes reaches it.
+        play_episodes: Plays greedy episodes elsewhere than in the pipeline's own environment.
+        report_episodes: Fresh greedy episodes that report on the champion at the end.
+        run_folder: Where the history is written; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        agent: BaseAgent,
+        evaluator: BaseEvaluator,
+        optimizer: BaseOptimizer,
+        pipeline: BasePipeline,
+        checkpoint_registry: CheckpointRegistry,
+        backoff_scheduler: BackoffScheduler,
+        rollback_on_degradation: bool = False,
+        improvement_margin: float = 0.0,
+        max_episodes: int | None = None,
+        callbacks: Iterable[LoopCallback] | None = None,
+        *,
+        seed: int | None = None,
+        max_env_steps: int | None = None,
+        target_score: float | None = None,
+        play_episodes: PlayFn | None = None,
+        report_episodes: int = 100,
+        run_folder: RunFolder | None = None,
+    ) -> None:
+        check_number("improvement_margin", improvement_margin, low=0.0)
+        check_int("max_episodes", max_episodes, at_least=1, optional=True)
+        check_int("max_env_steps", max_env_steps, at_least=1, optional=True)
+        check_int("report_episodes", report_episodes, at_least=0)
+        check_int("seed", seed, at_least=0, optional=True)
+        if target_score is not None:
+            check_number("target_score", target_score)
+        self.agent = agent
+        self.evaluator = evaluator
+        self.optimizer = optimizer
+        self.pipeline = pipeline
+        self.registry = checkpoint_registry
+        self.scheduler = backoff_scheduler
+        self.rollback_on_degradation = rollback_on_degradation
+        self.target_score = target_score
+        self.report_episodes = report_episodes
+        self.run_folder = run_folder
+        self.seed = fresh_seed() if seed is None else seed
+        self.last_result: RunResult | None = None
+        self.callbacks = CallbackList(callbacks)
+        self.history = History()
+        self._ledger = Ledger(max_episodes, max_env_steps)
+        self._judge = Judge(improvement_margin, evaluator.compare)
+        self._watchdog = Watchdog()
+        self._keeper = ChampionKeeper(agent, checkpoint_registry)
+        arena = Arena(agent, play_episodes or pipeline.play_episodes, derive_seed(self.seed, "arena"))
+        self._confirmation = Confirmation(
+            pipeline, self._keeper, arena, self._ledger, needs_barrier=play_episodes is None
+        )
+        self._arena = arena
+        self._metrics: deque[EvalMetrics] = deque(maxlen=_METRICS_KEPT)
+        self._diagnostics: dict[str, Any] = {}
+        self._num_evidence = 0
+        self._num_looks = 0
+        self._is_bound = False
+        self._stop_requested = threading.Event()
+        self._ending: tuple[str, str] | None = None
+
+    # ---------------------------------------------------------------- the public face
+
+    def run(self) -> RunResult:
+        """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
+
+        Returns:
+            What the run came to. Called again, it goes on from where it was, with a new budget.
+
+        Raises:
+            Exception: Whatever the environment, agent or evaluator raised; everything saved so
+                far is kept, and :attr:`last_result` says what was reached.
+        """
+        self._start()
+        try:
+            self._open()
+            self.callbacks.fire("on_loop_start")
+            for window in self.pipeline.episodes():
+                self._process(window)
+                if self._ending is not None:
+                    break
+            return self._finish()
+        except Exception as error:
+            self._ending = ("error", f"{type(error).__name__}: {error}")
+            self._finish_after_error()
+            raise
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the current window; from any thread."""
+        self._stop_requested.set()
+
+    @property
+    def state(self) -> LoopState:
+        """What the loop is doing."""
+        return self.scheduler.current_state
+
+    @property
+    def best_snapshot(self) -> PolicySnapshot | None:
+        """The champion, None before the first scored window."""
+        return self._keeper.snapshot
+
+    # ---------------------------------------------------------------- one window
+
+    def _process(self, window: EpisodeData) -> None:
+        self._ledger.count_window(window.env_steps)
+        self._arena.note_lengths(window)
+        metrics = self._score(window)
+        may_learn = True
+        if metrics.is_evidence:
+            may_learn = self._weigh(metrics)
+        self._confirm(window, metrics)
+        self._look_for_the_end(window)
+        if may_learn and self.state in (LoopState.ACTIVE, LoopState.COOLING):
+            self._learn(window)
+        self._record(window, metrics)
+        self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
+
+    def _weigh(self, metrics: EvalMetrics) -> bool:
+        """Judge a window that gave evidence and return whether it may be learned from."""
+        self._metrics.append(metrics)
+        if self.state is LoopState.WATCHDOG:
+            self._watch(metrics)
+            return False
+        may_learn = self._act_on(self._judge.weigh(metrics), metrics)
+        if may_learn and self.state is not LoopState.WATCHDOG:
+            self._tune()
+        self._num_evidence += 1
+        return may_learn
+
+    def _score(self, window: EpisodeData) -> EvalMetrics:
+        """Score the policy that acted; its weights were made by the last ``learn``."""
+        metrics = self.evaluator.score(window, self._diagnostics)
+        if not isinstance(metrics, EvalMetrics):
+            raise InvalidTypeError(
+                f"`{type(self.evaluator).__name__}.score` must return EvalMetrics. "
+                f"Received: {metrics!r} of type {type(metrics).__name__}."
+            )
+        if math.isinf(metrics.primary_score):
+            raise NonFiniteError(
+                f"`{type(self.evaluator).__name__}.score` gave {metrics.primary_score} for window "
+                f"{window.episode_id}. Return NaN where a window gives no evidence."
+            )
+        return replace(metrics, hyperparams=self._hyperparams_learned, env_steps=self._ledger.steps["training"])
+
+    def _act_on(self, verdict: Verdict, metrics: EvalMetrics) -> bool:
+        """Carry out the verdict and return whether this window may be learned from."""
+        if verdict.improved:
+            self._crown(metrics)
+        if verdict.trend is not None:
+            self._num_looks += 1
+            self._count_look(verdict, metrics)
+        if self.target_score is not None and self._confirmation.wants_target(self._judge.level, self.target_score):
+            self._confirmation.wish("target")
+        return not (verdict.degraded and self._on_degraded(metrics))
+
+    def _learn(self, window: EpisodeData) -> None:
+        self._hyperparams_learned = self.agent.get_hyperparams()
+        self._diagnostics = self.agent.learn(window) or {}
+
+    def _tune(self) -> None:
+        if not self.scheduler.should_adapt(self._num_evidence):
+            return
+        current = self.agent.get_hyperparams()
+        suggested = self.optimizer.suggest(current.copy(), list(self._metrics))
+        if suggested.params != current.params:
+            self.agent.set_hyperparams(suggested)
+            self.callbacks.fire("on_hyperparam_update", current.params, self.agent.get_hyperparams().params)
+
+    # ---------------------------------------------------------------- verdicts
+
+    def _crown(self, metrics: EvalMetrics) -> None:
+        """Keep the weights that acted in this window: before anything is learned from it."""
+        snapshot = self._keeper.crown(metrics, self.agent.get_hyperparams())
+        self._judge.crown(metrics)
+        if self.scheduler.best_score is None:
+            self.scheduler.record_improvement(metrics.primary_score)
+        self.optimizer.on_improvement(metrics)
+        self.callbacks.fire("on_improvement", snapshot)
+
+    def _count_look(self, verdict: Verdict, metrics: EvalMetrics) -> None:
+        before = self.state
+        if verdict.trend is Trend.IMPROVING:
+            self.scheduler.record_improvement(verdict.look_score)
+        elif verdict.trend in (Trend.PLATEAU, Trend.STALLED):
+            self.scheduler.record_non_improvement()
+        entered = self.state if self.state is not before else None
+        if entered is LoopState.COOLING or (entered is LoopState.DORMANT and before is LoopState.ACTIVE):
+            self.optimizer.on_plateau(list(self._metrics))
+            self.callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
+            self._confirmation.wish("challenge")
+        elif self.state is LoopState.COOLING and self.scheduler.should_adapt(self._num_looks):
+            self._confirmation.wish("challenge")
+        if entered is LoopState.DORMANT:
+            self._on_dormant(metrics)
+
+    def _on_dormant(self, metrics: EvalMetrics) -> None:
+        self.callbacks.fire("on_dormant", metrics.episode_id)
+        if self.pipeline.is_live:
+            self._keeper.restore()
+            self._watchdog = Watchdog()
+            self.scheduler.record_watch()
+            return
+        if self._judge.last_trend is Trend.STALLED:
+            self._ending = ("stalled", "the loop went DORMANT, but the score never left its first level")
+        else:
+            self._ending = ("trained", "the loop went DORMANT: nothing more is to be gained")
+
+    def _on_degraded(self, metrics: EvalMetrics) -> bool:
+        """Raise the alarm and return whether the champion was brought back."""
+        logger.warning("Window %d: score %.4g is a degradation.", metrics.episode_id, metrics.primary_score)
+        self.scheduler.record_degradation()
+        self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
+        if not self.rollback_on_degradation or self._keeper.snapshot is None:
+            return False
+        before = self.agent.get_hyperparams().params
+        self._keeper.restore()
+        self._judge.forgive()
+        self._hyperparams_learned = self.agent.get_hyperparams()
+        if self._hyperparams_learned.params != before:
+            self.callbacks.fire("on_hyperparam_update", before, self._hyperparams_learned.params)
+        return True
+
+    def _watch(self, metrics: EvalMetrics) -> None:
+        """Hold a frozen champion against its own past: if it is worse, the world changed."""
+        if not self._watchdog.update(metrics.primary_score):
+            return
+        self._on_world_change()
+        self.scheduler.record_degradation()
+        self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
+
+    def _on_world_change(self) -> None:
+        self.agent.on_world_change()
+        self.scheduler.void_best()
+        self._judge.start_over()
+        self._metrics.clear()
+
+    def _confirm(self, window: EpisodeData, metrics: EvalMetrics) -> None:
+        """Grant what was wished for, if the environment is free after this window."""
+        if self.target_score is not None and self._confirmation.is_due("target", window):
+            if self._confirmation.reaches_target(self.target_score):
+                self._crown(self._evidence_for(metrics))
+                self._ending = ("target", f"fresh greedy episodes reach target_score={self.target_score:g}")
+        if self._confirmation.is_due("challenge", window):
+            self._challenge(metrics)
+
+    def _challenge(self, metrics: EvalMetrics, num_episodes: int | None = None) -> None:
+        """Let the policy that acted in this window play for the championship."""
+        champion = self.best_snapshot
+        if champion is None or champion.episode_id == metrics.episode_id:
+            return
+        if self._confirmation.challenger_wins(num_episodes):
+            self._crown(self._evidence_for(metrics))
+
+    def _evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
+        """Return these metrics or, where the window gave no evidence, the latest that did."""
+        return metrics if metrics.is_evidence else replace(self._metrics[-1], episode_id=metrics.episode_id)
+
+    # ---------------------------------------------------------------- beginning and end
+
+    def _start(self) -> None:
+        self._stop_requested.clear()
+        self._ending = None
+        self._ledger.start_run()
+        if self.state is LoopState.DORMANT:
+            self.scheduler.record_degradation()
+
+    def _open(self) -> None:
+        pipeline = self.pipeline
+        acting = getattr(pipeline, "agent", None)
+        if acting is None:
+            pipeline.set_agent(self.agent)
+        elif acting is not self.agent:
+            raise InvalidArgumentError(
+                "The pipeline acts with another agent than the one that learns. "
+                "Give both the same, or give the pipeline none."
+            )
+        pipeline.set_seed(derive_seed(self.seed, "pipeline"))
+        pipeline.setup()
+        if not self._is_bound and getattr(pipeline, "action_space", None) is not None:
+            self.agent.bind(
+                pipeline.observation_space,  # type: ignore[attr-defined]
+                pipeline.action_space,  # type: ignore[attr-defined]
+                num_envs=getattr(pipeline, "num_envs", 1),
+                seed=derive_seed(self.seed, "agent"),
+            )
+        self._is_bound = True
+        self._hyperparams_learned: HyperparamSet = self.agent.get_hyperparams()
+
+    def _look_for_the_end(self, window: EpisodeData) -> None:
+        """Decide whether this was the last window; if so, settle who is champion."""
+        if self._ending is None and self._stop_requested.is_set():
+            self._ending = ("stopped", "asked to stop")
+        exhausted = self._ledger.exhausted()
+        if self._ending is None and exhausted is not None:
+            self._ending = ("budget", exhausted)
+        if self._ending is not None and self._metrics and self._ending[0] != "target":
+            self._challenge(replace(self._metrics[-1], episode_id=window.episode_id), FINAL_EPISODES)
+
+    def _finish(self) -> RunResult:
+        self._ending = self._ending or ("stopped", "the pipeline's stream ended")
+        self._keeper.restore()
+        has_champion = self._keeper.snapshot is not None
+        report = self._confirmation.report(self.report_episodes) if has_champion else None
+        return self._conclude(report)
+
+    def _finish_after_error(self) -> None:
+        try:
+            self._keeper.restore()
+            self._conclude(None)
+        except Exception:
+            logger.exception("The champion could not be handed back after an error.")
+
+    def _conclude(self, report: EvaluationResult | None) -> RunResult:
+        self._ledger.end_run()
+        reason, explanation = self._ending or ("stopped", "")
+        self.last_result = RunResult(
+            reason=reason,
+            explanation=explanation,
+            state=self.state,
+            champion=self._keeper.snapshot,
+            report=report,
+            env_steps=dict(self._ledger.steps),
+            windows=self._ledger.windows,
+            seconds=self._ledger.seconds,
+            run_dir=None if self.run_folder is None else str(self.run_folder.path),
+            history=self.history.columns(),
+        )
+        return self.last_result
+
+    def _close(self) -> None:
+        """Let go of everything; nothing here may hide an error that is on its way out."""
+        for release in (self.pipeline.teardown, self.registry.flush, self._flush_history):
+            try:
+                release()
+            except Exception:
+                logger.exception("%s failed while the run was being closed.", release.__qualname__)
+        self.callbacks.fire("on_loop_stop")
+
+    def _flush_history(self) -> None:
+        if self.run_folder is not None:
+            self.run_folder.flush()
+
+    def _record(self, window: EpisodeData, metrics: EvalMetrics) -> None:
+        row: dict[str, Any] = {
+            "window": window.episode_id,
+            "state": self.state.value,
+            "env_steps": self._ledger.steps["training"],
+            "score": metrics.primary_score if metrics.is_evidence else None,
+            "champion": None if self.best_snapshot is None else self.best_snapshot.eval_metrics.primary_score,
+        }
+        row.update({name: value for name, value in self._diagnostics.items() if isinstance(value, (int, float))})
+        decisions = getattr(self.optimizer, "pop_decisions", list)()
+        if decisions:
+            row["tuning"] = [str(decision) for decision in decisions]
+        self.history.append(row)
+        if self.run_folder is not None:
+            self.run_folder.append_history(row)

@@ -1,0 +1,189 @@
+"""The front door: fills in defaults, assembles the parts, runs the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.base_evaluator import BaseEvaluator
+from tensor_optix.core.base_optimizer import BaseOptimizer
+from tensor_optix.core.base_pipeline import BasePipeline
+from tensor_optix.core.callbacks import LoopCallback
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.interrupts import stop_on_interrupt
+from tensor_optix.core.loop_controller import LoopController
+from tensor_optix.core.run_folder import RunFolder
+from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.types import EvaluationResult, LoopState, PolicySnapshot
+from tensor_optix.exceptions import InvalidTypeError
+from tensor_optix.functional.seeding import derive_seed, fresh_seed
+
+
+class RLOptimizer:
+    """Trains an agent by itself: steps, scores, keeps the best, tunes, and stops.
+
+    Args:
+        agent: Acts and learns; your model is in it.
+        pipeline: Yields windows of interaction.
+        evaluator: Scores windows. Default: ``TFEvaluator``, the mean return of the episodes that ended.
+        optimizer: Hyperparameter optimizer. Default: ``BackoffOptimizer``, which tunes nothing until it
+            is given bounds.
+        checkpoint_dir: Each new optimizer makes a folder ``run-0001``, ``run-0002``, ... in it.
+        max_snapshots: Champions kept on disk.
+        rollback_on_degradation: Whether an alarm while learning brings back the champion.
+        improvement_margin: What a challenger must be better by, on top of the noise.
+        max_episodes: Windows of one run; None: until DORMANT.
+        base_interval: Looks between suggestions while ACTIVE.
+        backoff_factor: Growth of that interval at each look without improvement.
+        max_interval_episodes: Largest interval.
+        plateau_threshold: Looks in a row on a plateau that make COOLING.
+        dormant_threshold: Looks in a row on a plateau that make DORMANT.
+        degradation_threshold: Share used by ``BackoffScheduler.check_degradation``.
+        callbacks: Hooks, see :class:`LoopCallback`.
+        seed: Source of all randomness of the run; None draws one and records it.
+        max_env_steps: Environment steps of one run, training and evaluation; None: no limit. The final
+            report's steps come on top and are told apart.
+        evaluation_env: Environment (or a callable that makes one) for greedy evaluation. Default: the
+            pipeline's own, between two windows.
+        target_score: End as soon as the lower confidence bound of fresh episodes reaches it.
+        report_episodes: Fresh greedy episodes that report on the champion at the end; 0 for none.
+
+    Example:
+        >>> result = RLOptimizer(agent, pipeline, max_env_steps=100_000, seed=0).run()  # doctest: +SKIP
+        >>> print(result)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        agent: BaseAgent,
+        pipeline: BasePipeline,
+        evaluator: BaseEvaluator | None = None,
+        optimizer: BaseOptimizer | None = None,
+        checkpoint_dir: str = "./tensor_optix_checkpoints",
+        max_snapshots: int = 10,
+        rollback_on_degradation: bool = False,
+        improvement_margin: float = 0.0,
+        max_episodes: int | None = None,
+        base_interval: int = 1,
+        backoff_factor: float = 2.0,
+        max_interval_episodes: int = 100,
+        plateau_threshold: int = 5,
+        dormant_threshold: int = 20,
+        degradation_threshold: float = 0.95,
+        callbacks: Iterable[LoopCallback] | None = None,
+        *,
+        seed: int | None = None,
+        max_env_steps: int | None = None,
+        evaluation_env: Any = None,
+        target_score: float | None = None,
+        report_episodes: int = 100,
+    ) -> None:
+        _check_part("agent", agent, "act", "learn", "get_hyperparams", "set_hyperparams")
+        _check_part("pipeline", pipeline, "setup", "episodes", "teardown")
+        scheduler = BackoffScheduler(
+            base_interval, backoff_factor, max_interval_episodes, plateau_threshold, dormant_threshold, degradation_threshold
+        )
+        seed = fresh_seed() if seed is None else seed
+        tuner = optimizer or _default_hyperparameter_optimizer()
+        _prepare_hyperparameter_optimizer(tuner, agent, seed)
+        self._run_folder = RunFolder.create(checkpoint_dir)
+        self._controller = LoopController(
+            agent,
+            evaluator or _default_evaluator(),
+            tuner,
+            pipeline,
+            CheckpointRegistry(str(self._run_folder.path), max_snapshots),
+            scheduler,
+            rollback_on_degradation,
+            improvement_margin,
+            max_episodes,
+            callbacks,
+            seed=seed,
+            max_env_steps=max_env_steps,
+            target_score=target_score,
+            play_episodes=None if evaluation_env is None else _play_in(evaluation_env),
+            report_episodes=report_episodes,
+            run_folder=self._run_folder,
+        )
+
+    def run(self) -> RunResult:
+        """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
+
+        The first Ctrl-C ends the run cleanly after the current window, a second one at once.
+        Called again, the run goes on from where it was, with a new budget.
+        """
+        with stop_on_interrupt(self.stop):
+            return self._controller.run()
+
+    def stop(self) -> None:
+        """Ask the run to end after the current window; from any thread."""
+        self._controller.stop()
+
+    @property
+    def state(self) -> LoopState:
+        """What the loop is doing."""
+        return self._controller.state
+
+    @property
+    def best_snapshot(self) -> PolicySnapshot | None:
+        """The champion, None before the first scored window."""
+        return self._controller.best_snapshot
+
+    @property
+    def last_result(self) -> RunResult | None:
+        """What the last run came to, also when it ended with an error."""
+        return self._controller.last_result
+
+    @property
+    def seed(self) -> int:
+        """The seed in use: the one given, or the one drawn."""
+        return self._controller.seed
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of this run."""
+        return Path(self._run_folder.path)
+
+
+def _check_part(name: str, part: Any, *methods: str) -> None:
+    missing = [method for method in methods if not callable(getattr(part, method, None))]
+    if missing:
+        raise InvalidTypeError(
+            f"`{name}` must have the methods {', '.join(methods)}. "
+            f"Received: {part!r}, which lacks {', '.join(missing)}. Derive it from Base{name.capitalize()}."
+        )
+
+
+def _default_evaluator() -> BaseEvaluator:
+    from tensor_optix.adapters.tensorflow.tf_evaluator import TFEvaluator
+
+    return TFEvaluator()
+
+
+def _default_hyperparameter_optimizer() -> BaseOptimizer:
+    from tensor_optix.optimizers.backoff_optimizer import BackoffOptimizer
+
+    return BackoffOptimizer()
+
+
+def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, seed: int) -> None:
+    """Hand on the seed, and the agent's own bounds where the tuner was told to use them."""
+    set_seed = getattr(tuner, "set_seed", None)
+    if set_seed is not None:
+        set_seed(derive_seed(seed, "hyperparameter_optimizer"))
+    bind_bounds = getattr(tuner, "bind_bounds", None)
+    if bind_bounds is not None:
+        bind_bounds(agent.hyperparam_bounds() if hasattr(agent, "hyperparam_bounds") else {})
+
+
+def _play_in(evaluation_env: Any) -> Callable[..., EvaluationResult]:
+    """Return a function that plays greedy episodes in an environment of their own."""
+    from tensor_optix.pipeline.evaluation import play_in
+
+    def play(act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
+        return play_in(evaluation_env, act, num_episodes, seed=seed)
+
+    return play
