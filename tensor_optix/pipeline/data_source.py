@@ -1,0 +1,51 @@
+"""What a live feed must offer, and may offer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from tensor_optix.exceptions import InvalidTypeError
+
+logger = logging.getLogger(__name__)
+
+
+class DataSource(Protocol):
+    """What ``LivePipeline`` follows.
+
+    Optional beside ``stream``:
+
+    - ``send_action(action)``: delivers an action, instead of the generator's ``yield``.
+    - ``close()`` or ``stop()``: called by ``teardown`` from another thread, to interrupt a read.
+    - ``disconnect_errors``: exception types that mean a lost connection (``OSError`` and
+      ``EOFError`` always do).
+    - ``observation_space``, ``action_space``.
+    """
+
+    def stream(self) -> Iterator[Any]:
+        """Open the feed and yield ``(observation, reward, terminated, truncated, info)``.
+
+        Called again for each reconnect; every stream begins a new episode.
+        """
+        ...
+
+
+def check_source(source: Any) -> None:
+    """Raise unless ``source`` has a method ``stream``."""
+    if not callable(getattr(source, "stream", None)):
+        raise InvalidTypeError(
+            "`data_source` needs a method stream() that yields (observation, reward, terminated, truncated, info). "
+            f"Received: {source!r} of type {type(source).__name__}."
+        )
+
+
+def close_source(source: Any) -> None:
+    """Call the source's ``close`` or else ``stop``, where it has one; what that raises is logged."""
+    close = getattr(source, "close", None) or getattr(source, "stop", None)
+    if close is None:
+        return
+    try:
+        close()
+    except Exception:
+        logger.warning("The data source failed while it was closed.", exc_info=True)

@@ -1,0 +1,312 @@
+"""Windows from a feed that does not wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from tensor_optix.core.base_pipeline import BasePipeline, EpisodeBoundaryFn
+from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.types import EpisodeData
+from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StreamSilenceError
+from tensor_optix.functional.seeding import derive_rng, fresh_seed
+from tensor_optix.pipeline.boundaries import EveryNSeconds, EveryNSteps, OnDoneSignal, check_boundary
+from tensor_optix.pipeline.data_source import DataSource, check_source, close_source
+from tensor_optix.pipeline.live_actor import LiveActor
+from tensor_optix.pipeline.live_window import LiveWindow
+from tensor_optix.pipeline.reconnect import ReconnectWaits
+from tensor_optix.pipeline.step_checks import StepChecker
+from tensor_optix.pipeline.step_queue import LiveStep, Signal, StepQueue
+from tensor_optix.pipeline.stream_worker import StreamWorker
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_TEARDOWN_SECONDS = 1.8
+
+
+class LivePipeline(BasePipeline):
+    """Follows a live feed in a thread of its own: acts there, while the loop learns beside it.
+
+    The feed's items mean what Gymnasium's do. The first item of an episode is a reset: its reward
+    belongs to nothing. Item k's reward belongs to the action taken on item k - 1's observation. An
+    item that ends an episode carries the final observation, nobody acts on it, and the item after
+    it begins the next episode.
+
+    How actions reach the world is the source's choice:
+
+    - ``action = yield item``: the generator receives the action on the item it yielded (None on an
+      item that ends an episode).
+    - ``send_action(action)``: called with each action (never on an item that ends an episode).
+    - neither: the source is only observed. Actions are chosen and recorded as if they had been
+      taken, but go nowhere, so nothing can be learned about their effect.
+
+    An agent that has ``policy()`` acts through a frozen copy, swapped between two steps whenever
+    the loop asks for the next window: no update, however slow, delays an action. An agent with the
+    six methods only acts itself and is never asked to while the loop has it: its actions wait for
+    its updates. A policy with ``act_with_log_prob(observation) -> (action, log_prob)`` has
+    ``action_log_probs`` recorded.
+
+    The end of a window that is not the end of an episode is no flag in the data: learners bootstrap
+    from ``next_observations``, and ``completed_returns`` counts episodes across windows. Where steps
+    are missing (dropped, skipped, lost with the connection), the step before the gap is truncated
+    with its own true successor, and nothing is learned across. ``metadata["ended_by"]`` tells what
+    ended the window: ``"done"``, ``"boundary"``, ``"gap"``, ``"cap"`` or ``"end"``.
+
+    Args:
+        data_source: See :class:`DataSource`.
+        agent: What acts; may come later with ``set_agent``.
+        episode_boundary_fn: Where windows end; default ``on_done_signal()``.
+        buffer_size: Steps that wait for the learner at most.
+        reconnect_on_disconnect: Open the stream again when it ends or breaks, after waits that
+            double from 0.1 s, with jitter, without end (a source that never gave anything is given
+            up after 9 attempts). Otherwise the windows end there.
+        on_full: With ``"block"`` the feed waits for the learner, and so does the next action; with
+            ``"drop_oldest"`` no action ever waits, and what was dropped is counted.
+        silence_timeout_seconds: How long the source may give nothing; None: for ever.
+        on_bad_step: ``"raise"``, or ``"skip"``: leave unusable items out, count them, and answer
+            them with the last action again.
+        max_reconnect_wait_seconds: Ceiling of the waits between reconnects.
+        max_window_steps: Ends a window that nothing else ended, so memory stays bounded.
+        seed: Source of the jitter.
+
+    Raises:
+        InvalidArgumentError: An argument is out of its range.
+        InvalidTypeError: The source has no ``stream``, or the boundary cannot be called.
+
+    Example:
+        >>> class Countdown:
+        ...     def stream(self):
+        ...         for left in (2, 1, 0):
+        ...             action = yield [left], -1.0, left == 0, False, {}
+        >>> class Idler:
+        ...     def act(self, observation):
+        ...         return 0
+        >>> pipeline = LivePipeline(Countdown(), agent=Idler(), reconnect_on_disconnect=False)
+        >>> [window.rewards.tolist() for window in pipeline.episodes()]
+        [[-1.0, -1.0]]
+        >>> pipeline.teardown()
+    """
+
+    def __init__(
+        self,
+        data_source: DataSource,
+        agent: Any = None,
+        episode_boundary_fn: EpisodeBoundaryFn | None = None,
+        buffer_size: int = 1000,
+        reconnect_on_disconnect: bool = True,
+        *,
+        on_full: Literal["block", "drop_oldest"] = "block",
+        silence_timeout_seconds: float | None = 30.0,
+        on_bad_step: Literal["raise", "skip"] = "raise",
+        max_reconnect_wait_seconds: float = 30.0,
+        max_window_steps: int = 10_000,
+        seed: int | None = None,
+    ) -> None:
+        check_source(data_source)
+        _check_choice("on_full", on_full, ("block", "drop_oldest"))
+        _check_choice("on_bad_step", on_bad_step, ("raise", "skip"))
+        check_int("buffer_size", buffer_size, at_least=1)
+        check_int("max_window_steps", max_window_steps, at_least=1)
+        check_int("seed", seed, at_least=0, optional=True)
+        check_number("max_reconnect_wait_seconds", max_reconnect_wait_seconds, above=0.0)
+        if silence_timeout_seconds is not None:
+            check_number("silence_timeout_seconds", silence_timeout_seconds, above=0.0)
+        self._source = data_source
+        self._agent = agent
+        self._boundary = check_boundary(episode_boundary_fn, max_window_steps)
+        self._ends_on_done = bool(getattr(self._boundary, "ends_on_done", False))
+        self._buffer_size = buffer_size
+        self._reconnects_wanted = reconnect_on_disconnect
+        self._drop_oldest = on_full == "drop_oldest"
+        self._silence_timeout_seconds = silence_timeout_seconds
+        self._skip_bad_steps = on_bad_step == "skip"
+        self._max_reconnect_wait_seconds = max_reconnect_wait_seconds
+        self._max_window_steps = max_window_steps
+        self._seed = seed
+        self._episode_id = 0
+        self._queue = StepQueue(buffer_size, drop_oldest=self._drop_oldest)
+        self._worker: StreamWorker | None = None
+        self._stop_requested = False
+        self._is_down = False
+        self._teardown_lock = threading.Lock()
+
+    @staticmethod
+    def every_n_steps(n: int) -> EpisodeBoundaryFn:
+        """Return a boundary that ends windows after exactly ``n`` steps, also inside episodes."""
+        return EveryNSteps(n)
+
+    @staticmethod
+    def every_n_seconds(s: float) -> EpisodeBoundaryFn:
+        """Return a boundary that ends windows after ``s`` seconds of the feed's time."""
+        return EveryNSeconds(s)
+
+    @staticmethod
+    def on_done_signal() -> EpisodeBoundaryFn:
+        """Return a boundary that ends windows where episodes end, or are cut off by a gap."""
+        return OnDoneSignal()
+
+    @property
+    def is_live(self) -> bool:
+        """True: the feed goes on whether or not anyone learns from it."""
+        return True
+
+    @property
+    def observation_space(self) -> Any:
+        """The source's ``observation_space``, or None."""
+        return getattr(self._source, "observation_space", None)
+
+    @property
+    def action_space(self) -> Any:
+        """The source's ``action_space``, or None."""
+        return getattr(self._source, "action_space", None)
+
+    @property
+    def agent(self) -> Any:
+        """The agent that acts, or None where not told yet."""
+        return self._agent
+
+    def set_agent(self, agent: Any) -> None:
+        """Take the agent that acts, from the next step on."""
+        self._agent = agent
+        if self._worker is not None:
+            self._worker.actor = LiveActor(agent)
+
+    def set_seed(self, seed: int) -> None:
+        """Take the source of the jitter, unless one was given."""
+        if self._seed is None:
+            self._seed = seed
+
+    @property
+    def dropped_steps(self) -> int:
+        """Steps let go of because the queue was full, since the feed was opened."""
+        return self._queue.dropped_steps
+
+    @property
+    def skipped_steps(self) -> int:
+        """Unusable items left out, since the feed was opened."""
+        return 0 if self._worker is None else self._worker.skipped_steps
+
+    @property
+    def reconnects(self) -> int:
+        """How often the feed was opened again."""
+        return 0 if self._worker is None else self._worker.reconnects
+
+    @property
+    def action_latencies_seconds(self) -> np.ndarray:
+        """Seconds from an observation's arrival to its action's delivery, the last 10,000."""
+        return np.array([] if self._worker is None else list(self._worker.latencies_seconds))
+
+    def setup(self) -> None:
+        """Get ready for a run; the feed is opened with the first window."""
+        self._stop_requested = False
+        self._is_down = False
+
+    def episodes(self) -> Iterator[EpisodeData]:
+        """Yield windows until the feed ends for good, or ``request_stop`` or ``teardown`` is called.
+
+        The feed is opened with the first window, and stays open between windows.
+
+        Raises:
+            NotBoundError: There is no agent.
+            StreamSilenceError: The source gave nothing for too long.
+            StreamError: The source failed, or sent something unusable.
+        """
+        worker = self._open_feed()
+        while True:
+            worker.actor.refresh()
+            window, ended_by = self._collect(worker)
+            if window:
+                data = window.build(self._episode_id, {"ended_by": ended_by})
+                self._episode_id += 1
+                with worker.actor.lent_to_loop():
+                    yield data
+            if ended_by == "end":
+                return
+
+    def request_stop(self) -> None:
+        """End the window that is being collected now; it is the last. For any thread or signal handler."""
+        self._stop_requested = True
+
+    def teardown(self) -> None:
+        """Close the source and end the feed's thread, within 2 s where the source lets go of it."""
+        with self._teardown_lock:
+            if self._is_down:
+                return
+            self._is_down = True
+            if self._worker is not None:
+                self._worker.stop()
+            close_source(self._source)
+            if self._worker is not None and not self._worker.join(_TEARDOWN_SECONDS):
+                logger.warning(
+                    "The feed's thread still waits inside the data source. Give the source a close() or stop() that "
+                    "interrupts its reads."
+                )
+            self._queue.clear()
+
+    def _open_feed(self) -> StreamWorker:
+        if self._agent is None:
+            raise NotBoundError("LivePipeline has no agent to act with. Pass `agent=`, or call set_agent(agent).")
+        if self._worker is None or not self._worker.is_following:
+            self._is_down = False
+            self._queue = StepQueue(self._buffer_size, drop_oldest=self._drop_oldest)
+            self._worker = StreamWorker(
+                self._source,
+                LiveActor(self._agent),
+                StepChecker(self.observation_space),
+                self._queue,
+                waits=self._make_waits() if self._reconnects_wanted else None,
+                skip_bad_steps=self._skip_bad_steps,
+            )
+            self._worker.start()
+        return self._worker
+
+    def _make_waits(self) -> ReconnectWaits:
+        seed = fresh_seed() if self._seed is None else self._seed
+        return ReconnectWaits(self._max_reconnect_wait_seconds, derive_rng(seed, "live", "reconnect"))
+
+    def _collect(self, worker: StreamWorker) -> tuple[LiveWindow, str]:
+        """Take steps until the window ends, and tell what ended it."""
+        window = LiveWindow()
+        while not self._stop_requested:
+            ended_by = None
+            entry = self._queue.get(_POLL_SECONDS)
+            if isinstance(entry, LiveStep):
+                window.append(entry)
+                ended_by = self._end_of(window)
+            elif entry is Signal.GAP:
+                window.cut()
+                ended_by = "gap" if window and self._ends_on_done else None
+            elif entry is Signal.END:
+                break
+            else:
+                self._check_silence(worker)
+            if ended_by is not None:
+                return window, ended_by
+        return window, "end"
+
+    def _end_of(self, window: LiveWindow) -> str | None:
+        """Tell what ends the window with its newest step, if anything does."""
+        if self._ends_on_done and window.ends_episode:
+            return "done"
+        if self._boundary(len(window), window.elapsed_seconds, window.last_observation):
+            return "boundary"
+        return "cap" if len(window) >= self._max_window_steps else None
+
+    def _check_silence(self, worker: StreamWorker) -> None:
+        limit = self._silence_timeout_seconds
+        silent = worker.silent_seconds()
+        if limit is not None and silent > limit:
+            raise StreamSilenceError(
+                f"The data source has given nothing for {silent:.1f} s; silence_timeout_seconds is {limit}. Check the "
+                "feed, or pass a longer time-out (None: wait for ever)."
+            )
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidArgumentError(f"`{name}` must be one of {choices}. Received: {value!r}.")

@@ -1,0 +1,184 @@
+"""What a live feed may send: checked as it arrives, before anyone acts on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tensor_optix.exceptions import StreamError
+
+_SHOWN_CHARACTERS = 120
+
+
+@dataclass(slots=True)
+class FeedItem:
+    """One usable item of a feed.
+
+    Attributes:
+        observation: An own copy, ``[...]``, or a dict of such arrays.
+        reward: What followed the action taken on the previous item's observation.
+        terminated: The task ended here; ``observation`` is the last of its episode.
+        truncated: The episode was cut here; ``observation`` is the last of its episode.
+        info: Whatever else the feed tells.
+    """
+
+    observation: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+    @property
+    def done(self) -> bool:
+        """Whether the episode ended with this item."""
+        return self.terminated or self.truncated
+
+
+class StepChecker:
+    """Turns what a feed sends into :class:`FeedItem`, or says what is wrong with it.
+
+    Observations must keep the shape (and keys) of the observation space, where one is known, and
+    otherwise of the first usable item.
+
+    Args:
+        observation_space: Space of the feed's observations, or None.
+    """
+
+    def __init__(self, observation_space: Any = None) -> None:
+        self._layout: Any = None if observation_space is None else _layout_of_space(observation_space)
+
+    def check(self, raw: Any, number: int) -> FeedItem:
+        """Return ``raw`` as an item with an observation of its own.
+
+        Args:
+            raw: What the feed sent.
+            number: Its number, counted from 0 over the whole run.
+
+        Raises:
+            StreamError: It is not five values, its reward or observation is not finite, or its
+                observation has another shape than expected.
+        """
+        try:
+            return self._parse(raw)
+        except _UnusableError as fault:
+            raise StreamError(
+                f"Step {number} of the feed (counted from 0) cannot be used: {fault}. Received: {_shorten(raw)}. "
+                'Mend the source, or pass on_bad_step="skip" to leave such steps out.'
+            ) from None
+
+    def _parse(self, raw: Any) -> FeedItem:
+        if not isinstance(raw, (tuple, list)):
+            raise _UnusableError(
+                f"expected a tuple (observation, reward, terminated, truncated, info), got {type(raw).__name__}"
+            )
+        if len(raw) != 5:
+            raise _UnusableError(
+                f"expected the 5 values (observation, reward, terminated, truncated, info), got {len(raw)}"
+            )
+        observation, reward, terminated, truncated, info = raw
+        return FeedItem(
+            self._parse_observation(observation),
+            _parse_reward(reward),
+            _parse_flag(terminated, "terminated"),
+            _parse_flag(truncated, "truncated"),
+            _parse_info(info),
+        )
+
+    def _parse_observation(self, observation: Any) -> Any:
+        if self._layout is None:
+            parsed = _copy_observation(observation, None)
+            self._layout = _layout_of(parsed)
+            return parsed
+        if isinstance(self._layout, dict) != isinstance(observation, Mapping):
+            kind = "a dict" if isinstance(self._layout, dict) else "an array"
+            raise _UnusableError(f"expected {kind} as observation, got {type(observation).__name__}")
+        return _copy_observation(observation, self._layout)
+
+
+class _UnusableError(Exception):
+    """What is wrong with one item."""
+
+
+def _copy_observation(observation: Any, layout: Any) -> Any:
+    if not isinstance(observation, Mapping):
+        return _copy_array(observation, layout, "the observation")
+    if layout is not None and set(layout) != set(observation):
+        raise _UnusableError(f"expected an observation with the keys {sorted(layout)}, got {sorted(observation)}")
+    return {
+        key: _copy_array(value, None if layout is None else layout[key], f"the observation's {key!r}")
+        for key, value in observation.items()
+    }
+
+
+def _copy_array(value: Any, layout: Any, name: str) -> np.ndarray:
+    shape, dtype = (None, None) if layout is None else layout
+    try:
+        # A copy: sources may well refill one array.
+        array = np.array(value)
+    except (TypeError, ValueError) as error:
+        raise _UnusableError(f"{name} is not an array of numbers ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise _UnusableError(f"{name} is not an array of numbers but has dtype {array.dtype}")
+    if shape is not None and array.shape != shape:
+        raise _UnusableError(f"expected {name} to have shape {shape}, got {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise _UnusableError(f"{name} holds NaN or infinity")
+    return array if dtype is None or dtype == array.dtype else _cast(array, dtype, name)
+
+
+def _cast(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if cast.dtype.kind == "f" and not np.isfinite(cast).all():
+        raise _UnusableError(f"{name} is out of the range of {cast.dtype}")
+    return cast
+
+
+def _layout_of(observation: Any) -> Any:
+    if isinstance(observation, dict):
+        return {key: (value.shape, None) for key, value in observation.items()}
+    return observation.shape, None
+
+
+def _layout_of_space(space: Any) -> Any:
+    members = getattr(space, "spaces", None)
+    if isinstance(members, Mapping):
+        return {key: (member.shape, member.dtype) for key, member in members.items()}
+    shape = getattr(space, "shape", None)
+    return None if shape is None else (tuple(shape), getattr(space, "dtype", None))
+
+
+def _parse_reward(reward: Any) -> float:
+    try:
+        array = np.asarray(reward)
+        number = float(array) if array.ndim == 0 and array.dtype.kind in "biuf" else None
+    except (TypeError, ValueError):
+        number = None
+    if number is None:
+        raise _UnusableError(f"the reward is not one number but {_shorten(reward)}")
+    if not math.isfinite(number):
+        raise _UnusableError(f"the reward is {number}")
+    return number
+
+
+def _parse_flag(flag: Any, name: str) -> bool:
+    if isinstance(flag, (bool, np.bool_)) or (isinstance(flag, (int, np.integer)) and flag in (0, 1)):
+        return bool(flag)
+    raise _UnusableError(f"`{name}` is not a bool but {_shorten(flag)}")
+
+
+def _parse_info(info: Any) -> dict[str, Any]:
+    if info is None:
+        return {}
+    if not isinstance(info, Mapping):
+        raise _UnusableError(f"`info` is not a dict but {_shorten(info)}")
+    return dict(info)
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
