@@ -23,6 +23,7 @@ EPISODES_PER_LOOK = 5
 """Finished episodes that a look pools, where the evaluator counts them."""
 
 _BEYOND_NOISE = 2.0
+_MEMORY_WINDOWS = 50
 _NOISE_WINDOWS = 30
 _MIN_FRESH_WINDOWS = 2
 _SETTLING_WINDOWS = 2
@@ -81,7 +82,10 @@ class Judge:
         self.standing: Standing | None = None
         self.last_trend = Trend.WARMING_UP
         self._drop = DegradationDetector.while_learning()
-        self._recent: deque[float] = deque(maxlen=50)
+        self._recent: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
+        self._normal: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
+        self._alarm_level = math.nan
+        self._num_since_alarm = 0
         self._fresh: deque[tuple[float, int]] = deque(maxlen=100)
         self._num_since_calibration = 0
         self._look: list[tuple[float, int]] = []
@@ -93,9 +97,7 @@ class Judge:
         self._fresh.append((score, weight))
         self._settle()
         improved = self._is_better(metrics)
-        degraded = self._drop.update(score)
-        if not improved:
-            self._recalibrate_when_doubled()
+        degraded = self._watch_for_drop(score)
         return replace(self._close_look(metrics), improved=improved and not degraded, degraded=degraded)
 
     def crown(self, metrics: EvalMetrics, level: float | None = None) -> None:
@@ -114,13 +116,13 @@ class Judge:
             is_settled=not is_first,
         )
         self._fresh.clear()
-        self._calibrate()
+        if not self._drop.alarmed:
+            self._calibrate()
 
     def forgive(self) -> None:
         """Forget the windows of a policy that was rolled back."""
         self._fresh.clear()
         self._look.clear()
-        self._drop.reset()
 
     def start_over(self) -> None:
         """Forget everything: the world is another one."""
@@ -184,16 +186,40 @@ class Judge:
         score = standing.metrics.primary_score
         return score - standing.level > _LUCK_SPREADS * self.noise and score > max(s for s, _ in self._fresh)
 
+    def _watch_for_drop(self, score: float) -> bool:
+        if self._drop.alarmed:
+            self._watch_for_recovery(score)
+            return False
+        if self._drop.update(score):
+            self._alarm_level = score
+            self._num_since_alarm = 0
+            return True
+        self._normal.append(score)
+        self._recalibrate_when_doubled()
+        return False
+
+    def _watch_for_recovery(self, score: float) -> None:
+        """Arm the alarm again once the scores are back, or have settled at another level."""
+        self._num_since_alarm += 1
+        baseline = statistics.median(self._normal)
+        halfway = 0.5 * (self._alarm_level + baseline)
+        if min(list(self._recent)[-_MIN_FRESH_WINDOWS:]) > halfway:
+            self._drop.reset()
+        elif self._num_since_alarm >= _MEMORY_WINDOWS:
+            self._normal = deque(self._recent, maxlen=_MEMORY_WINDOWS)
+            self._calibrate()
+
     def _calibrate(self) -> None:
         self._num_since_calibration = 0
-        self._drop.calibrate(list(self._recent))
+        if self._normal:
+            self._drop.calibrate(list(self._normal))
 
     def _recalibrate_when_doubled(self) -> None:
         """Few scores make a coarse baseline: make it again whenever there are twice as many."""
         self._num_since_calibration += 1
         count = self._num_since_calibration
-        if count & (count - 1) == 0 and count <= (self._recent.maxlen or 0) and not self._drop.alarmed:
-            self._drop.calibrate(list(self._recent))
+        if count & (count - 1) == 0 and count <= _MEMORY_WINDOWS:
+            self._drop.calibrate(list(self._normal))
 
     def _close_look(self, metrics: EvalMetrics) -> Verdict:
         self._look.append((metrics.primary_score, metrics.num_episodes or 1))

@@ -1,0 +1,1 @@
+"""Fakes and conformance suites that users' own agents, pipelines and optimizers can run too."""

@@ -1,0 +1,124 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tensor_optix import EpisodeData, EvalMetrics, HyperparamSet, LoopState, ParamSpec, TensorOptixError
+
+
+def window(**changes):
+    data = {
+        "observations": [[0.0], [1.0]],
+        "actions": [0, 1],
+        "rewards": [1.0, 2.0],
+        "terminated": [False, True],
+        "truncated": [False, False],
+        "infos": [{}, {}],
+        "episode_id": 3,
+    }
+    return EpisodeData(**{**data, **changes})
+
+
+def test_loop_states_are_exactly_four():
+    assert [state.name for state in LoopState] == ["ACTIVE", "COOLING", "DORMANT", "WATCHDOG"]
+
+
+def test_dones_of_lists_is_a_plain_list_of_bools():
+    dones = window(truncated=[True, False]).dones
+    assert dones == [True, True]
+    assert isinstance(dones, list)
+    assert all(type(done) is bool for done in dones)
+
+
+def test_dones_of_arrays_keeps_their_shape():
+    flags = np.zeros((2, 3), bool)
+    flags[1, 2] = True
+    np.testing.assert_array_equal(window(terminated=flags, truncated=np.zeros((2, 3), bool)).dones, flags)
+
+
+def test_total_reward_length_and_env_steps():
+    single = window()
+    assert (single.total_reward, single.length, single.env_steps) == (3.0, 2, 2)
+    vector = window(rewards=np.ones((2, 5)))
+    assert (vector.total_reward, vector.length, vector.env_steps) == (10.0, 2, 10)
+
+
+def test_mutable_defaults_are_not_shared():
+    first, second = window(), window()
+    first.metadata["x"] = 1
+    assert second.metadata == {}
+
+
+def test_beats_is_strict():
+    low, high = EvalMetrics(1.0, {}, 0), EvalMetrics(2.0, {}, 1)
+    assert high.beats(low)
+    assert not low.beats(low)
+    assert not high.beats(low, margin=1.0)
+    assert high.beats(low, margin=0.999)
+    assert not EvalMetrics(math.nan, {}, 2).beats(low)
+    assert not EvalMetrics(math.nan, {}, 2).is_evidence
+
+
+def test_copy_of_hyperparams_is_independent():
+    original = HyperparamSet({"nested": [1, 2]}, episode_id=4)
+    copied = original.copy()
+    copied.params["nested"].append(3)
+    assert original.params == {"nested": [1, 2]}
+    assert copied.episode_id == 4
+
+
+@pytest.mark.parametrize(
+    ("bounds", "scale"),
+    [
+        ((1e-5, 1e-2), "log"),
+        ((0.1, 1.0), "log"),
+        ((0.2, 1.0), "linear"),
+        ((0.0, 1.0), "linear"),
+        ((-1.0, 100.0), "linear"),
+        ((0.9, 0.999), "one_minus_log"),
+        ((0.9, 1.0), "linear"),
+    ],
+)
+def test_plain_bounds_get_the_scale_that_suits_them(bounds, scale):
+    assert ParamSpec.of(bounds).scale == scale
+
+
+@given(st.floats(1e-6, 1e-3), st.floats(2.0, 1e6), st.floats(0.0, 1.0))
+def test_latent_scale_round_trips_inside_the_bounds(low, ratio, share):
+    spec = ParamSpec(low, low * ratio, "log")
+    value = low * ratio**share
+    back = spec.from_latent(spec.to_latent(value))
+    assert spec.contains(back)
+    assert back == pytest.approx(spec.clip(value), rel=1e-9)
+
+
+def test_integers_are_rounded_on_the_way_out_only():
+    spec = ParamSpec(1, 10, integer=True)
+    assert spec.from_latent(2.6) == 3.0
+    assert spec.to_latent(2.6) == 2.6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((2.0, 1.0), "low <= high. Received: low=2.0, high=1.0"),
+        ((float("nan"), 1.0), "The bound `low` must be finite"),
+        ((0.0, float("inf")), "The bound `high` must be finite"),
+        (("a", 1.0), "The bound `low` must be a number"),
+        ((0.0, 1.0, "log"), "A log scale needs low > 0"),
+        ((0.5, 1.0, "one_minus_log"), "needs high < 1"),
+        ((0.5, 0.9, "cubic"), "`scale` must be one of"),
+    ],
+)
+def test_bad_specs(arguments, match):
+    with pytest.raises((ValueError, TypeError), match=match) as caught:
+        ParamSpec(*arguments)
+    assert isinstance(caught.value, TensorOptixError)
+
+
+@pytest.mark.parametrize("bounds", [3, (1.0,), (1.0, 2.0, 3.0), None])
+def test_bounds_that_are_no_pair(bounds):
+    with pytest.raises(TypeError, match="a pair \\(low, high\\)"):
+        ParamSpec.of(bounds)
