@@ -1,0 +1,51 @@
+"""What both detectors ask of a score and of a saved state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tensor_optix.exceptions import InvalidTypeError, NonFiniteError, StateMismatchError
+
+LARGEST_SCORE = 1e150
+"""Squares of scores must stay finite."""
+
+
+def check_score(score: float) -> float | None:
+    """Return the score as a float, None for NaN (no evidence).
+
+    Raises:
+        InvalidTypeError: ``score`` is not a number.
+        NonFiniteError: ``score`` is infinite, or too large to be squared.
+    """
+    try:
+        value = float(score)
+    except (TypeError, ValueError):
+        raise InvalidTypeError(
+            f"A score must be a number (NaN where a window gave no evidence). Received: {score!r} "
+            f"of type {type(score).__name__}."
+        ) from None
+    if math.isnan(value):
+        return None
+    if abs(value) > LARGEST_SCORE:
+        raise NonFiniteError(
+            f"A score must be finite and at most {LARGEST_SCORE:g} in size. Received: {value!r}. "
+            "Pass NaN where a window gave no evidence, and look for a division or an overflow in the reward."
+        )
+    return value
+
+
+def check_state(state: Mapping[str, Any], kind: str, version: int, keys: frozenset[str]) -> None:
+    """Raise ``StateMismatchError`` unless ``state`` is one that ``kind`` of this version saved."""
+    if not isinstance(state, Mapping) or state.get("kind") != kind:
+        found = state.get("kind") if isinstance(state, Mapping) else type(state).__name__
+        raise StateMismatchError(f"Expected the state of a {kind}. Received: {found!r}.")
+    if state.get("version") != version:
+        raise StateMismatchError(
+            f"This {kind} reads states of version {version}. Received: version {state.get('version')!r}. "
+            "Load it with the release that saved it, or start with a fresh detector."
+        )
+    missing = sorted(keys - set(state))
+    if missing:
+        raise StateMismatchError(f"The state of the {kind} is not whole. Missing: {missing}.")
