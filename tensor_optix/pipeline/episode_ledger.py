@@ -1,0 +1,62 @@
+"""Whole returns and lengths of episodes, also of those that span several windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+class EpisodeLedger:
+    """Sums rewards per environment until an episode ends.
+
+    Sums run step by step in float64, so a return does not depend on where windows were cut.
+
+    Args:
+        num_envs: N, how many environments step together.
+    """
+
+    def __init__(self, num_envs: int = 1) -> None:
+        self._returns = np.zeros(num_envs)
+        self._lengths = np.zeros(num_envs, np.int64)
+
+    def forget(self) -> None:
+        """Drop the running episodes: they were cut."""
+        self._returns[:] = 0.0
+        self._lengths[:] = 0
+
+    def update(
+        self, rewards: npt.NDArray[np.float64], dones: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_] | None
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Take one window and return the episodes that ended in it, in order of time.
+
+        Args:
+            rewards: ``[T, N]``, 0 on steps that only reset.
+            dones: ``[T, N]``, False on steps that only reset.
+            valid: ``[T, N]``, False on steps that only reset; None: all valid.
+
+        Returns:
+            Returns and lengths, ``[num_ended]`` each.
+        """
+        returns: list[npt.NDArray[np.float64]] = []
+        lengths: list[npt.NDArray[np.int64]] = []
+        start = 0
+        for t in np.flatnonzero(dones.any(axis=1)).tolist():
+            self._add(rewards[start : t + 1], None if valid is None else valid[start : t + 1])
+            ended = dones[t]
+            returns.append(self._returns[ended])
+            lengths.append(self._lengths[ended])
+            self._returns[ended] = 0.0
+            self._lengths[ended] = 0
+            start = t + 1
+        if start < len(rewards):
+            self._add(rewards[start:], None if valid is None else valid[start:])
+        if not returns:
+            return np.empty(0), np.empty(0, np.int64)
+        return np.concatenate(returns), np.concatenate(lengths)
+
+    def _add(self, rewards: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_] | None) -> None:
+        # accumulate, not sum: NumPy's sum is pairwise and would depend on the length of the block
+        block = rewards.copy()
+        block[0] += self._returns
+        self._returns[:] = np.add.accumulate(block, axis=0)[-1]
+        self._lengths += len(rewards) if valid is None else valid.sum(axis=0)
