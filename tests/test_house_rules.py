@@ -1,0 +1,253 @@
+"""The rules of the house, read off the source with `ast`: who may import whom, and what never appears."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tensor_optix"
+ROOT_NAME = PACKAGE.name
+
+FLOOR_OF = {
+    "exceptions": 0,
+    "functional": 0,
+    "core.types": 0,
+    "core.base_agent": 1,
+    "core.base_evaluator": 1,
+    "core.base_optimizer": 1,
+    "core.base_pipeline": 1,
+    "core": 2,
+    "monitoring": 2,
+    "core.loop_controller": 3,
+    "pipeline": 3,
+    "optimizers": 3,
+    "adapters": 3,
+    "algorithms": 4,
+    "optimizer": 5,
+    "presets": 5,
+    "testing": 5,
+    "reporting": 6,
+    "cli": 7,
+    "__main__": 8,
+}
+"""Imports go to a lower floor, or to the same one inside the same top folder."""
+
+SAME_FLOOR_FRIENDS = {
+    ("core", "monitoring"),
+    ("exceptions", "functional"),
+    ("core", "functional"),
+    ("core", "exceptions"),
+}
+FRAMEWORKS = {"tensorflow", "keras", "gymnasium", "envpool"}
+FRAMEWORK_FREE = ("core", "functional", "monitoring", "optimizers")
+UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
+GENERATORS = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
+MAX_FILE_LINES = 400
+MAX_BODY_LINES = 60
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """Return the module's name below the package, '' for the package itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def longest_prefix(module: str) -> str:
+    parts = module.split(".")
+    for size in range(len(parts), 0, -1):
+        if ".".join(parts[:size]) in FLOOR_OF:
+            return ".".join(parts[:size])
+    raise AssertionError(f"{module} has no floor: add it to FLOOR_OF")
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports_of(tree: ast.AST) -> list[tuple[str, int]]:
+    """Return (absolute dotted name, line) of everything imported, also inside functions."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            found.append((node.module or "", node.lineno))
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names if node.module == ROOT_NAME]
+    return found
+
+
+def own_imports(path: Path) -> list[tuple[str, int]]:
+    """Return (module below the package, line) of everything imported from the package."""
+    prefix = ROOT_NAME + "."
+    return [(name.removeprefix(prefix), line) for name, line in imports_of(tree_of(path)) if name.startswith(prefix)]
+
+
+def import_offences(importer: str, imported: str) -> str | None:
+    """Return what is wrong with one import inside the package, None if nothing."""
+    here, there = longest_prefix(importer), longest_prefix(imported)
+    if FLOOR_OF[there] < FLOOR_OF[here]:
+        return None
+    folders = importer.split(".")[0], imported.split(".")[0]
+    if FLOOR_OF[there] > FLOOR_OF[here]:
+        return f"{importer} imports {imported}, which is on a higher floor"
+    if folders[0] != folders[1] and tuple(sorted(folders)) not in SAME_FLOOR_FRIENDS:
+        return f"{importer} imports its sibling {imported}"
+    return None
+
+
+def found(files: list[Path], offences_in: Callable[[ast.Module], list[tuple[str, int]]]) -> list[str]:
+    """Return the offences of all files, each with the file it is in."""
+    return [f"{name_of(path)}: {offence}" for path in files for offence in offences_in(tree_of(path))]
+
+
+def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how many lines a function has below its docstring."""
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def is_constant(node: ast.expr, value: object) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
+
+
+def dotted(node: ast.AST) -> str:
+    """Return ``a.b.c`` for such an expression, '' for any other."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "is_allowed"),
+    [
+        ("core.judge", "monitoring.trend", True),
+        ("core.types", "functional.search_space", True),
+        ("optimizer", "adapters.tensorflow.tf_evaluator", True),
+        ("pipeline.batch_pipeline", "pipeline.window_builder", True),
+        ("algorithms.ppo", "adapters.tensorflow.tf_agent", True),
+        ("core.types", "core.base_agent", False),
+        ("core.judge", "core.loop_controller", False),
+        ("functional.returns", "core.judge", False),
+        ("pipeline.batch_pipeline", "adapters.tensorflow.tf_agent", False),
+        ("optimizers.pbt_optimizer", "core.loop_controller", False),
+        ("adapters.tensorflow.tf_agent", "algorithms.ppo", False),
+        ("reporting.progress", "cli.main", False),
+    ],
+)
+def test_the_rule_itself_tells_good_imports_from_bad(importer: str, imported: str, is_allowed: bool) -> None:
+    assert (import_offences(importer, imported) is None) is is_allowed
+
+
+def test_imports_only_go_down() -> None:
+    offences = []
+    for path in FILES:
+        importer = name_of(path)
+        for imported, line in own_imports(path):
+            offence = import_offences(importer, imported) if importer else "the package itself loads lazily"
+            offences += [f"{path.name}:{line}: {offence}"] if offence else []
+    assert offences == []
+
+
+def test_frameworks_stay_out_of_the_core() -> None:
+    core = [path for path in FILES if name_of(path).split(".")[0] in FRAMEWORK_FREE]
+    assert len(core) > 10
+    assert found(core, lambda tree: [x for x in imports_of(tree) if x[0].split(".")[0] in FRAMEWORKS]) == []
+
+
+def test_nothing_is_pickled() -> None:
+    def offences(tree: ast.Module) -> list[tuple[str, int]]:
+        keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "allow_pickle"]
+        allowed = [("allow_pickle", node.lineno) for node in keywords if not is_constant(node.value, False)]
+        return allowed + [x for x in imports_of(tree) if x[0].split(".")[0] in UNSAFE_MODULES]
+
+    assert found(FILES, offences) == []
+
+
+def test_randomness_is_owned() -> None:
+    def offences(tree: ast.Module) -> list[tuple[str, int]]:
+        names = [(dotted(node), node.lineno) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        numpy = [x for x in names if re.match(r"(np|numpy)\.random\.", x[0]) and x[0].split(".")[2] not in GENERATORS]
+        seeding = [x for x in names if x[0].endswith(("random.set_seed", "utils.set_random_seed"))]
+        return numpy + seeding + [x for x in imports_of(tree) if x[0].split(".")[0] == "random"]
+
+    assert found(FILES, offences) == []
+
+
+def test_nothing_is_asserted() -> None:
+    def offences(tree: ast.Module) -> list[tuple[str, int]]:
+        return [("assert", node.lineno) for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+
+    assert found(FILES, offences) == []
+
+
+def test_files_stay_short() -> None:
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > MAX_FILE_LINES} == {}
+
+
+def test_functions_stay_short() -> None:
+    def offences(tree: ast.Module) -> list[tuple[str, int]]:
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        return [(node.name, body_lines(node)) for node in functions if body_lines(node) > MAX_BODY_LINES]
+
+    assert found(FILES, offences) == []
+
+
+def test_no_note_to_oneself_is_left() -> None:
+    notes = ("TO" + "DO", "FIX" + "ME")
+    assert [name_of(path) for path in FILES if any(note in path.read_text(encoding="utf-8") for note in notes)] == []
+
+
+def test_no_circle_among_imports_at_the_top_of_files() -> None:
+    modules = {name_of(path): path for path in FILES}
+    edges = {
+        name: {m for m in (nearest_module(imported, modules) for imported in top_level_imports(path)) if m}
+        for name, path in modules.items()
+    }
+    assert circle_in(edges) is None
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": set()}) is not None
+    assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+
+
+def top_level_imports(path: Path) -> list[str]:
+    body = [node for node in tree_of(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    prefix = ROOT_NAME + "."
+    names = imports_of(ast.Module(body, []))
+    return [name.removeprefix(prefix) for name, _ in names if name.startswith(prefix)]
+
+
+def nearest_module(name: str, modules: dict[str, Path]) -> str | None:
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def circle_in(edges: dict[str, set[str]]) -> list[str] | None:
+    """Return one circle of a directed graph, None if there is none."""
+    done: set[str] = set()
+
+    def visit(node: str, path: list[str]) -> list[str] | None:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return None
+        for target in sorted(edges.get(node, ())):
+            circle = visit(target, [*path, node])
+            if circle:
+                return circle
+        done.add(node)
+        return None
+
+    return next(filter(None, (visit(node, []) for node in sorted(edges))), None)
