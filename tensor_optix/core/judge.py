@@ -26,6 +26,7 @@ _BEYOND_NOISE = 2.0
 _MEMORY_WINDOWS = 50
 _NOISE_WINDOWS = 30
 _MIN_FRESH_WINDOWS = 2
+_MIN_BASELINE_WINDOWS = 3
 _SETTLING_WINDOWS = 2
 _LUCK_WINDOWS = 10
 _LUCK_SPREADS = 5.0
@@ -116,6 +117,7 @@ class Judge:
             is_settled=not is_first,
         )
         self._fresh.clear()
+        self._num_since_calibration = 0
         if not self._drop.alarmed:
             self._calibrate()
 
@@ -190,7 +192,7 @@ class Judge:
         if self._drop.alarmed:
             self._watch_for_recovery(score)
             return False
-        if self._drop.update(score):
+        if self._drop.baseline is not None and self._drop.update(score):
             self._alarm_level = score
             self._num_since_alarm = 0
             return True
@@ -210,16 +212,20 @@ class Judge:
             self._calibrate()
 
     def _calibrate(self) -> None:
-        self._num_since_calibration = 0
-        if self._normal:
+        if len(self._normal) >= _MIN_BASELINE_WINDOWS:
             self._drop.calibrate(list(self._normal))
 
     def _recalibrate_when_doubled(self) -> None:
-        """Few scores make a coarse baseline: make it again whenever there are twice as many."""
+        """Few scores make a coarse baseline: make it again whenever there are twice as many.
+
+        Not while the latest score is low: that may be the beginning of a drop.
+        """
         self._num_since_calibration += 1
         count = self._num_since_calibration
-        if count & (count - 1) == 0 and count <= _MEMORY_WINDOWS:
-            self._drop.calibrate(list(self._normal))
+        baseline = self._drop.baseline
+        is_low = baseline is not None and self._normal[-1] < baseline.mean - baseline.sd
+        if count & (count - 1) == 0 and count <= _MEMORY_WINDOWS and not is_low:
+            self._calibrate()
 
     def _close_look(self, metrics: EvalMetrics) -> Verdict:
         self._look.append((metrics.primary_score, metrics.num_episodes or 1))

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensor_optix.core.arena import Arena, PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
@@ -23,7 +23,6 @@ from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
-from tensor_optix.core.run_folder import RunFolder
 from tensor_optix.core.run_result import History, RunResult
 from tensor_optix.core.types import (
     EpisodeData,
@@ -37,6 +36,9 @@ from tensor_optix.core.watchdog import Watchdog
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.monitoring.trend import Trend
+
+if TYPE_CHECKING:
+    from tensor_optix.core.run_folder import RunFolder
 
 __all__ = ["LoopCallback", "LoopController"]
 
