@@ -54,8 +54,9 @@ class LivePipeline(BasePipeline):
     The end of a window that is not the end of an episode is no flag in the data: learners bootstrap
     from ``next_observations``, and ``completed_returns`` counts episodes across windows. Where steps
     are missing (dropped, skipped, lost with the connection), the step before the gap is truncated
-    with its own true successor, and nothing is learned across. ``metadata["ended_by"]`` tells what
-    ended the window: ``"done"``, ``"boundary"``, ``"gap"``, ``"cap"`` or ``"end"``.
+    with its own true successor, and nothing is learned across; where that step was yielded before
+    the gap was known, the next window has ``metadata["follows_gap"]``. ``metadata["ended_by"]``
+    tells what ended the window: ``"done"``, ``"boundary"``, ``"gap"``, ``"cap"`` or ``"end"``.
 
     Args:
         data_source: See :class:`DataSource`.
@@ -221,7 +222,7 @@ class LivePipeline(BasePipeline):
             worker.actor.refresh()
             window, ended_by = self._collect(worker)
             if window:
-                data = window.build(self._episode_id, {"ended_by": ended_by})
+                data = window.build(self._episode_id, {"ended_by": ended_by, "follows_gap": window.follows_gap})
                 self._episode_id += 1
                 with worker.actor.lent_to_loop():
                     yield data

@@ -11,9 +11,14 @@ from tensor_optix.pipeline.step_queue import LiveStep
 
 
 class LiveWindow:
-    """The steps of a window that is not finished yet."""
+    """The steps of a window that is not finished yet.
+
+    Attributes:
+        follows_gap: Whether steps are missing between the window before and this one.
+    """
 
     def __init__(self) -> None:
+        self.follows_gap = False
         self._steps: list[LiveStep] = []
 
     def __len__(self) -> int:
@@ -39,8 +44,10 @@ class LiveWindow:
         self._steps.append(step)
 
     def cut(self) -> None:
-        """Note that steps are missing after the last one: to a learner, its episode was truncated here."""
-        if self._steps and not self.ends_episode:
+        """Note that steps are missing from here on: to a learner, the episode was truncated here."""
+        if not self._steps:
+            self.follows_gap = True
+        elif not self.ends_episode:
             self._steps[-1].truncated = True
 
     def build(self, episode_id: int, metadata: dict[str, Any]) -> EpisodeData:

@@ -224,12 +224,12 @@ class StreamWorker:
             return False
         self._queue.put_gap()
         if isinstance(cause, MISTAKES):
-            raise StreamError(f"The data source failed after {self._num_items} steps: {_tell(cause)}.") from cause
+            raise StreamError(f"The data source failed after {self._num_items} items: {_tell(cause)}.") from cause
         if self._waits is None:
             return self._end(cause)
         if self._num_items == 0 and self._waits.attempts >= ATTEMPTS_BEFORE_FIRST_ITEM:
             raise StreamError(
-                f"The data source gave no step in {self._waits.attempts + 1} attempts; the last one ended with: "
+                f"The data source gave no item in {self._waits.attempts + 1} attempts; the last one ended with: "
                 f"{_tell(cause)}. Check its address, and that stream() yields."
             ) from cause
         seconds = self._waits.next_seconds()
@@ -241,10 +241,10 @@ class StreamWorker:
 
     def _end(self, cause: BaseException | None) -> bool:
         if cause is None or isinstance(cause, self._connection_errors):
-            logger.info("The feed ended after %d steps (%s).", self._num_items, _tell(cause))
+            logger.info("The feed ended after %d items (%s).", self._num_items, _tell(cause))
             return False
         raise StreamError(
-            f"The data source failed after {self._num_items} steps: {_tell(cause)}. Name errors that only mean a lost "
+            f"The data source failed after {self._num_items} items: {_tell(cause)}. Name errors that only mean a lost "
             "connection in its `disconnect_errors`, or pass reconnect_on_disconnect=True."
         ) from cause
 
