@@ -14,8 +14,8 @@ from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, Poli
 class ChampionKeeper:
     """Holds the champion and hands it back.
 
-    An agent with a ``get_state`` pair is captured in memory and written beside the loop. One that
-    has only the six methods writes its files itself, at once.
+    The agent is captured in memory and written beside the loop. One whose ``save_weights`` leaves no
+    files keeps its weights somewhere else, under the path it was given: it gets a path that stays.
 
     Args:
         agent: Whose policy it is.
@@ -30,10 +30,12 @@ class ChampionKeeper:
 
     def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
         """Make the agent, as it is now, the champion that earned ``metrics``."""
-        if has_own_state(self._agent):
-            self._state = capture(self._agent)
-            self.snapshot = self._registry.save_state(self._state, metrics, hyperparams)
+        state = capture(self._agent)
+        if has_own_state(self._agent) or state.arrays:
+            self._state = state
+            self.snapshot = self._registry.save_state(state, metrics, hyperparams)
         else:
+            self._state = None
             self.snapshot = self._registry.save(self._agent, metrics, hyperparams)
         self._registry.set_best(self.snapshot.snapshot_id)
         return self.snapshot

@@ -363,7 +363,10 @@ class LoopController:
         exhausted = self._ledger.exhausted()
         if self._ending is None and exhausted is not None:
             self._ending = ("budget", exhausted)
-        if self._ending is not None and self._metrics and self._ending[0] != "target":
+        if self._ending is None:
+            return
+        self.pipeline.cut_episodes()
+        if self._metrics and self._ending[0] != "target":
             self._challenge(replace(self._metrics[-1], episode_id=window.episode_id), FINAL_EPISODES)
 
     def _finish(self) -> RunResult:

@@ -174,6 +174,10 @@ class BatchPipeline(BasePipeline):
         self._barrier_requested = True
         return True
 
+    def cut_episodes(self) -> None:
+        """Give up the running episodes: the next window starts with a reset from a derived seed."""
+        self._needs_reset = True
+
     def play_episodes(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
         """Play whole seeded episodes in the running environment, between two windows.
 
