@@ -23,23 +23,37 @@ _MAX_DEPTH = 64
 _MAX_REPR = 200
 
 
-def write_sealed_json(path: Path, document: dict[str, Any]) -> None:
+def write_sealed_json(path: Path, document: dict[str, Any], *, flush: bool = True) -> None:
     """Write a JSON-able document atomically, with the SHA-256 of its content inside.
+
+    Args:
+        path: The file. Its folder exists.
+        document: What to write.
+        flush: See ``replacing``.
 
     Raises:
         CheckpointError: The file cannot be written, or would not be read back.
+    """
+    write_atomically(path, seal(document, str(path)), flush=flush)
+
+
+def seal(document: dict[str, Any], name: str) -> bytes:
+    """Return a JSON-able document as the content of a file that ``read_sealed_json`` takes.
+
+    Raises:
+        CheckpointError: It is no JSON, or would be larger than may be read back.
     """
     try:
         sealed = {**document, _SEAL: _digest(document)}
         data = json.dumps(sealed, indent=1, allow_nan=False).encode() + b"\n"
     except (ValueError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be written as JSON: {error}.") from error
+        raise CheckpointError(f"{name} cannot be written as JSON: {error}.") from error
     if len(data) > MAX_JSON_BYTES:
         raise CheckpointError(
-            f"{path} would take {len(data)} bytes of JSON; {MAX_JSON_BYTES} are allowed. "
+            f"{name} would take {len(data)} bytes of JSON; {MAX_JSON_BYTES} are allowed. "
             "Keep large values as arrays instead."
         )
-    write_atomically(path, data)
+    return data
 
 
 def read_sealed_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:

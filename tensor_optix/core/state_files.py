@@ -18,8 +18,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from tensor_optix.core.atomic_files import regular_file, replacing, sha256_of, sync_folder
-from tensor_optix.core.json_files import parse_json, read_sealed_json, require_jsonable, write_sealed_json
+from tensor_optix.core.atomic_files import regular_file, replacing, sha256_of, sync_all
+from tensor_optix.core.json_files import parse_json, read_sealed_json, require_jsonable, seal
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
@@ -42,16 +42,18 @@ _DTYPES = (
 )  # fmt: skip
 
 
-def write_agent_state(path: str | os.PathLike[str], state: AgentState) -> None:
+def write_agent_state(path: str | os.PathLike[str], state: AgentState, *, flush: bool = True) -> None:
     """Write a state to the folder ``path``, which is made where it is missing.
 
-    ``state.json`` comes last and names the checksum of the arrays: a crash in between leaves a
-    folder that ``read_agent_state`` refuses.
+    ``state.json`` comes last and names the checksum of the arrays: a crash between the two leaves
+    a folder that ``read_agent_state`` refuses.
 
     Args:
         path: The folder. Its parent exists.
         state: What to write. Arrays may be of any shape, also ``()`` and empty ones, and of
             Boolean, integer, floating (``bfloat16`` included) or ``complex64`` type.
+        flush: Whether the files outlive a power cut once this returns; otherwise the caller sees
+            to that.
 
     Raises:
         CheckpointError: The files cannot be written, or the state holds what cannot be kept
@@ -73,12 +75,13 @@ def write_agent_state(path: str | os.PathLike[str], state: AgentState) -> None:
     arrays = {name: _storable(name, array) for name, array in state.arrays.items()}
     try:
         folder.mkdir(exist_ok=True)
-        with replacing(folder / ARRAYS_FILE) as partial:
-            safetensors.numpy.save_file(arrays, partial)
-            _check_header(partial)
-            document["arrays_sha256"] = sha256_of(partial)
-        write_sealed_json(folder / META_FILE, document)
-        sync_folder(folder.parent)
+        with replacing(folder / ARRAYS_FILE, folder / META_FILE, flush=flush) as (arrays_file, meta_file):
+            safetensors.numpy.save_file(arrays, arrays_file)
+            _check_header(arrays_file)
+            document["arrays_sha256"] = sha256_of(arrays_file)
+            meta_file.write_bytes(seal(document, str(folder / META_FILE)))
+        if flush:
+            sync_all(folder.parent)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"Could not write {folder / ARRAYS_FILE}: {error}.") from error
     except OSError as error:

@@ -29,7 +29,7 @@ def test_the_old_file_stays_when_the_writer_raises(tmp_path):
     write_atomically(path, b"old")
 
     def write_half():
-        with replacing(path) as partial:
+        with replacing(path) as (partial,):
             partial.write_bytes(b"half")
             raise ZeroDivisionError
 

@@ -1,0 +1,304 @@
+"""The champions of one run, on disk and, until they are there, in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import math
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tensor_optix.core.agent_state import WEIGHTS_NAME, apply_hyperparams, read_files, restore
+from tensor_optix.core.atomic_files import make_writable_folder
+from tensor_optix.core.checks import check_int
+from tensor_optix.core.manifest import age_key, highest_number, take_inventory
+from tensor_optix.core.snapshot_files import METADATA_FILE, StoredSnapshot, check_files, folder_name
+from tensor_optix.core.snapshot_writer import Entry, SnapshotWriter
+from tensor_optix.core.state_files import META_FILE, read_agent_state
+from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
+from tensor_optix.exceptions import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+
+class CheckpointRegistry:
+    """Keeps snapshots of policies in one folder, and knows which of them is the best.
+
+    Snapshots are ``snapshot_<id>/`` folders beside ``manifest.json``, with relative paths only:
+    the folder can be moved. Each carries checksums; a damaged one is reported with its reason and
+    the next best is used. By default the highest score is the best (NaN never is); a loop that
+    judges by better evidence says so with ``set_best``.
+
+    Methods may be called from any thread.
+
+    Args:
+        checkpoint_dir: The folder; made where it is missing, unless ``read_only``.
+        max_snapshots: How many to keep. The best is never removed, the oldest others are.
+        read_only: Never write anything, for example to look into a run that is going on.
+
+    Raises:
+        CheckpointError: The folder cannot be made or written to.
+
+    Example:
+        >>> registry = CheckpointRegistry(folder)
+        >>> snapshot = registry.save(agent, EvalMetrics(12.5, {}, 0), agent.get_hyperparams())
+        >>> CheckpointRegistry(folder).load_best(agent).eval_metrics.primary_score
+        12.5
+    """
+
+    def __init__(
+        self, checkpoint_dir: str | os.PathLike[str], max_snapshots: int = 10, *, read_only: bool = False
+    ) -> None:
+        check_int("max_snapshots", max_snapshots, at_least=1)
+        self.root = Path(checkpoint_dir).absolute()
+        self.max_snapshots = max_snapshots
+        self.read_only = read_only
+        self._entries: dict[str, Entry] = {}
+        self._best_id: str | None = None
+        self._last_number = 0
+        self._lock = threading.RLock()  # of the entries; never held while the disk is written to
+        self._writer = SnapshotWriter(self.root, self._contents)
+        if not read_only:
+            make_writable_folder(self.root)
+        self._open()
+
+    @property
+    def best(self) -> PolicySnapshot | None:
+        """The best snapshot, or None while there is none."""
+        with self._lock:
+            return None if self._best_id is None else self._entries[self._best_id].snapshot
+
+    @property
+    def snapshots(self) -> list[PolicySnapshot]:
+        """All snapshots, oldest first."""
+        with self._lock:
+            return [entry.snapshot for entry in self._entries.values()]
+
+    def save(self, agent: Any, eval_metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
+        """Let the agent write a snapshot, now; it becomes the best if no other has a higher score.
+
+        Raises:
+            CheckpointError: It cannot be written; nothing of it is left.
+        """
+        entry = self._writer.write_by_agent(agent, self._name(eval_metrics, hyperparams))
+        self._admit(entry)
+        self._writer.write_index()
+        return entry.snapshot
+
+    def save_state(
+        self, state: AgentState, eval_metrics: EvalMetrics, hyperparams: HyperparamSet, *, background: bool = True
+    ) -> PolicySnapshot:
+        """Keep a captured state; it becomes the best if no other has a higher score.
+
+        Args:
+            state: From ``capture``. It is not copied: leave its arrays alone.
+            eval_metrics: The score that it earned.
+            hyperparams: Those that made it.
+            background: Return at once and write beside the caller; a failure is logged, noted in
+                ``failures``, and the state stays in memory, where ``load`` finds it. The next
+                save tries again.
+
+        Raises:
+            CheckpointError: It cannot be written, and ``background`` is False.
+        """
+        entry = Entry(self._name(eval_metrics, hyperparams), state=state)
+        if background:
+            self._admit(entry)
+            self._writer.start_thread()
+            self._writer.request()
+        else:
+            self._writer.write_entry(entry)
+            self._admit(entry)
+            self._writer.write_index()
+        return entry.snapshot
+
+    def load_best(self, agent: Any) -> PolicySnapshot | None:
+        """Make the agent the best snapshot that is whole; None where there is none.
+
+        A damaged snapshot is reported by a warning and the next best, by score, takes its place.
+        """
+        for entry in self._by_merit():
+            try:
+                self._give(agent, entry)
+            except CheckpointError as error:
+                self._discard(entry, error)
+            else:
+                with self._lock:
+                    self._best_id = entry.snapshot.snapshot_id
+                return entry.snapshot
+        return None
+
+    def load(self, agent: Any, snapshot_id: str) -> PolicySnapshot:
+        """Make the agent this snapshot: weights (whatever it saved with them) and hyperparameters.
+
+        Raises:
+            CheckpointError: There is no such snapshot, or it is damaged.
+        """
+        entry = self._entry(snapshot_id)
+        self._give(agent, entry)
+        return entry.snapshot
+
+    def load_state(self, snapshot_id: str) -> AgentState:
+        """Return the state of a snapshot without an agent.
+
+        Raises:
+            CheckpointError: There is no such snapshot, or it is damaged.
+        """
+        entry = self._entry(snapshot_id)
+        state = entry.state
+        if state is not None:
+            return copy.deepcopy(state)
+        check_files(self.root, _stored(entry))
+        weights = Path(entry.snapshot.weights_path)
+        if (weights / META_FILE).is_file():
+            return read_agent_state(weights)
+        state = read_files(weights.parent, entry.snapshot.hyperparams)
+        del state.arrays[METADATA_FILE]
+        return state
+
+    def set_best(self, snapshot_id: str) -> PolicySnapshot:
+        """Declare a snapshot the best, whatever its score.
+
+        Raises:
+            CheckpointError: There is no such snapshot, or that cannot be written down.
+        """
+        self._refuse_if_read_only()
+        with self._lock:
+            entry = self._entry(snapshot_id)
+            is_news = snapshot_id != self._best_id
+            self._best_id = snapshot_id
+        if is_news:
+            self._writer.request()
+        return entry.snapshot
+
+    def update_metrics(self, snapshot_id: str, eval_metrics: EvalMetrics) -> PolicySnapshot:
+        """Replace a snapshot's score, for example by a confirmed one; who is the best stays.
+
+        Raises:
+            CheckpointError: There is no such snapshot, or that cannot be written down.
+        """
+        self._refuse_if_read_only()
+        with self._lock:
+            entry = self._entry(snapshot_id)
+            entry.snapshot = replace(entry.snapshot, eval_metrics=eval_metrics)
+        self._writer.request()
+        return entry.snapshot
+
+    @property
+    def failures(self) -> list[Exception]:
+        """What could not be written so far, oldest first."""
+        return list(self._writer.failures)
+
+    def flush(self) -> list[Exception]:
+        """Wait until nothing is on its way to the disk, and return what failed since the last call.
+
+        What failed is still in memory, where ``load`` finds it.
+        """
+        return self._writer.flush()
+
+    def close(self) -> None:
+        """Wait until nothing is on its way and end the writing thread; a later save starts it anew."""
+        self._writer.close()
+
+    def _open(self) -> None:
+        if not self.root.is_dir():
+            raise CheckpointError(f"There is no folder {self.root}; give the folder of a run.")
+        inventory = take_inventory(self.root)
+        self._last_number = highest_number(self.root)
+        for stored in inventory.snapshots:
+            self._entries[stored.snapshot.snapshot_id] = Entry(stored.snapshot, stored)
+            self._writer.take_over(stored.snapshot.snapshot_id)
+        if inventory.best_id in self._entries:
+            self._best_id = inventory.best_id
+        elif inventory.best_id is not None:
+            logger.warning(
+                "The best snapshot, %.80s, cannot be used; the next best takes its place.", inventory.best_id
+            )
+        for entry in self._by_merit():
+            try:
+                check_files(self.root, _stored(entry))
+            except CheckpointError as error:
+                self._discard(entry, error)
+            else:
+                self._best_id = entry.snapshot.snapshot_id
+                break
+        if self._entries and not inventory.is_indexed and not self.read_only:
+            self._writer.write_index()
+
+    def _contents(self) -> tuple[list[Entry], str | None]:
+        with self._lock:
+            return list(self._entries.values()), self._best_id
+
+    def _refuse_if_read_only(self) -> None:
+        if self.read_only:
+            raise CheckpointError(f"The registry of {self.root} was opened with read_only=True; it writes nothing.")
+
+    def _name(self, eval_metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
+        self._refuse_if_read_only()
+        with self._lock:
+            with contextlib.suppress(CheckpointError):  # a folder that is gone is reported by whoever writes
+                self._last_number = max(self._last_number, highest_number(self.root))
+            self._last_number += 1
+            snapshot_id = f"{self._last_number:06d}"
+        weights_path = str(self.root / folder_name(snapshot_id) / WEIGHTS_NAME)
+        return PolicySnapshot(snapshot_id, eval_metrics, hyperparams.copy(), weights_path, eval_metrics.episode_id)
+
+    def _admit(self, entry: Entry) -> None:
+        """Take a snapshot in, see whether it is the best, and let go of the oldest ones."""
+        with self._lock:
+            self._entries[entry.snapshot.snapshot_id] = entry
+            score, best = entry.snapshot.eval_metrics.primary_score, self.best
+            if math.isfinite(score) and (best is None or not best.eval_metrics.primary_score >= score):
+                self._best_id = entry.snapshot.snapshot_id
+            for snapshot_id in sorted(self._entries, key=age_key):
+                if len(self._entries) > self.max_snapshots and snapshot_id != self._best_id:
+                    del self._entries[snapshot_id]
+
+    def _entry(self, snapshot_id: str) -> Entry:
+        with self._lock:
+            if snapshot_id not in self._entries:
+                known = ", ".join(self._entries) or "none"
+                raise CheckpointError(f"There is no snapshot {snapshot_id!r:.80} in {self.root}. Known: {known}.")
+            return self._entries[snapshot_id]
+
+    def _by_merit(self) -> list[Entry]:
+        """Return the best first, then by score; snapshots without a score are no candidates."""
+        with self._lock:
+            scored = [e for e in self._entries.values() if math.isfinite(e.snapshot.eval_metrics.primary_score)]
+            scored.sort(key=lambda e: e.snapshot.eval_metrics.primary_score, reverse=True)
+            if self._best_id is None:
+                return scored
+            best = self._entries[self._best_id]
+            return [best, *(entry for entry in scored if entry is not best)]
+
+    def _give(self, agent: Any, entry: Entry) -> None:
+        state, snapshot = entry.state, entry.snapshot
+        if state is None:
+            stored = _stored(entry)
+            check_files(self.root, stored)
+            if stored.written_by == "state":
+                state = read_agent_state(snapshot.weights_path)
+        if state is not None:
+            restore(agent, state)
+        else:
+            agent.load_weights(snapshot.weights_path)
+        apply_hyperparams(agent, snapshot.hyperparams.params, snapshot.hyperparams.episode_id)
+
+    def _discard(self, entry: Entry, error: CheckpointError) -> None:
+        snapshot_id = entry.snapshot.snapshot_id
+        logger.warning("Snapshot %s is not used: %s The next best takes its place.", snapshot_id, error)
+        with self._lock:
+            self._entries.pop(snapshot_id, None)
+            self._writer.leave_alone(snapshot_id)
+            if self._best_id == snapshot_id:
+                self._best_id = None
+
+
+def _stored(entry: Entry) -> StoredSnapshot:
+    if entry.stored is None:
+        raise CheckpointError(f"Snapshot {entry.snapshot.snapshot_id} is not on disk.")
+    return entry.stored
