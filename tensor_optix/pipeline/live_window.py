@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.core.types import EpisodeData
+from tensor_optix.pipeline.space_layout import stack
 from tensor_optix.pipeline.step_queue import LiveStep
 
 
@@ -55,7 +56,7 @@ class LiveWindow:
         steps = self._steps
         ended = [step for step in steps if step.completed_return is not None]
         return EpisodeData(
-            observations=_stack([step.observation for step in steps]),
+            observations=stack([step.observation for step in steps]),
             actions=np.asarray([step.action for step in steps]),
             rewards=np.array([step.reward for step in steps], dtype=np.float64),
             terminated=np.array([step.terminated for step in steps], dtype=bool),
@@ -63,18 +64,12 @@ class LiveWindow:
             infos=[step.info for step in steps],
             episode_id=episode_id,
             metadata=metadata,
-            next_observations=_stack([step.next_observation for step in steps]),
+            next_observations=stack([step.next_observation for step in steps]),
             completed_returns=np.array([step.completed_return for step in ended], dtype=np.float64),
             completed_lengths=np.array([step.completed_length for step in ended], dtype=np.int64),
             action_log_probs=_numbers([step.log_prob for step in steps], np.float64),
             policy_version=_numbers([step.policy_version for step in steps], np.int64),
         )
-
-
-def _stack(observations: list[Any]) -> Any:
-    if isinstance(observations[0], dict):
-        return {key: np.stack([observation[key] for observation in observations]) for key in observations[0]}
-    return np.stack(observations)
 
 
 def _numbers(values: list[Any], dtype: type) -> np.ndarray | None:
