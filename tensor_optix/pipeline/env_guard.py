@@ -149,7 +149,7 @@ class EnvGuard:
     def not_finite(self, what: str, where: str = "") -> EnvironmentFailureError:
         """Return the error for a reward or observation that is no usable number."""
         return EnvironmentFailureError(
-            f"Environment {self.name} returned a {what} that is NaN or infinite{where}. "
+            f"Environment {self.name} returned {what} that is NaN or infinite{where}. "
             "Nothing was learned from it; mend the environment, or wrap it so that it clips or raises."
         )
 

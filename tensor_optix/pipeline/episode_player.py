@@ -103,7 +103,9 @@ class _VectorPlayer:
         returns, lengths = np.zeros(driver.num_envs), np.zeros(driver.num_envs, np.int64)
         playing, cut_one = self.remaining > 0, False
         while playing.any():
-            observations, rewards, terminated, truncated, _ = driver.step(self.act_batch(layout.cast(observations)))
+            observations, rewards, terminated, truncated, _ = driver.guard.step(
+                self.act_batch(layout.cast(observations))
+            )
             self.num_steps += 1
             counted = playing & ~driver.ended
             returns += np.where(counted, rewards, 0.0)
@@ -140,7 +142,7 @@ def _step_limit(env: Any) -> float:
 
 
 def _check_finite(guard: EnvGuard, returns: Any, observation: Any) -> None:
-    for what, value in (("reward", returns), ("observation", observation)):
+    for what, value in (("a reward", returns), ("an observation", observation)):
         if not is_finite(value):
             raise guard.not_finite(what, f" in an episode that was played up to step {guard.num_steps}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tensor_optix.exceptions import NotBoundError
 from tensor_optix.pipeline.env_guard import EnvGuard, space_of
 from tensor_optix.pipeline.space_layout import Layout, copy_of
 from tensor_optix.pipeline.window_builder import WindowBuilder
@@ -38,7 +39,7 @@ class SingleEnvCollector:
     def collect(self, act: Act, num_steps: int) -> WindowBuilder:
         """Step ``num_steps`` times, acting with ``act``."""
         if self._layout is None:
-            raise RuntimeError("reset() comes before collect().")
+            raise NotBoundError("reset() comes before collect().")
         window = WindowBuilder(self._layout, num_steps)
         if self._episode_over:
             self._observation = self.guard.reset()

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError
+from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline import envpool_support
 from tensor_optix.pipeline.env_guard import EnvGuard, space_of
 from tensor_optix.pipeline.space_layout import Layout, copy_of, reader, writer
@@ -56,7 +56,7 @@ class VectorDriver:
         num_envs: N.
         mode: When sub-environments are reset.
         ended: Sub-environments whose last step ended an episode and that have not been reset
-            since, ``[N]``; always False in same-step mode.
+            since, ``[N]``; always False in same-step mode. The caller of ``step`` keeps it.
     """
 
     def __init__(self, env: Any) -> None:
@@ -68,17 +68,19 @@ class VectorDriver:
         self.guard = EnvGuard(env)
         self.mode = Autoreset.of(env)
         self.ended: BoolArray = np.zeros(self.num_envs, np.bool_)
-        self._last_actions: Any = None
         inner = getattr(env, "unwrapped", env)
-        self._forgets_resets = isinstance(inner, gym.vector.AsyncVectorEnv) and not inner.shared_memory
+        # a worker of AsyncVectorEnv without shared memory that was about to autoreset still does so
+        # on the first step after a full reset (Gymnasium 1.4, async_vector_env.py)
+        self._resets_again = (
+            isinstance(inner, gym.vector.AsyncVectorEnv)
+            and not inner.shared_memory
+            and self.mode is Autoreset.NEXT_STEP
+        )
 
     def reset(self, seed: int) -> Any:
         """Start fresh episodes in all sub-environments; they get ``seed``, ``seed + 1``, ..."""
-        if self._forgets_resets and self.mode is Autoreset.NEXT_STEP and self.ended.any():
-            # without shared memory, a worker of AsyncVectorEnv still resets on its next step after
-            # a full reset (Gymnasium 1.4, async_vector_env.py): let it do so now
-            self.guard.step(self._last_actions)
-        self.ended[:] = False
+        if not self._resets_again:
+            self.ended[:] = False
         return self.guard.reset(seed)
 
     def reset_ended(self) -> Any:
@@ -86,11 +88,6 @@ class VectorDriver:
         observations = self.guard.reset(options={"reset_mask": self.ended.copy()})
         self.ended[:] = False
         return observations
-
-    def step(self, actions: Any) -> Any:
-        """Step all sub-environments; ``ended`` is the caller's to keep."""
-        self._last_actions = actions
-        return self.guard.step(actions)
 
 
 class VectorEnvCollector:
@@ -117,7 +114,7 @@ class VectorEnvCollector:
     def collect(self, act: ActBatch, num_steps: int) -> WindowBuilder:
         """Step ``num_steps`` times, acting with ``act`` on all observations at once."""
         if self._layout is None:
-            raise RuntimeError("reset() comes before collect().")
+            raise NotBoundError("reset() comes before collect().")
         window = WindowBuilder(self._layout, num_steps, (self.num_envs,))
         try:
             self._fill(window, act)
@@ -129,7 +126,7 @@ class VectorEnvCollector:
         return window
 
     def _fill(self, window: WindowBuilder, act: ActBatch) -> None:
-        step, observe, put_observation = self.driver.step, window.observation, window.put_observation
+        step, observe, put_observation = self.guard.step, window.observation, window.put_observation
         rewards, terminated, truncated, infos = window.rewards, window.terminated, window.truncated, window.infos
         put_action = None if self._action_layout is None else window.open_actions(self._action_layout)
         after_step = {

@@ -84,8 +84,8 @@ class WindowBuilder:
         """
         taken = len(self.infos)
         first_step = guard.num_steps - taken + 1
-        checks: list[tuple[str, Any, int]] = [("reward", self.rewards[:taken], 0)]
-        checks += [("observation", leaf[: taken + 1], -1) for leaf in leaves(self._observations)]
+        checks: list[tuple[str, Any, int]] = [("a reward", self.rewards[:taken], 0)]
+        checks += [("an observation", leaf[: taken + 1], -1) for leaf in leaves(self._observations)]
         for what, array, offset in checks:
             if array.dtype.kind not in "fc" or np.isfinite(array).all():
                 continue
@@ -95,7 +95,7 @@ class WindowBuilder:
         for where, successor in self._successors:
             t = where[0] if isinstance(where, tuple) else where
             if not is_finite(successor):
-                raise guard.not_finite("observation", f" at step {first_step + t}, where an episode ended")
+                raise guard.not_finite("an observation", f" at step {first_step + t}, where an episode ended")
 
     def build(
         self, episode_id: int, returns: npt.NDArray[Any], lengths: npt.NDArray[Any], metadata: dict[str, Any]

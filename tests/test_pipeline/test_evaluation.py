@@ -1,0 +1,178 @@
+"""Whole fresh episodes of agents, policies and functions."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
+from scripted_envs import CountingEnv, PolicyAgent, RandomLengthEnv, policy
+
+from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, InvalidTypeError
+from tensor_optix.functional.seeding import derive_seed
+from tensor_optix.functional.statistics import mean_interval
+from tensor_optix.pipeline.evaluation import evaluate
+
+
+class PayingEnv(CountingEnv):
+    """The reward is the action."""
+
+    def __init__(self):
+        super().__init__(4)
+
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, float(action), *rest
+
+
+class Agent:
+    """Explores with 0, knows that 1 is best."""
+
+    def __init__(self, **extra):
+        self.bound = []
+        self.calls = []
+        for name, value in extra.items():
+            setattr(self, name, value)
+
+    def bind(self, observation_space, action_space, *, num_envs=1, seed=None):
+        self.bound.append((observation_space, action_space, num_envs, seed))
+
+    def act(self, observation):
+        self.calls.append("act")
+        return 0
+
+    def act_greedy(self, observation):
+        self.calls.append("act_greedy")
+        return 1
+
+
+class FrozenPolicy:
+    version = 3
+
+    def act(self, observation, *, greedy=False):
+        return int(greedy)
+
+    def act_batch(self, observations, *, greedy=False):
+        return np.full(len(observations), int(greedy))
+
+
+MAKERS = {"single": PayingEnv, "vector": lambda: SyncVectorEnv([PayingEnv] * 3)}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("greedy", [True, False])
+@pytest.mark.parametrize("actor", [Agent(), Agent(policy=FrozenPolicy), FrozenPolicy()])
+def test_greedy_or_exploring(kind, greedy, actor):
+    result = evaluate(actor, MAKERS[kind](), 7, greedy=greedy)
+    assert result.returns.tolist() == [4.0 * greedy] * 7
+    assert result.lengths.tolist() == [4] * 7
+    assert result.num_episodes == 7
+
+
+def test_a_batch_is_acted_on_at_once():
+    class Batching(Agent):
+        def act_batch(self, observations):
+            self.calls.append("act_batch")
+            return np.zeros(len(observations), np.int64)
+
+    agent = Batching(policy=FrozenPolicy)
+    evaluate(agent, MAKERS["vector"](), 3)
+    evaluate(agent, MAKERS["vector"](), 3, greedy=False)
+    assert agent.calls == ["act_batch"] * 4
+    agent = Batching(act_batch_greedy=lambda observations: np.ones(len(observations), np.int64))
+    assert evaluate(agent, MAKERS["vector"](), 3).mean == 4.0
+    assert agent.calls == []
+
+
+def test_plain_act_and_plain_functions():
+    one = evaluate(PolicyAgent(), RandomLengthEnv(), 5, seed=3)
+    other = evaluate(policy, RandomLengthEnv, 5, seed=3)
+    np.testing.assert_array_equal(one.returns, other.returns)
+
+
+def test_the_numbers():
+    result = evaluate(policy, RandomLengthEnv, 20, seed=3)
+    env = RandomLengthEnv()
+    observation, _ = env.reset(seed=derive_seed(3, "episode", 0))
+    total, length, over = 0.0, 0, False
+    while not over:
+        observation, reward, terminated, truncated, _ = env.step(policy(observation))
+        total, length, over = total + reward, length + 1, terminated or truncated
+    assert (result.returns[0], result.lengths[0]) == (total, length)
+    assert result.mean == result.returns.mean()
+    assert result.interval == mean_interval(result.returns)
+    assert result.env_steps == result.lengths.sum()
+    assert not np.array_equal(result.returns, evaluate(policy, RandomLengthEnv, 20, seed=4).returns)
+
+
+def test_ids():
+    result = evaluate(lambda observation: 1, "CartPole-v1", 5)
+    assert 8 <= result.mean <= 11
+    with pytest.raises(InvalidArgumentError, match="Unknown environment id 'CartPool-v1'"):
+        evaluate(policy, "CartPool-v1")
+
+
+def test_only_what_was_made_here_is_closed():
+    class Closing(CountingEnv):
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    env = Closing(3)
+    evaluate(lambda observation: 0, env, 2)
+    assert env.closed == 0
+    evaluate(lambda observation: 0, lambda: env, 2)
+    assert env.closed == 1
+
+    def fail(observation):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        evaluate(fail, lambda: env, 2)
+    assert env.closed == 2
+
+
+def test_an_agent_is_bound_unless_it_says_it_is():
+    agent = Agent()
+    evaluate(agent, MAKERS["vector"](), 3, seed=8)
+    ((observation_space, action_space, num_envs, seed),) = agent.bound
+    assert observation_space == spaces.Box(0, np.inf, (1,), np.float64)
+    assert (action_space, num_envs, seed) == (spaces.Discrete(2), 3, 8)
+    agent = Agent(is_bound=True)
+    evaluate(agent, PayingEnv, 3)
+    assert agent.bound == []
+
+
+def test_observations_are_seen_in_the_type_that_training_sees():
+    class Wide(CountingEnv):
+        def __init__(self):
+            super().__init__(3)
+            self.observation_space = spaces.Box(0, np.inf, (1,), np.float32)
+
+    agent = PolicyAgent(lambda observation: 0)
+    evaluate(agent, Wide, 1)
+    assert {observation.dtype for observation in agent.seen} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("actor", [3, None, dict])
+def test_something_that_cannot_act(actor):
+    with pytest.raises(InvalidTypeError, match="must be an agent or policy with a method act"):
+        evaluate(actor, CountingEnv(3))
+
+
+def test_bad_arguments():
+    with pytest.raises(InvalidArgumentError, match="`num_episodes` must be an integer >= 1"):
+        evaluate(policy, CountingEnv(3), 0)
+    with pytest.raises(InvalidArgumentError, match="`seed` must be"):
+        evaluate(policy, CountingEnv(3), 1, seed=-1)
+    with pytest.raises(InvalidTypeError, match=r"must be a gymnasium.Env"):
+        evaluate(policy, 3)
+
+
+def test_a_failing_env_is_named():
+    class Raising(gym.Wrapper):
+        def step(self, action):
+            raise OSError("gone")
+
+    with pytest.raises(EnvironmentFailureError, match="step 1 raised OSError: gone"):
+        evaluate(policy, Raising(CountingEnv(3)))
