@@ -60,3 +60,11 @@ class StateMismatchError(TensorOptixError, ValueError):
 
 class StreamSilenceError(StreamError):
     """A live feed gave nothing for longer than its time-out allows."""
+
+
+class UnknownEnvironmentError(InvalidArgumentError):
+    """No environment is registered under this id."""
+
+
+class MissingExtraError(TensorOptixError, ImportError):
+    """A feature was asked for whose optional dependency is not installed."""

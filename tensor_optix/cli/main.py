@@ -1,0 +1,145 @@
+"""The `tensor-optix` command: what it takes, and how it fails.
+
+Only typer and rich are imported here, so that ``--help`` is there at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tensor_optix import __version__
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Trains a reinforcement-learning agent by itself, and says how good it is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+@contextlib.contextmanager
+def failures_as_messages() -> Iterator[None]:
+    """Turn our own errors into one message and an exit code; leave all others as they are."""
+    from tensor_optix.exceptions import TensorOptixError, UnknownEnvironmentError
+
+    try:
+        yield
+    except TensorOptixError as error:
+        Console(stderr=True).print(f"[bold red]Error[/]: {_escaped(error)}", highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_USAGE if isinstance(error, UnknownEnvironmentError) else EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"tensor-optix {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Trains a reinforcement-learning agent by itself, and says how good it is."""
+
+
+@app.command()
+def train(
+    env: Annotated[str, typer.Argument(metavar="ENV", help="Gymnasium id, for example CartPole-v1.")],
+    algorithm: Annotated[str, typer.Option(help="How to learn.")] = "auto",
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same run. [dim]Default: drawn.[/]")] = None,
+    num_envs: Annotated[int, typer.Option(min=1, help="Environments that step together.")] = 1,
+    window_size: Annotated[
+        int | None, typer.Option(min=1, help="Steps of each environment between two updates.")
+    ] = None,
+    max_env_steps: Annotated[int | None, typer.Option(min=1, help="Largest number of environment steps.")] = None,
+    max_windows: Annotated[int | None, typer.Option(min=1, help="Largest number of windows.")] = None,
+    target_score: Annotated[
+        float | None, typer.Option(help="End as soon as fresh episodes show that it is reached.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Base learning rate.")] = None,
+    rollback: Annotated[bool, typer.Option(help="Bring back the champion when a degradation is seen.")] = False,
+    checkpoint_dir: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path(
+        "tensor_optix_checkpoints"
+    ),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another setting of the agent; may come several times."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")] = False,
+) -> None:
+    """Train an agent until nothing more is to be gained."""
+    from tensor_optix.cli.settings import parse_settings
+    from tensor_optix.cli.training import TrainingPlan, run_training
+
+    with failures_as_messages():
+        overrides = parse_settings(settings or [])
+        if learning_rate is not None:
+            overrides["learning_rate"] = learning_rate
+        plan = TrainingPlan(
+            env_id=env,
+            algorithm=algorithm,
+            seed=seed,
+            num_envs=num_envs,
+            window_size=window_size,
+            max_env_steps=max_env_steps,
+            max_windows=max_windows,
+            target_score=target_score,
+            rollback=rollback,
+            checkpoint_dir=checkpoint_dir,
+            overrides=overrides,
+        )
+        run_training(plan, Console(), quiet=quiet)
+
+
+@app.command()
+def evaluate(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.")],
+    env: Annotated[
+        str | None, typer.Argument(metavar="[ENV]", help="Gymnasium id. [dim]Default: the run's own.[/]")
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Fresh greedy episodes to play.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same episodes.")] = 0,
+) -> None:
+    """Play a run's champion in fresh greedy episodes."""
+    from tensor_optix.cli.evaluation import run_evaluation
+
+    with failures_as_messages():
+        run_evaluation(run_dir, env, episodes, seed, Console())
+
+
+@app.command()
+def plot(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Image file to write.")] = Path("run.png"),
+) -> None:
+    """Draw a run: scores, states and champions over environment steps."""
+    from tensor_optix.reporting.report import plot_run
+
+    with failures_as_messages():
+        Console().print(f"Drawn: {plot_run(run_dir, output)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,81 @@
+"""What `tensor-optix train` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tensor_optix.cli.quiet import load_tensorflow
+from tensor_optix.core.run_result import RunResult
+from tensor_optix.functional.seeding import derive_seed, fresh_seed
+from tensor_optix.optimizer import RLOptimizer
+from tensor_optix.presets import check_environment_id, make_agent, make_pipeline
+from tensor_optix.reporting.progress import Progress
+from tensor_optix.reporting.summary import loading_code, summary
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What the command line asks for; None stands for the default."""
+
+    env_id: str
+    algorithm: str = "auto"
+    seed: int | None = None
+    num_envs: int = 1
+    window_size: int | None = None
+    max_env_steps: int | None = None
+    max_windows: int | None = None
+    target_score: float | None = None
+    rollback: bool = False
+    checkpoint_dir: Path = Path("tensor_optix_checkpoints")
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False) -> None:
+    """Train as planned, show progress, and print what was reached, however the run ended.
+
+    Raises:
+        TensorOptixError: Something in the plan does not fit, or the environment failed.
+        KeyboardInterrupt: Ctrl-C came a second time.
+    """
+    check_environment_id(plan.env_id)
+    load_tensorflow()
+    progress = Progress(console)
+    optimizer = assemble(plan, [] if quiet else [progress])
+    progress.follow(optimizer)
+    try:
+        optimizer.run()
+    finally:
+        if optimizer.last_result is not None:
+            print_outcome(console, optimizer.last_result, optimizer.seed, plan.env_id)
+
+
+def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
+    """Return the optimizer that runs the plan; one seed reaches the first weights, too."""
+    seed = fresh_seed() if plan.seed is None else plan.seed
+    pipeline = make_pipeline(plan.env_id, num_envs=plan.num_envs, window_size=plan.window_size)
+    overrides = {"seed": derive_seed(seed, "model"), **plan.overrides}
+    return RLOptimizer(
+        make_agent(pipeline.env, plan.algorithm, **overrides),
+        pipeline,
+        checkpoint_dir=str(plan.checkpoint_dir),
+        rollback_on_degradation=plan.rollback,
+        max_episodes=plan.max_windows,
+        callbacks=callbacks,
+        seed=seed,
+        max_env_steps=plan.max_env_steps,
+        target_score=plan.target_score,
+    )
+
+
+def print_outcome(console: Console, result: RunResult, seed: int, env_id: str) -> None:
+    """Print the summary and, where there is a champion, the code that loads it, ready to be pasted."""
+    verbatim: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    console.print()
+    console.print(summary(result, seed=seed), **verbatim)
+    if result.champion is not None and result.run_dir is not None:
+        console.print("\nLoad it with:\n", **verbatim)
+        console.print(loading_code(result.run_dir, env_id), **verbatim)
