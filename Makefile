@@ -1,0 +1,52 @@
+# Needs Python 3.11 or later with pip and venv; everything else is installed into .venv.
+
+PYTHON ?= python3
+ENV ?= CartPole-v1
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help train test test-all check format clean
+
+help:  ## Show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+train: $(VENV)/train.stamp  ## Install what training needs, then train (ENV=Acrobot-v1 ARGS="--seed 1")
+	@$(BIN)/tensor-optix train $(ENV) $(ARGS)
+
+test: check  ## Format, lint, types and the fast tests
+	$(BIN)/python -m pytest
+
+test-all: check  ## The same with the learning tests that take longer
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: $(VENV)/test.stamp  ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/test.stamp  ## Put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## Remove the environment and all caches; runs are kept
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/train.stamp: $(BIN)/python requirements.txt pyproject.toml
+	@echo "Installing into $(VENV): a minute or two, this once."
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/train.stamp requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	@touch $@
