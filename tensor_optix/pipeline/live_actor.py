@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.exceptions import NonFiniteError
+from tensor_optix.exceptions import NonFiniteError, NotBoundError
 
 
 @dataclass(slots=True)
@@ -34,8 +34,9 @@ class LiveActor:
     An agent with ``policy()`` acts through a frozen copy: ``refresh`` takes a new one and swaps it
     in between two steps, so learning neither delays an action nor is ever seen half done.
 
-    An agent with the six methods only has no copy to give. It acts itself, and never while the loop
-    has it (``lent_to_loop``): its actions wait for its updates.
+    An agent with the six methods only has no copy to give, nor has one that must see an observation
+    first. It acts itself, and never while the loop has it (``lent_to_loop``): its actions wait for
+    its updates.
 
     Args:
         agent: The agent that acts and learns.
@@ -62,7 +63,7 @@ class LiveActor:
             return
         try:
             self._policy = take_policy()
-        except NotImplementedError:
+        except (NotImplementedError, NotBoundError):
             self._policy = None
 
     def act(self, observation: Any) -> Choice | None:

@@ -219,13 +219,13 @@ class LivePipeline(BasePipeline):
         """
         worker = self._open_feed()
         while True:
-            worker.actor.refresh()
             window, ended_by = self._collect(worker)
             if window:
                 data = window.build(self._episode_id, {"ended_by": ended_by, "follows_gap": window.follows_gap})
                 self._episode_id += 1
                 with worker.actor.lent_to_loop():
                     yield data
+                    worker.actor.refresh()
             if ended_by == "end":
                 return
 
@@ -252,7 +252,10 @@ class LivePipeline(BasePipeline):
     def _open_feed(self) -> StreamWorker:
         if self._agent is None:
             raise NotBoundError("LivePipeline has no agent to act with. Pass `agent=`, or call set_agent(agent).")
-        if self._worker is None or not self._worker.is_following:
+        if self._worker is not None and self._worker.is_following:
+            with self._worker.actor.lent_to_loop():
+                self._worker.actor.refresh()
+        else:
             self._is_down = False
             self._queue = StepQueue(self._buffer_size, drop_oldest=self._drop_oldest)
             self._worker = StreamWorker(

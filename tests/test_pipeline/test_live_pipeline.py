@@ -314,6 +314,31 @@ class TestActing:
         (window,) = take(live(EchoFeed([3]), Agent()), 1)
         np.testing.assert_array_equal(window.actions, [1, 2, 3])
 
+    def test_an_agent_that_must_see_an_observation_first_gives_its_policy_later(self, live):
+        class Agent(PolicyAgent):
+            seen = False
+
+            def policy(self):
+                if not self.seen:
+                    raise NotBoundError("no observation yet")
+                return super().policy()
+
+            def act(self, observation):
+                self.seen = True
+                return -1
+
+        first, second = take(live(EchoFeed([3, 3]), Agent(), buffer_size=1), 2)
+        assert first.policy_version is None
+        np.testing.assert_array_equal(first.actions, [-1, -1, -1])
+        assert second.actions[-1] >= 0
+
+    def test_a_second_call_of_episodes_takes_the_new_policy_too(self, live):
+        agent = PolicyAgent()
+        pipeline = live(EchoFeed([3] * 9), agent, buffer_size=1)
+        take(pipeline, 1)
+        agent.version = 4
+        assert take(pipeline, 2)[1].policy_version[-1] == 4
+
     def test_another_agent_takes_over(self, live):
         pipeline = live(
             EchoFeed(endless_episode=True), episode_boundary_fn=LivePipeline.every_n_steps(3), buffer_size=1
