@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.forward import Forward, Outputs
 from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.numpy_conversion import UnsupportedLayer
 from tensor_optix.adapters.tensorflow.numpy_forward import NumpyForward
 from tensor_optix.adapters.tensorflow.numpy_graph import graph_of, plan_of
-from tensor_optix.adapters.tensorflow.numpy_layers import UnsupportedLayer
 from tensor_optix.adapters.tensorflow.traced_forward import TracedForward
 from tensor_optix.exceptions import IncompatibleModelError
 
@@ -65,7 +65,7 @@ def compile_forward(model: keras.Model, sample: Any = None) -> Forward:
         return TracedForward(model, inputs)
     forward = NumpyForward(plan, inputs, parameters.arrays, parameters)
     forward.refresh()
-    if _agrees(forward, model, inputs):
+    if _agrees(forward, model, inputs, parameters.index_limit):
         return forward
     _LOG.warning("Acting through one traced function: '%s' gives other results in NumPy.", model.name)
     return TracedForward(model, inputs)
@@ -85,11 +85,11 @@ def _build(model: keras.Model, sample: Any) -> None:
         ) from error
 
 
-def _agrees(forward: Forward, model: keras.Model, inputs: ModelInputs) -> bool:
+def _agrees(forward: Forward, model: keras.Model, inputs: ModelInputs, index_limit: int | None) -> bool:
     """Compare with the model on random inputs: as a batch, as a batch of one, and singly."""
     rng = np.random.default_rng(0)
     scales = np.repeat(CHECKED_SCALES, ROWS_PER_SCALE)
-    batch = [_draw(rng, scales, shape, dtype) for shape, dtype in zip(inputs.shapes, inputs.dtypes, strict=True)]
+    batch = [_draw(rng, scales, s, d, index_limit) for s, d in zip(inputs.shapes, inputs.dtypes, strict=True)]
     first, single = [x[:1] for x in batch], [x[0] for x in batch]
     with np.errstate(all="ignore"):
         expected, expected_first = _reference(model, inputs, batch), _reference(model, inputs, first)
@@ -104,12 +104,18 @@ def _agrees(forward: Forward, model: keras.Model, inputs: ModelInputs) -> bool:
     return all(x.shape == y.shape and np.isclose(x, y, rtol=0, atol=a, equal_nan=True).all() for x, y, a in checks)
 
 
-def _draw(rng: np.random.Generator, scales: np.ndarray, shape: tuple[Any, ...], dtype: np.dtype) -> np.ndarray:
+def _draw(
+    rng: np.random.Generator, scales: np.ndarray, shape: tuple[Any, ...], dtype: np.dtype, index_limit: int | None
+) -> np.ndarray:
     size = (len(scales), *shape)
-    if dtype.kind == "f":
-        return (rng.normal(size=size) * scales.reshape(-1, *(1 for _ in shape))).astype(dtype)
-    highest = 1 if dtype.kind == "b" else min(255, np.iinfo(dtype).max)
-    return rng.integers(0, highest, size, endpoint=True).astype(dtype)
+    if index_limit is not None:
+        drawn = rng.integers(0, index_limit, size)
+    elif dtype.kind == "f":
+        drawn = rng.normal(size=size) * scales.reshape(-1, *(1 for _ in shape))
+    else:
+        drawn = rng.integers(0, 2 if dtype.kind == "b" else min(256, np.iinfo(dtype).max), size)
+    converted: np.ndarray = drawn.astype(dtype)
+    return converted
 
 
 def _reference(model: keras.Model, inputs: ModelInputs, batch: list[np.ndarray]) -> list[np.ndarray]:

@@ -36,7 +36,7 @@ def ufunc(function: Callable[..., object]) -> Activation:
 
 def relu(tape: Tape, x: np.ndarray, out: np.ndarray) -> None:
     """Record ``max(x, 0)``."""
-    tape.do(np.maximum, x, ZERO, out)
+    tape.do(np.maximum, x, ZERO, out=out)
 
 
 def clipped(low: float, high: float) -> Activation:
@@ -44,8 +44,8 @@ def clipped(low: float, high: float) -> Activation:
     lower, upper = constant(low), constant(high)
 
     def activation(tape: Tape, x: np.ndarray, out: np.ndarray) -> None:
-        tape.do(np.maximum, x, lower, out)
-        tape.do(np.minimum, out, upper, out)
+        tape.do(np.maximum, x, lower, out=out)
+        tape.do(np.minimum, out, upper, out=out)
 
     return activation
 
@@ -58,7 +58,7 @@ def leaky_relu(negative_slope: float = 0.2) -> Activation:
     def activation(tape: Tape, x: np.ndarray, out: np.ndarray) -> None:
         scaled = tape.buffer(x.shape)
         tape.do(np.multiply, x, slope, scaled)
-        tape.do(pick, x, scaled, out)
+        tape.do(pick, x, scaled, out=out)
 
     return activation
 
@@ -69,12 +69,12 @@ def exponential_unit(alpha: float = 1.0, *, scale: float = 1.0, divisor: float =
 
     def activation(tape: Tape, x: np.ndarray, out: np.ndarray) -> None:
         negative = tape.buffer(x.shape)
-        tape.do(np.minimum, x, ZERO, negative)
+        tape.do(np.minimum, x, ZERO, out=negative)
         if divisor != 1:
             tape.do(np.divide, negative, inner, negative)
         tape.do(np.expm1, negative, negative)
         tape.do(np.multiply, negative, factor, negative)
-        tape.do(np.maximum, x, ZERO, out)
+        tape.do(np.maximum, x, ZERO, out=out)
         tape.do(np.add, out, negative, out)
         if scale != 1:
             tape.do(np.multiply, out, outer, out)

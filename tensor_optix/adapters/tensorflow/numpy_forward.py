@@ -36,13 +36,15 @@ class NumpyForward(Forward):
         self._lock = threading.Lock()
         self._programs: dict[int, Program] = {}
         self._single = plan.bind(weights, 1)
+        self._single_calls = self._single.calls
         self._rows = [x.reshape(x.shape[1:]) for x in self._single.inputs]
         self._results = [y.reshape(y.shape[1:]) for y in self._single.outputs]
         self._shape = self._rows[0].shape if len(self._rows) == 1 else None
 
     def __call__(self, observations: Any) -> Outputs:
         """Run the program of this batch size, which is laid out at its first use."""
-        arrays = self._inputs.flat(observations, batched=True)
+        plain = type(observations) is np.ndarray and observations.shape[1:] == self._shape and observations.ndim
+        arrays = [observations] if plain else self._inputs.flat(observations, batched=True)
         with self._lock:
             program = self._program(len(arrays[0]))
             for buffer, array in zip(program.inputs, arrays, strict=True):
@@ -58,8 +60,8 @@ class NumpyForward(Forward):
             else:
                 for row, array in zip(self._rows, self._inputs.flat(observation, batched=False), strict=True):
                     row[...] = array
-            for function, arguments in self._single.calls:
-                function(*arguments)
+            for call in self._single_calls:
+                call()
             return _copied(self._results)
 
     def refresh(self) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.numpy_layers import UnsupportedLayer, converter_of
+from tensor_optix.adapters.tensorflow.numpy_conversion import UnsupportedLayer
+from tensor_optix.adapters.tensorflow.numpy_layers import converter_of
 from tensor_optix.adapters.tensorflow.numpy_parameters import Parameters
 from tensor_optix.adapters.tensorflow.numpy_program import Plan, Step
 
@@ -20,7 +21,7 @@ def graph_of(model: keras.Model) -> Any | None:
     if type(model) is keras.Sequential:
         return model._functional
     own = type(model).__name__ == "Functional" and type(model).__module__.partition(".")[0] == "keras"
-    return model if own else None
+    return model if own and hasattr(model, "_nodes_by_depth") else None
 
 
 def plan_of(model: keras.Model) -> tuple[Plan, Parameters]:
@@ -70,7 +71,8 @@ class _Builder:
 
 def _tensor_arguments(node: Any) -> list[Any]:
     """Return the tensors a layer was called on, in order, where the call has no other meaning."""
-    options = {name: value for name, value in node.arguments.kwargs.items() if value is not None and value is not False}
+    # A model called with training=False overrides what a layer inside it was called with.
+    options = {name for name, value in node.arguments.kwargs.items() if value is not None and name != "training"}
     if options or len(node.arguments.args) != 1:
         raise UnsupportedLayer(f"'{node.operation.name}' called with {sorted(options) or 'several arguments'}")
     tensors: list[Any] = keras.tree.flatten(node.arguments.args[0])

@@ -1,8 +1,6 @@
 """What each recognised Keras layer does at inference, as recorded NumPy calls.
 
-A converter takes a layer, the shapes it is called on (batch dimension first, as ``None``) and the
-:class:`Parameters` that collect its weights. It returns the layer's :data:`Emit`, or raises
-:class:`UnsupportedLayer`. Layers are found by exact type: a subclass may do anything.
+Layers are found by exact type: a subclass may do anything.
 """
 
 import math
@@ -14,15 +12,10 @@ import numpy as np
 from keras import layers as kl
 
 from tensor_optix.adapters.tensorflow import numpy_activations as act
+from tensor_optix.adapters.tensorflow import numpy_norms as norms
+from tensor_optix.adapters.tensorflow.numpy_conversion import Converter, Shape, UnsupportedLayer, row
 from tensor_optix.adapters.tensorflow.numpy_parameters import Parameters
 from tensor_optix.adapters.tensorflow.numpy_program import Emit, Tape
-
-Shape = tuple[int | None, ...]
-Converter = Callable[[Any, Sequence[Shape], Parameters], Emit]
-
-
-class UnsupportedLayer(Exception):  # noqa: N818 - a signal inside this package, never shown as an error
-    """This part of a model has no NumPy form here; the model runs as a traced function."""
 
 
 def converter_of(layer: keras.Layer) -> Converter:
@@ -74,11 +67,6 @@ def _relu_of_layer(layer: Any) -> act.Activation:
     return act.relu if layer.max_value is None else act.clipped(0.0, float(layer.max_value))
 
 
-def _row(x: np.ndarray) -> np.ndarray:
-    """Return a batch of one without its batch dimension: NumPy broadcasts vectors faster."""
-    return x[0] if x.ndim > 1 and len(x) == 1 else x
-
-
 def _identity(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
     return lambda tape, x: x
 
@@ -91,15 +79,14 @@ def _activation(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> 
             return x
         x = tape.float32(x)
         out = tape.buffer(x.shape)
-        activation(tape, _row(x), _row(out))
+        activation(tape, row(x), row(out))
         return out
 
     return emit
 
 
 def _dense(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
-    if getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False):
-        raise UnsupportedLayer(f"quantised or LoRA Dense '{layer.name}'")
+    _refuse_altered_weights(layer)
     kernel = parameters.variable(layer.kernel)
     bias = None if layer.bias is None else parameters.variable(layer.bias)
     activation = activation_of(layer.activation)
@@ -107,7 +94,7 @@ def _dense(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
 
     def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
         out = tape.buffer((*x.shape[:-1], units))
-        rows, result = _row(tape.float32(x).reshape(-1, inputs)), _row(out.reshape(-1, units))
+        rows, result = row(tape.float32(x).reshape(-1, inputs)), row(out.reshape(-1, units))
         tape.do(np.dot, rows, tape.weights[kernel], result)
         if bias is not None:
             tape.do(np.add, result, tape.weights[bias], result)
@@ -116,6 +103,29 @@ def _dense(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
         return out
 
     return emit
+
+
+def _embedding(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
+    _refuse_altered_weights(layer)
+    if layer.mask_zero:
+        raise UnsupportedLayer(f"masking Embedding '{layer.name}'")
+    table = parameters.variable(layer.embeddings)
+    parameters.limit_indices(layer.input_dim)
+
+    def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
+        indices = x if x.dtype.kind == "i" else np.zeros(x.shape, np.int32)
+        if indices is not x:
+            tape.do(np.copyto, indices, x, "unsafe")
+        out = tape.buffer((*x.shape, layer.output_dim))
+        tape.do(np.take, tape.weights[table], indices, 0, out)
+        return out
+
+    return emit
+
+
+def _refuse_altered_weights(layer: Any) -> None:
+    if getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False):
+        raise UnsupportedLayer(f"quantised or LoRA {type(layer).__name__} '{layer.name}'")
 
 
 def _flatten(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
@@ -135,11 +145,11 @@ def _rescaling(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> E
         raise UnsupportedLayer(f"channels-first Rescaling '{layer.name}'")
 
     def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
-        x = _row(full := tape.float32(x))
+        x = row(full := tape.float32(x))
         out = tape.buffer(full.shape)
-        tape.do(np.multiply, x, scale, _row(out))
+        tape.do(np.multiply, x, scale, row(out))
         if offset.any():
-            tape.do(np.add, _row(out), offset, _row(out))
+            tape.do(np.add, row(out), offset, row(out))
         return out
 
     return emit
@@ -151,98 +161,10 @@ def _prelu(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
     def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
         x = tape.float32(x)
         out, negative = tape.buffer(x.shape), tape.buffer(x.shape)
-        tape.do(np.minimum, x, act.ZERO, negative)
+        tape.do(np.minimum, x, act.ZERO, out=negative)
         tape.do(np.multiply, negative, tape.weights[alpha], negative)
-        tape.do(np.maximum, x, act.ZERO, out)
+        tape.do(np.maximum, x, act.ZERO, out=out)
         tape.do(np.add, out, negative, out)
-        return out
-
-    return emit
-
-
-def _layer_normalization(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    if getattr(layer, "rms_scaling", False) or axes not in ([-1], [len(shapes[0]) - 1]):
-        raise UnsupportedLayer(f"LayerNormalization '{layer.name}' with these options")
-    gamma = None if layer.gamma is None else parameters.variable(layer.gamma)
-    beta = None if layer.beta is None else parameters.variable(layer.beta)
-    epsilon = act.constant(layer.epsilon)
-
-    def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
-        x = tape.float32(x)
-        result = tape.buffer(x.shape)
-        x, out = _row(x), _row(result)
-        squares, moment = tape.buffer(x.shape), tape.buffer((*x.shape[:-1], 1))
-        count = act.constant(x.shape[-1])
-        tape.do(np.add.reduce, x, -1, None, moment, True)
-        tape.do(np.divide, moment, count, moment)
-        tape.do(np.subtract, x, moment, out)
-        tape.do(np.multiply, out, out, squares)
-        tape.do(np.add.reduce, squares, -1, None, moment, True)
-        tape.do(np.divide, moment, count, moment)
-        tape.do(np.add, moment, epsilon, moment)
-        tape.do(np.sqrt, moment, moment)
-        tape.do(np.divide, out, moment, out)
-        if gamma is not None:
-            tape.do(np.multiply, out, tape.weights[gamma], out)
-        if beta is not None:
-            tape.do(np.add, out, tape.weights[beta], out)
-        return result
-
-    return emit
-
-
-def _batch_normalization(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
-    axis = layer.axis % len(shapes[0])
-    mean, variance = parameters.variable(layer.moving_mean), parameters.variable(layer.moving_variance)
-    gamma = None if layer.gamma is None else parameters.variable(layer.gamma)
-    beta = None if layer.beta is None else parameters.variable(layer.beta)
-    size = int(layer.moving_mean.shape[0])
-    scale, shift = parameters.derived((size,)), parameters.derived((size,))
-    epsilon = act.constant(layer.epsilon)
-
-    def fold(arrays: list[np.ndarray]) -> None:
-        np.sqrt(arrays[variance] + epsilon, out=arrays[scale])
-        np.divide(act.ONE if gamma is None else arrays[gamma], arrays[scale], out=arrays[scale])
-        np.multiply(arrays[mean], -arrays[scale], out=arrays[shift])
-        if beta is not None:
-            arrays[shift] += arrays[beta]
-
-    parameters.derive(fold)
-
-    def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
-        x = tape.float32(x)
-        result = tape.buffer(x.shape)
-        spread = (size, *(1 for _ in x.shape[axis + 1 :]))
-        x, out = _row(x), _row(result)
-        tape.do(np.multiply, x, tape.weights[scale].reshape(spread), out)
-        tape.do(np.add, out, tape.weights[shift].reshape(spread), out)
-        return result
-
-    return emit
-
-
-def _normalization(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
-    if layer.invert:
-        raise UnsupportedLayer(f"inverting Normalization '{layer.name}'")
-    shape = tuple(layer.mean.shape)
-    mean, deviation = parameters.derived(shape), parameters.derived(shape)
-    seen: list[Any] = [None]
-
-    def read(arrays: list[np.ndarray]) -> None:
-        if layer.mean is seen[0]:
-            return  # these are constants between two calls of the layer's adapt()
-        arrays[mean][...] = np.asarray(layer.mean)
-        arrays[deviation][...] = np.maximum(np.sqrt(np.asarray(layer.variance)), keras.config.epsilon())
-        seen[0] = layer.mean
-
-    parameters.derive(read)
-
-    def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
-        x = tape.float32(x)
-        out = tape.buffer(x.shape)
-        tape.do(np.subtract, x, tape.weights[mean], out)
-        tape.do(np.divide, out, tape.weights[deviation], out)
         return out
 
     return emit
@@ -273,7 +195,7 @@ def _merge(function: Callable[..., Any], *, mean: bool = False) -> Converter:
             out = tape.buffer(np.broadcast_shapes(first.shape, *(x.shape for x in others)))
             result = tape.float32(first)
             for x in others:
-                tape.do(function, result, tape.float32(x), out)
+                tape.do(function, result, tape.float32(x), out=out)
                 result = out
             if mean:
                 tape.do(np.divide, result, act.constant(1 + len(others)), out)
@@ -294,13 +216,14 @@ CONVERTERS: dict[type, Converter] = {
     **{getattr(kl, name): _identity for name in _IDENTITIES.split() if hasattr(kl, name)},
     **{kind: _activation for kind in (kl.Activation, kl.ReLU, kl.LeakyReLU, kl.ELU, kl.Softmax)},
     kl.Dense: _dense,
+    kl.Embedding: _embedding,
     kl.Flatten: _flatten,
     kl.Reshape: _reshape,
     kl.Rescaling: _rescaling,
     kl.PReLU: _prelu,
-    kl.LayerNormalization: _layer_normalization,
-    kl.BatchNormalization: _batch_normalization,
-    kl.Normalization: _normalization,
+    kl.LayerNormalization: norms.layer_normalization,
+    kl.BatchNormalization: norms.batch_normalization,
+    kl.Normalization: norms.normalization,
     kl.Concatenate: _concatenate,
     kl.Add: _merge(np.add),
     kl.Subtract: _merge(np.subtract),

@@ -1,6 +1,7 @@
 """NumPy copies of a model's variables, at fixed addresses."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,12 +15,14 @@ class Parameters:
 
     Attributes:
         arrays: One float32 array per slot.
+        index_limit: Where inputs are looked up in tables, the smallest table's number of rows.
     """
 
     def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
+        self.index_limit: int | None = None
         self._slots: dict[int, int] = {}
-        self._sources: list[tuple[np.ndarray, keras.Variable]] = []
+        self._sources: list[tuple[np.ndarray, Any]] = []
         self._derivations: list[Callable[[list[np.ndarray]], None]] = []
 
     def variable(self, variable: keras.Variable) -> int:
@@ -27,7 +30,7 @@ class Parameters:
         if id(variable) not in self._slots:
             slot = self.derived(tuple(variable.shape))
             self._slots[id(variable)] = slot
-            self._sources.append((self.arrays[slot], variable))
+            self._sources.append((self.arrays[slot], variable.value.handle))
         return self._slots[id(variable)]
 
     def derived(self, shape: tuple[int, ...]) -> int:
@@ -39,10 +42,13 @@ class Parameters:
         """Call ``derivation(arrays)`` at the end of every refresh."""
         self._derivations.append(derivation)
 
+    def limit_indices(self, rows: int) -> None:
+        """Note that inputs may be indices into a table of so many rows."""
+        self.index_limit = rows if self.index_limit is None else min(rows, self.index_limit)
+
     def refresh(self) -> None:
         """Copy what the variables hold now."""
-        for array, variable in self._sources:
-            # Reading by the handle takes 9 us against 39 us for variable.numpy().
-            array[...] = tf.raw_ops.ReadVariableOp(resource=variable.value.handle, dtype=tf.float32)
+        for array, handle in self._sources:  # 10 us each, against 39 us for variable.numpy()
+            array[...] = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
         for derivation in self._derivations:
             derivation(self.arrays)

@@ -8,11 +8,12 @@ dictionary looked at in between.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Call = Callable[[], Any]
 
 
 class Tape:
@@ -26,9 +27,13 @@ class Tape:
         self.weights = weights
         self.calls: list[Call] = []
 
-    def do(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Record ``function(*arguments)``; its last argument is usually the array it writes to."""
-        self.calls.append((function, arguments))
+    def do(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        """Record ``function(*arguments, **options)``; one of them is the array it writes to.
+
+        That array goes by position where NumPy takes it so, which saves 0.1 us a call; ``maximum``
+        and ``minimum`` deprecate it.
+        """
+        self.calls.append(partial(function, *arguments, **options))
 
     def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return a new float32 array for results."""
@@ -66,8 +71,8 @@ class Program:
 
     def run(self) -> None:
         """Compute ``outputs`` from what now stands in ``inputs``."""
-        for function, arguments in self.calls:
-            function(*arguments)
+        for call in self.calls:
+            call()
 
 
 @dataclass
