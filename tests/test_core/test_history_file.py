@@ -1,0 +1,145 @@
+import json
+import logging
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tensor_optix
+from tensor_optix.core.history_file import HistoryFile, read_history
+from tensor_optix.exceptions import CheckpointError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "history.jsonl"
+
+
+def write_rows(path, *rows):
+    file = HistoryFile(path)
+    for row in rows:
+        file.append(row)
+    file.close()
+
+
+def test_rows_come_back_in_order(path):
+    write_rows(path, {"window": 0, "score": 1.5}, {"window": 1, "score": math.nan, "n": np.int64(3)})
+    write_rows(path, {"window": 2})
+    assert read_history(path) == [{"window": 0, "score": 1.5}, {"window": 1, "score": None, "n": 3}, {"window": 2}]
+
+
+def test_there_are_no_rows_where_there_is_no_file(path):
+    assert read_history(path) == []
+
+
+def test_every_row_is_one_line_of_json(path):
+    write_rows(path, {"text": "two\nlines"}, {"inf": math.inf})
+    lines = path.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"text": "two\nlines"}, {"inf": None}]
+
+
+def test_a_row_is_with_the_system_at_once(path):
+    file = HistoryFile(path)
+    file.append({"window": 0})
+    assert read_history(path) == [{"window": 0}]
+    file.close()
+
+
+@pytest.mark.parametrize("cut", range(1, 15))
+def test_a_torn_last_line_is_dropped_and_written_after(path, caplog, cut):
+    write_rows(path, {"window": 0}, {"window": 1})
+    path.write_bytes(path.read_bytes()[:-cut])
+    with caplog.at_level(logging.WARNING):
+        assert read_history(path) in ([{"window": 0}], [])
+        write_rows(path, {"window": 9})
+    assert [row["window"] for row in read_history(path)] in ([0, 9], [9])
+    if cut not in (14,):  # the line is 14 bytes: without it nothing is torn
+        assert "torn by a crash" in caplog.text
+
+
+def test_lines_that_are_not_whole_are_left_out_and_counted(path, caplog):
+    path.write_bytes(b'{"a": 1}\n{"a": \n\xff\xfe\n[1]\n{"a": NaN}\n{"a": 2}\n')
+    with caplog.at_level(logging.WARNING):
+        assert read_history(path) == [{"a": 1}, {"a": 2}]
+    assert "4 lines of" in caplog.text
+
+
+def test_bytes_without_any_line_end_do_not_swallow_the_next_row(path):
+    path.write_bytes(b"x" * (3 * 2**20))
+    write_rows(path, {"a": 1})
+    assert read_history(path) == [{"a": 1}]
+
+
+def test_a_full_disk_loses_no_row_once_there_is_room_again(path, caplog):
+    file = HistoryFile(path)
+    file.append({"window": 0})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))  # room for half a row
+    try:
+        with caplog.at_level(logging.ERROR):
+            for window in range(1, 50):
+                file.append({"window": window})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caplog.text.count("File too large. Its rows wait in memory") == 1
+    file.append({"window": 50})
+    file.close()
+    assert [row["window"] for row in read_history(path)] == list(range(51))
+
+
+def test_what_cannot_be_a_history_is_refused(tmp_path):
+    (tmp_path / "outside").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match=r"Could not open .*link"):
+        HistoryFile(tmp_path / "link")
+    with pytest.raises(CheckpointError, match=r"Could not read the end of .*pipe"):
+        HistoryFile(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="not an ordinary file"):
+        read_history(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="Could not open"):
+        HistoryFile(tmp_path / "nowhere" / "history")
+    assert (tmp_path / "outside").read_text() == "precious"
+
+
+def test_it_is_put_on_the_disk_about_once_a_second(path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(time.monotonic()))
+    file = HistoryFile(path)
+    clock = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    for _ in range(40):
+        clock[0] += 0.1
+        file.append({})
+    assert 3 <= len(synced) <= 4
+    file.close()
+    file.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tensor_optix.core.history_file import HistoryFile
+file = HistoryFile(Path(sys.argv[1]))
+for window in range(10**9):
+    file.append({"window": window})
+    print(window, flush=True)
+"""
+
+
+def test_kill_9_loses_no_row_that_was_appended(path):
+    home = Path(tensor_optix.__file__).parents[1]
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], cwd=home, stdout=subprocess.PIPE, text=True)
+    said = [int(writer.stdout.readline()) for _ in range(500)]
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    windows = [row["window"] for row in read_history(path)]
+    assert windows == list(range(len(windows)))
+    assert len(windows) >= said[-1] + 1
