@@ -1,0 +1,37 @@
+"""What is minimised: pure functions of tensors, traced into the update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+_MAX_LOG_RATIO = 20.0
+
+
+def clipped_surrogate_loss(log_ratio: Any, advantages: Any, clip_ratio: Any) -> Any:
+    """Return ``-mean(min(rho_t A_t, clip(rho_t, 1 - c, 1 + c) A_t))`` with ``rho_t = exp(log_ratio_t)``.
+
+    See "Proximal Policy Optimization Algorithms" (Schulman et al., 2017), equation 7.
+
+    Args:
+        log_ratio: ``log pi(a_t | o_t) - log b(a_t | o_t)`` to the policy b that acted, ``[B]``.
+        advantages: ``A_t``, ``[B]``.
+        clip_ratio: c, how far a ratio may move before it earns nothing more.
+    """
+    ratio = tf.exp(tf.clip_by_value(log_ratio, -_MAX_LOG_RATIO, _MAX_LOG_RATIO))
+    clipped = tf.clip_by_value(ratio, 1.0 - clip_ratio, 1.0 + clip_ratio)
+    return -tf.reduce_mean(tf.minimum(ratio * advantages, clipped * advantages))
+
+
+def approximate_kl(log_ratio: Any) -> Any:
+    """Return the estimate ``mean(rho - 1 - log rho)`` of ``KL(b || pi)`` from samples of b.
+
+    It is unbiased, never negative, and varies less than ``-mean(log rho)``. See "Approximating KL
+    Divergence" (Schulman, 2020, http://joschu.net/blog/kl-approx.html).
+
+    Args:
+        log_ratio: ``log pi(a_t | o_t) - log b(a_t | o_t)``, ``[B]``.
+    """
+    bounded = tf.clip_by_value(log_ratio, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
+    return tf.reduce_mean(tf.math.expm1(bounded) - bounded)

@@ -1,0 +1,179 @@
+"""How ``TFAgent`` learns by default: a policy gradient on recent steps, its size under KL control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tensor_optix.adapters.tensorflow.hyperparameters import read
+from tensor_optix.adapters.tensorflow.policy_update import PolicyUpdate, UpdateResult
+from tensor_optix.adapters.tensorflow.recent_steps import RecentSteps, Steps
+from tensor_optix.adapters.tensorflow.value_baseline import ValueBaseline
+from tensor_optix.exceptions import NonFiniteError
+from tensor_optix.functional.returns import discounted_returns, generalized_advantages, lambda_returns
+
+MEMORY_STEPS = 2048
+BATCH_SIZE = 256
+FACTOR_STEP = 1.5
+FACTOR_BOUNDS = (0.01, 10.0)
+
+
+class PolicyLearner:
+    """Learns from one window after another.
+
+    Each window joins the recent steps; values are fitted to their lambda-returns; advantages are
+    worked out anew for all of them; and some passes of minibatches follow on the clipped surrogate
+    loss. The learning rate is multiplied by a factor that holds the policy's step, measured as KL
+    divergence, near its target.
+
+    Args:
+        baseline: Predicts values.
+        update: Takes the gradient steps.
+        rng: Draws the minibatches.
+    """
+
+    def __init__(self, baseline: ValueBaseline, update: PolicyUpdate, rng: np.random.Generator) -> None:
+        self._baseline = baseline
+        self._update = update
+        self._rng = rng
+        self._recent = RecentSteps(MEMORY_STEPS)
+        self._kl_factor = 1.0
+
+    def learn(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
+        """Update the policy from one more window.
+
+        Raises:
+            NonFiniteError: A loss or gradient is not finite; no variable has changed.
+        """
+        recent, advantages, explained = self._take_in(steps, params)
+        rows = np.flatnonzero(recent.valid.reshape(-1))
+        result = self._improve(recent, rows, advantages, num_new=int(steps.valid.sum()), params=params)
+        if not result.finite:
+            self._recent.forget_newest()
+            raise NonFiniteError(
+                "A loss or gradient became NaN or infinite; weights and optimizer are as they were before this window. "
+                "Lower the learning rate, or bound the scale of observations and rewards."
+            )
+        self._recent.fill_log_probs(_scattered(result.log_probs, rows, recent.rewards.shape))
+        factor = self._kl_factor
+        target = read(params, "kl_target") * fresh_share(steps.size)
+        self._kl_factor = adapted_factor(factor, result.diagnostics["kl"], target)
+        return {**result.diagnostics, "kl_factor": factor, "explained_variance": explained}
+
+    def returns_of(self, steps: Steps, params: Mapping[str, Any]) -> np.ndarray:
+        """Return discounted returns ``[T, N]`` of a window, bootstrapped where it was cut."""
+        self._take_in(steps, params)
+        features = self._baseline.features(steps.successors)
+        next_values = steps.next_values(np.zeros(steps.rewards.shape), self._baseline.predict(features))
+        discounts = read(params, "gamma") * ~steps.terminated
+        return discounted_returns(steps.rewards, discounts, ~steps.cut, next_values)
+
+    def on_world_change(self) -> None:
+        """Forget what the old world taught about values, and how far a step may go."""
+        self._recent.clear()
+        self._baseline.reset()
+        self._kl_factor = 1.0
+
+    def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return arrays and JSON-able values that :meth:`load_state_dict` takes."""
+        arrays = {f"baseline.{name}": array for name, array in self._baseline.state_dict().items()}
+        arrays |= {f"recent.{name}": array for name, array in self._recent.state_dict().items()}
+        return arrays, {"kl_factor": self._kl_factor, "generator": self._rng.bit_generator.state}
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Become the learner whose ``state_dict`` this is."""
+        self._baseline.load_state_dict(_below("baseline.", arrays))
+        self._recent.load_state_dict(_below("recent.", arrays))
+        self._kl_factor = float(meta["kl_factor"])
+        self._rng.bit_generator.state = meta["generator"]
+
+    def _take_in(self, steps: Steps, params: Mapping[str, Any]) -> tuple[Steps, np.ndarray, float]:
+        """Add a window, fit values, and return all recent steps with their advantages ``[T, N]``."""
+        new_rows = steps.valid.reshape(-1)
+        self._baseline.observe([part[new_rows] for part in steps.flat_observations()])
+        self._recent.append(steps)
+        recent = self._recent.all()
+        shape, valid = recent.rewards.shape, recent.valid.reshape(-1)
+        seen = self._baseline.features(recent.flat_observations())
+        after = self._baseline.features(recent.successors)
+        gamma, lambda_ = read(params, "gamma"), read(params, "gae_lambda")
+        discounts = gamma * ~recent.terminated
+
+        values = self._baseline.predict(seen).reshape(shape)
+        next_values = recent.next_values(values, self._baseline.predict(after))
+        targets = lambda_returns(recent.rewards, discounts, recent.continues, next_values, lambda_)
+        explained = _explained_variance(values[-len(steps.rewards) :], targets[-len(steps.rewards) :])
+        self._baseline.fit(seen[valid], targets.reshape(-1)[valid])
+
+        values = self._baseline.predict(seen).reshape(shape)
+        next_values = recent.next_values(values, self._baseline.predict(after))
+        advantages = generalized_advantages(recent.rewards, discounts, recent.continues, values, next_values, lambda_)
+        return recent, advantages, explained
+
+    def _improve(
+        self, recent: Steps, rows: np.ndarray, advantages: np.ndarray, num_new: int, params: Mapping[str, Any]
+    ) -> UpdateResult:
+        batch_size = min(BATCH_SIZE, len(rows))
+        num_steps = max(1, round(read(params, "num_epochs") * num_new / max(1, batch_size)))
+        return self._update(
+            [part[rows] for part in recent.flat_observations()],
+            recent.actions.reshape(-1, *recent.actions.shape[2:])[rows],
+            normalised(advantages.reshape(-1)[rows], recent.rewards.reshape(-1)[rows]),
+            recent.log_probs.reshape(-1)[rows],
+            minibatches(self._rng, len(rows), num_steps, batch_size),
+            {
+                "learning_rate_factor": self._kl_factor,
+                "clip_ratio": read(params, "clip_ratio"),
+                "entropy_coef": read(params, "entropy_coef"),
+                "kl_limit": 2.0 * read(params, "kl_target") * fresh_share(num_new),
+            },
+        )
+
+
+def fresh_share(num_new: int) -> float:
+    """Return which share of the memory is new: a window that renews a tenth may move a tenth as far."""
+    return min(1.0, num_new / MEMORY_STEPS)
+
+
+def adapted_factor(factor: float, kl: float, target: float) -> float:
+    """Return the learning-rate factor for the next update: down after a step too far, up after one too short."""
+    low, high = FACTOR_BOUNDS
+    if kl > 2.0 * target:
+        return max(low, factor / FACTOR_STEP)
+    if kl < 0.5 * target:
+        return min(high, factor * FACTOR_STEP)
+    return factor
+
+
+def normalised(advantages: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+    """Return advantages of mean 0 and unit spread, float32.
+
+    A spread smaller than a typical reward is not blown up to 1: where nothing that was tried made a
+    difference, what is left is the baseline's noise, and following it would wear exploration out.
+    """
+    scale = max(float(advantages.std()), float(np.sqrt(np.mean(rewards**2))))
+    return ((advantages - advantages.mean()) / (scale if scale > 0 else 1.0)).astype(np.float32)
+
+
+def minibatches(rng: np.random.Generator, num_rows: int, num_steps: int, batch_size: int) -> np.ndarray:
+    """Return row numbers ``[num_steps, batch_size]`` int32: shuffled passes, one after another."""
+    needed = num_steps * batch_size
+    passes = [rng.permutation(num_rows) for _ in range(-(-needed // num_rows))]
+    return np.concatenate(passes)[:needed].reshape(num_steps, batch_size).astype(np.int32)
+
+
+def _explained_variance(values: np.ndarray, targets: np.ndarray) -> float:
+    spread = float(np.var(targets))
+    return 1.0 - float(np.var(targets - values)) / spread if spread > 0 else 0.0
+
+
+def _scattered(values: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    full = np.zeros(int(np.prod(shape)), np.float32)
+    full[rows] = values
+    return full.reshape(shape)
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

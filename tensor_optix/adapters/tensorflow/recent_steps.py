@@ -1,0 +1,164 @@
+"""The steps that ``TFAgent`` learns from: the newest window and what still counts of those before.
+
+One window of 200 steps alone is mostly noise. So the last few windows are kept with the
+log-probabilities under which their actions were taken, and every update sees all of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Steps:
+    """Time-major steps; N = 1 for a single environment.
+
+    Attributes:
+        observations: One array ``[T, N, ...]`` per part of an observation.
+        successors: One array ``[C, ...]`` per part: the true successors of the C steps in ``cut``,
+            in row-major order.
+        cut: ``[T, N]`` bool, where row t + 1 is not the successor of row t.
+        actions: Encoded actions ``[T, N]`` or ``[T, N, K]``.
+        rewards: ``[T, N]`` float64.
+        terminated: ``[T, N]`` bool.
+        ended: ``[T, N]`` bool, terminated or truncated.
+        continues: ``[T, N]`` bool, where row t + 1 belongs to the same episode.
+        valid: ``[T, N]`` bool, False on steps that only reset.
+        log_probs: ``[T, N]`` float32 of the policy that acted; NaN where not known yet.
+    """
+
+    observations: list[np.ndarray]
+    successors: list[np.ndarray]
+    cut: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    ended: np.ndarray
+    continues: np.ndarray
+    valid: np.ndarray
+    log_probs: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """T x N."""
+        return int(self.rewards.size)
+
+    def flat_observations(self) -> list[np.ndarray]:
+        """Return one array ``[T * N, ...]`` per part."""
+        return [part.reshape(-1, *part.shape[2:]) for part in self.observations]
+
+    def next_values(self, values: np.ndarray, successor_values: np.ndarray) -> np.ndarray:
+        """Return the value of each step's successor, ``[T, N]``.
+
+        Args:
+            values: Of ``observations``, ``[T, N]``.
+            successor_values: Of ``successors``, ``[C]``.
+        """
+        result = np.empty_like(values)
+        result[:-1] = values[1:]
+        result[self.cut] = successor_values
+        return result
+
+
+class RecentSteps:
+    """Keeps whole windows, as few as hold ``capacity`` steps, at least the newest one.
+
+    Args:
+        capacity: T x N steps wanted.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._windows: deque[Steps] = deque()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def append(self, steps: Steps) -> None:
+        """Add the newest window; where it goes on with the last one's episodes, join them."""
+        if self._windows:
+            _join(self._windows[-1], steps)
+        self._windows.append(steps)
+        while sum(s.size for s in self._windows) - self._windows[0].size >= self._capacity:
+            self._windows.popleft()
+
+    def forget_newest(self) -> None:
+        """Remove the newest window again; the one before it ends where it ended."""
+        self._windows.pop()
+        if self._windows:
+            self._windows[-1].continues[-1] = False
+
+    def fill_log_probs(self, log_probs: np.ndarray) -> None:
+        """Set the log-probabilities that are not known yet.
+
+        Args:
+            log_probs: One per step of :meth:`all`, ``[T, N]``.
+        """
+        start = 0
+        for window in self._windows:
+            end = start + len(window.rewards)
+            window.log_probs = np.where(np.isnan(window.log_probs), log_probs[start:end], window.log_probs)
+            start = end
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._windows.clear()
+
+    def all(self) -> Steps:
+        """Return all steps as one, oldest first."""
+        return _concatenate(list(self._windows))
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return arrays that :meth:`load_state_dict` takes."""
+        if not self._windows:
+            return {}
+        steps = self.all()
+        arrays = {f.name: getattr(steps, f.name) for f in fields(steps) if f.name not in ("observations", "successors")}
+        for i, (seen, after) in enumerate(zip(steps.observations, steps.successors, strict=True)):
+            arrays |= {f"observations_{i}": seen, f"successors_{i}": after}
+        arrays["lengths"] = np.array([len(window.rewards) for window in self._windows])
+        return arrays
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Hold the windows whose ``state_dict`` this is."""
+        self._windows.clear()
+        if not state:
+            return
+        num_parts = sum(name.startswith("observations_") for name in state)
+        ends = np.cumsum(state["lengths"])
+        cuts = np.concatenate([[0], np.cumsum(state["cut"].sum(axis=tuple(range(1, state["cut"].ndim))))])
+        for start, end in zip(ends - state["lengths"], ends, strict=True):
+            rows, cut_rows = slice(start, end), slice(cuts[start], cuts[end])
+            plain = {f.name: state[f.name][rows].copy() for f in fields(Steps) if f.name in state}
+            seen = [state[f"observations_{i}"][rows].copy() for i in range(num_parts)]
+            after = [state[f"successors_{i}"][cut_rows].copy() for i in range(num_parts)]
+            self._windows.append(Steps(observations=seen, successors=after, **plain))
+
+
+def _concatenate(windows: Sequence[Steps]) -> Steps:
+    joined: dict[str, Any] = {}
+    for field in fields(Steps):
+        values = [getattr(window, field.name) for window in windows]
+        if field.name in ("observations", "successors"):
+            joined[field.name] = [np.concatenate(parts) for parts in zip(*values, strict=True)]
+        else:
+            joined[field.name] = np.concatenate(values)
+    return Steps(**joined)
+
+
+def _join(old: Steps, new: Steps) -> None:
+    """Let sums run on from ``old`` into ``new`` where the newer begins with the successor of the older."""
+    num_envs = old.rewards.shape[1]
+    if new.rewards.shape[1] != num_envs:
+        return
+    same = old.valid[-1] & new.valid[0] & ~old.ended[-1]
+    for seen, after in zip(new.observations, old.successors, strict=True):
+        # The last row is cut in every window: its successors are the last N.
+        difference = seen[0] != after[-num_envs:]
+        same &= ~difference.reshape(num_envs, -1).any(axis=1)
+    old.continues[-1] = same

@@ -1,0 +1,100 @@
+"""Keras objects from a saved configuration, without trusting it.
+
+Keras's own safe mode refuses lambdas but still imports what a file names. Here every object in the
+configuration is looked up before Keras sees it: it must be a layer, model, initializer and so on of
+Keras's public modules, or be named by the user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+
+from tensor_optix.exceptions import CheckpointError, UnsafeFileError
+
+_MODULES = {
+    "keras": keras,
+    "keras.models": keras.models,
+    "keras.layers": keras.layers,
+    "keras.initializers": keras.initializers,
+    "keras.regularizers": keras.regularizers,
+    "keras.constraints": keras.constraints,
+    "keras.optimizers": keras.optimizers,
+    "keras.activations": keras.activations,
+}
+_KINDS = (
+    keras.layers.Layer,
+    keras.initializers.Initializer,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+    keras.optimizers.Optimizer,
+    keras.DTypePolicy,
+)
+# They run code, load files, or hand over to another framework.
+_FORBIDDEN = frozenset(
+    (
+        *("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"),
+        *("StringLookup", "IntegerLookup", "TextVectorization", "Pipeline"),
+    )
+)
+_DATA_CLASSES = frozenset(("__tuple__", "__numpy__", "__tensor__", "__keras_tensor__", "__ellipsis__", "__typespec__"))
+_MAX_PLAIN_NUMBER = 10**6
+
+
+def build_from_config(text: str, custom_objects: Mapping[str, Any] | None, largest: int) -> Any:
+    """Return the Keras object that ``keras.saving.serialize_keras_object`` described, as JSON.
+
+    Args:
+        text: The JSON.
+        custom_objects: The user's own classes and functions by name.
+        largest: No number in the configuration may exceed this (or a million): layers must not
+            be larger than the weights that were saved with them.
+
+    Raises:
+        UnsafeFileError: A class is not allowed, or a size is out of proportion.
+        CheckpointError: The configuration cannot be read, or Keras cannot build from it.
+    """
+    custom = dict(custom_objects or {})
+    try:
+        config = json.loads(text)
+        for node in _nodes(config):
+            _check_node(node, custom, max(largest, _MAX_PLAIN_NUMBER))
+        return keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
+    except (UnsafeFileError, MemoryError):
+        raise
+    except Exception as error:
+        raise CheckpointError(f"The saved model or optimizer cannot be built: {error}") from error
+
+
+def _nodes(config: Any) -> Iterator[Any]:
+    yield config
+    children = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    for child in children:
+        yield from _nodes(child)
+
+
+def _check_node(node: Any, custom: Mapping[str, Any], largest: int) -> None:
+    if isinstance(node, (int, float)) and not abs(node) <= largest:
+        raise UnsafeFileError(
+            f"The saved configuration asks for a size of {node}; {largest} numbers were saved with it."
+        )
+    if not isinstance(node, dict) or "class_name" not in node:
+        return
+    name, module = node["class_name"], node.get("module")
+    registered = node.get("registered_name")
+    if name in _DATA_CLASSES - {"__typespec__"} or {name, registered} & set(custom):
+        return
+    if name == "function" or module not in _MODULES or name in _FORBIDDEN or not _is_known(module, name):
+        wanted = node.get("config") if name == "function" and isinstance(node.get("config"), str) else name
+        raise UnsafeFileError(
+            f"The saved configuration uses {wanted!r:.80} of module {module!r:.80}, which is none of Keras's own "
+            f"layers. If it is yours and you trust it, name it: custom_objects={{{wanted!r:.80}: ...}}."
+        )
+
+
+def _is_known(module: str, name: Any) -> bool:
+    found = getattr(_MODULES[module], name, None) if isinstance(name, str) else None
+    return isinstance(found, type) and issubclass(found, _KINDS)

@@ -1,0 +1,340 @@
+"""The bring-your-own-model agent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow import agent_state, hyperparameters, model_checks
+from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.custom_loss import custom_step
+from tensor_optix.adapters.tensorflow.distributions import Categorical, ClippedGaussian
+from tensor_optix.adapters.tensorflow.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.frozen_policy import FrozenPolicy
+from tensor_optix.adapters.tensorflow.noise_stream import NoiseStream
+from tensor_optix.adapters.tensorflow.policy_export import make_policy_model
+from tensor_optix.adapters.tensorflow.policy_learner import PolicyLearner
+from tensor_optix.adapters.tensorflow.policy_update import PolicyUpdate
+from tensor_optix.adapters.tensorflow.value_baseline import ValueBaseline
+from tensor_optix.adapters.tensorflow.window_reading import read_steps
+from tensor_optix.core.base_agent import BaseAgent, Policy
+from tensor_optix.core.state_files import read_agent_state, write_agent_state
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.functional.seeding import derive_rng, fresh_seed
+
+LossFn = Callable[[Any, EpisodeData, np.ndarray], Any]
+
+
+class TFAgent(BaseAgent):
+    """Acts and learns with a Keras model that gives logits, or the means of a Gaussian.
+
+    For a Discrete action space the model gives one logit per action, and actions are drawn from
+    their softmax. For a Box it gives one mean per dimension, where -1 and 1 are the bounds of the
+    space; a learned spread belongs to the agent, and actions are clipped to the bounds.
+
+    ``learn`` is a policy gradient on the last 2,048 steps with the clipped surrogate loss
+    (Schulman et al., 2017), generalized advantages over a linear value baseline, so that no second
+    network is needed, and a learning rate under KL control. Hyperparameters and their defaults:
+    ``gamma`` 0.99, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef`` 0.01, ``kl_target``
+    0.02 (nats per 2,048 new steps), ``num_epochs`` 10 (passes per new step); all are read at each
+    ``learn``, and changing one never retraces. ``learning_rate`` is that of the Keras optimizer; the
+    KL control multiplies it by a factor that is part of the state, not of the hyperparameters.
+
+    The model runs at inference (``training=False``) in acting and learning alike: Dropout is off
+    and BatchNormalization uses its moving statistics, which do not move.
+
+    Subclass and override ``learn`` for another algorithm, with ``self.model``, ``self.optimizer``
+    and ``self._hyperparams.params``; acting follows the new weights by itself.
+
+    Args:
+        model: Any Keras 3 model with one output ``[batch, size]``.
+        optimizer: A Keras optimizer whose learning rate is a number, not a schedule.
+        hyperparams: ``learning_rate`` and ``gamma``, and whatever else a subclass reads.
+        compute_loss_fn: ``compute_loss_fn(model, episode_data, returns)`` returns a scalar, which
+            one eager gradient step per ``learn`` minimises instead; ``returns`` are discounted, stop
+            at episode ends, bootstrap where the window cut an episode off, and have the shape of
+            the rewards.
+
+    Raises:
+        BackendError: Keras runs on another backend than TensorFlow, or is the legacy Keras 2.
+        InvalidTypeError: An argument is of a type that cannot be used.
+        InvalidArgumentError: A hyperparameter is out of range or not finite, or the optimizer's
+            learning rate is a schedule.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> params = HyperparamSet({"learning_rate": 3e-4, "gamma": 0.99}, episode_id=0)
+        >>> agent = TFAgent(model, keras.optimizers.Adam(), params)
+        >>> agent.act(np.zeros(4, np.float32)) in (0, 1)
+        True
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        hyperparams: HyperparamSet,
+        compute_loss_fn: LossFn | None = None,
+    ) -> None:
+        model_checks.require_tensorflow_backend()
+        model_checks.check_model(model)
+        model_checks.check_optimizer(optimizer)
+        model_checks.check_callable("compute_loss_fn", compute_loss_fn)
+        self.model = model
+        self.optimizer = optimizer
+        self.version = 0
+        self._compute_loss_fn = compute_loss_fn
+        self._seed = fresh_seed()
+        self._spaces: tuple[Any, Any] = (None, None)
+        self._sampler: ActionSampler | None = None
+        self.set_hyperparams(hyperparams)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let acting follow the weights after a subclass's own ``learn``."""
+        super().__init_subclass__(**kwargs)
+        if "learn" in vars(cls):
+            cls.learn = _followed_by_refresh(cls.learn)  # type: ignore[method-assign]
+
+    # Acting
+
+    def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
+        """Check that model and spaces fit, build model and optimizer, and seed all randomness.
+
+        Raises:
+            UnsupportedSpaceError: The agent cannot act in such a space.
+            IncompatibleModelError: The model does not take such observations, or gives another
+                number of outputs than the actions need.
+        """
+        if (
+            self._sampler is not None
+            and self._spaces == (observation_space, action_space)
+            and seed in (None, self._seed)
+        ):
+            return
+        sampler = model_checks.sampler_for(action_space)
+        example = model_checks.example_of(observation_space)
+        inputs, size = model_checks.build_and_probe(self.model, example)
+        model_checks.check_output_size(self.model, size, sampler, action_space)
+        self._seed = self._seed if seed is None else seed
+        self._spaces = (observation_space, action_space)
+        self._assemble(inputs, sampler, example)
+
+    def act(self, observation: Any) -> Any:
+        """Draw an action for one observation: an int for a Discrete space, else an array."""
+        if self._sampler is None:
+            self._infer(observation)
+        return self._sampler.sample_one(self._forward.one(observation), self._noise.one())
+
+    def act_batch(self, observations: Any) -> np.ndarray:
+        """Draw one action for each observation; the same draws as from as many calls of ``act``."""
+        if self._sampler is None:
+            self._infer(_first(observations))
+        outputs = self._forward(observations)
+        return self._sampler.sample(outputs, self._noise.batch(len(outputs)))
+
+    def act_greedy(self, observation: Any) -> Any:
+        """Return the most likely action: the largest logit, or the mean."""
+        if self._sampler is None:
+            self._infer(observation)
+        return self._sampler.greedy_one(self._forward.one(observation))
+
+    def policy(self) -> Policy:
+        """Return a frozen copy with noise of its own."""
+        self._require_ready()
+        rng = derive_rng(self._seed, "policy", self.version)
+        return FrozenPolicy(self._forward.snapshot(), self._sampler, rng, self.version)
+
+    def policy_model(self) -> keras.Model:
+        """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.
+
+        Raises:
+            NotBoundError: The agent has seen neither spaces nor an observation yet.
+        """
+        self._require_ready()
+        return make_policy_model(self.model, self._inputs, self._sampler)
+
+    def refresh(self) -> None:
+        """Let acting follow the model's weights, after something else than ``learn`` changed them."""
+        if self._sampler is None:
+            return
+        self._forward.refresh()
+        if self._log_std is not None:
+            self._sampler = self._sampler.with_std(np.exp(self._log_std.numpy()))
+
+    # Learning
+
+    def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
+        """Update the policy from one window.
+
+        Returns:
+            ``loss``, ``grad_norm`` and ``entropy`` (means over the gradient steps), ``kl`` of this
+            update, ``kl_from_behaviour`` over all recent steps, ``num_gradient_steps``, ``kl_factor``
+            and ``learning_rate`` in effect, ``explained_variance`` of the baseline on this window.
+
+        Raises:
+            NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights
+                and optimizer are as they were.
+        """
+        if self._sampler is None:
+            self._infer(_first(episode_data.observations))
+        steps = read_steps(episode_data, self._inputs, self._sampler)
+        if self._compute_loss_fn is not None:
+            returns = self._learner.returns_of(steps, self._hyperparams.params).astype(np.float32)
+            diagnostics = custom_step(
+                self, self._compute_loss_fn, episode_data, returns.reshape(np.shape(episode_data.rewards))
+            )
+        else:
+            diagnostics = self._learner.learn(steps, self._hyperparams.params)
+        self._after_learn()
+        base_rate = self._base_learning_rate()
+        return {**diagnostics, "learning_rate": base_rate * diagnostics.get("kl_factor", 1.0)}
+
+    def on_world_change(self) -> None:
+        """Forget the optimizer's moments, the recent steps and the baseline; keep the weights."""
+        if self._sampler is None:
+            return
+        for optimizer in self._optimizers():
+            rate = np.array(optimizer.learning_rate.numpy())
+            for variable in optimizer.variables:
+                variable.assign(np.zeros(variable.shape, variable.dtype))
+            optimizer.learning_rate.assign(rate)
+        self._learner.on_world_change()
+
+    # Hyperparameters
+
+    def get_hyperparams(self) -> HyperparamSet:
+        """Return a copy with the optimizer's base learning rate."""
+        current = self._hyperparams.copy()
+        current.params["learning_rate"] = self._base_learning_rate()
+        return current
+
+    def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
+        """Check and use them from the next ``learn`` on; ``learning_rate`` goes to the Keras optimizer."""
+        hyperparameters.check_hyperparams(hyperparams)
+        self._hyperparams = hyperparams.copy()
+        if "learning_rate" in hyperparams.params:
+            self.optimizer.learning_rate.assign(hyperparams.params["learning_rate"])
+
+    def hyperparam_bounds(self) -> dict[str, ParamSpec]:
+        """Return ranges around the usual values of what ``learn`` reads."""
+        return dict(hyperparameters.BOUNDS)
+
+    def bold_hyperparams(self) -> HyperparamSet:
+        """Return smaller, surer steps: a third of the learning rate and of the KL target, no entropy bonus."""
+        trial = self.get_hyperparams()
+        trial.params["learning_rate"] /= 3.0
+        trial.params["kl_target"] = hyperparameters.read(trial.params, "kl_target") / 3.0
+        trial.params["entropy_coef"] = 0.0
+        return trial
+
+    # State
+
+    def get_state(self, scope: str = "learner") -> AgentState:
+        """Return weights, and unless ``scope`` is "policy" all that learning and acting go on from."""
+        self._require_ready()
+        return agent_state.capture(self, scope)
+
+    def set_state(self, state: AgentState) -> None:
+        """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit."""
+        self._require_ready()
+        agent_state.restore(self, state)
+        self.refresh()
+
+    def save_weights(self, path: str) -> None:
+        """Write the state, and what rebuilds model and optimizer, as safetensors and JSON."""
+        write_agent_state(path, self.get_state("learner"))
+
+    def load_weights(self, path: str) -> None:
+        """Read what ``save_weights`` wrote; binds to the saved spaces where nothing was bound."""
+        state = read_agent_state(path)
+        if self._sampler is None:
+            agent_state.bind_as_saved(self, state)
+        self.set_state(state)
+
+    # Steps that subclasses may override
+
+    def _assemble(self, inputs: Any, sampler: ActionSampler, example: Any) -> None:
+        """Make everything that depends on the shapes of observations and actions."""
+        self._inputs = inputs
+        self._log_std = None
+        self._spread_optimizer = None
+        if not self.optimizer.built:
+            self.optimizer.build(self.model.trainable_variables)
+        if isinstance(sampler, GaussianSampler):
+            self._log_std = keras.Variable(np.log(sampler.std), name="log_std")
+            self._spread_optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
+            self._spread_optimizer.build([self._log_std])
+        self._forward = compile_forward(self.model, example)
+        self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
+        self._sampler = sampler
+        self._learner = self._make_learner()
+
+    def _make_learner(self) -> PolicyLearner:
+        """Return what learns by default; nothing is traced before the first window."""
+        sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
+        baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._inputs.shapes, sizes)
+        parts = [
+            tf.TensorSpec((None, *shape), dtype)
+            for shape, dtype in zip(self._inputs.shapes, self._inputs.dtypes, strict=True)
+        ]
+        groups = [(self.optimizer, self.model.trainable_variables)]
+        if self._log_std is None:
+            distribution, action_spec = Categorical(), tf.TensorSpec((None,), tf.int32)
+        else:
+            bounds = (self._sampler.to_units(self._sampler.low), self._sampler.to_units(self._sampler.high))
+            distribution = ClippedGaussian(self._log_std, *bounds)
+            action_spec = tf.TensorSpec((None, self._sampler.num_outputs), tf.float32)
+            groups.append((self._spread_optimizer, [self._log_std]))
+        update = PolicyUpdate(self._outputs, distribution, groups, parts, action_spec)
+        return PolicyLearner(baseline, update, derive_rng(self._seed, "learn"))
+
+    def _outputs(self, parts: list[Any]) -> Any:
+        """Return the model's outputs ``[B, K]``, as acting sees them."""
+        return tf.cast(self.model(self._inputs.pack(list(parts)), training=False), tf.float32)
+
+    def _optimizers(self) -> list[Any]:
+        return [self.optimizer] if self._spread_optimizer is None else [self.optimizer, self._spread_optimizer]
+
+    def _after_learn(self) -> None:
+        self.version += 1
+        self.refresh()
+
+    # Inside
+
+    def _infer(self, observation: Any) -> None:
+        """Take the shapes from one observation, and the outputs for logits: nobody called ``bind``."""
+        inputs, size = model_checks.build_and_probe(self.model, observation)
+        self._assemble(inputs, DiscreteSampler(size), observation)
+
+    def _require_ready(self) -> None:
+        model_checks.require_ready(self._sampler is not None)
+
+    def _base_learning_rate(self) -> float:
+        """Return the optimizer's rate; the value that was set, where rounding is all that differs."""
+        current = float(self.optimizer.learning_rate.numpy())
+        given = self._hyperparams.params.get("learning_rate")
+        return float(given) if given is not None and np.float32(given) == np.float32(current) else current
+
+
+def _followed_by_refresh(learn: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(learn)
+    def wrapped(self: TFAgent, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return learn(self, *args, **kwargs)
+        finally:
+            self._after_learn()
+
+    return wrapped
+
+
+def _first(observations: Any) -> Any:
+    if isinstance(observations, dict):
+        return {key: _first(value) for key, value in observations.items()}
+    if isinstance(observations, tuple):
+        return tuple(_first(value) for value in observations)
+    return np.asarray(observations)[0]
