@@ -84,7 +84,12 @@ class RLOptimizer:
         _check_part("agent", agent, "act", "learn", "get_hyperparams", "set_hyperparams")
         _check_part("pipeline", pipeline, "setup", "episodes", "teardown")
         scheduler = BackoffScheduler(
-            base_interval, backoff_factor, max_interval_episodes, plateau_threshold, dormant_threshold, degradation_threshold
+            base_interval,
+            backoff_factor,
+            max_interval_episodes,
+            plateau_threshold,
+            dormant_threshold,
+            degradation_threshold,
         )
         seed = fresh_seed() if seed is None else seed
         tuner = optimizer or _default_hyperparameter_optimizer()

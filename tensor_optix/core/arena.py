@@ -81,6 +81,17 @@ class Arena:
         if window.completed_lengths is not None and len(window.completed_lengths):
             self._length_steps = float(np.mean(window.completed_lengths))
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of the counts."""
+        length = None if math.isnan(self._length_steps) else self._length_steps
+        return {"num_sets": self._num_sets, "length_steps": length, "is_possible": self.is_possible}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        self._num_sets = int(state["num_sets"])
+        self._length_steps = math.nan if state["length_steps"] is None else float(state["length_steps"])
+        self.is_possible = bool(state["is_possible"])
+
     def affordable_episodes(self, training_steps: int, evaluation_steps: int) -> int:
         """Return how many paired episodes the evaluation share pays for; 0 if too few to tell."""
         length = self._length_steps if math.isfinite(self._length_steps) else _UNKNOWN_LENGTH_STEPS

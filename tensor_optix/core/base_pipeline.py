@@ -59,9 +59,7 @@ class BasePipeline(ABC):
     def cut_episodes(self) -> None:
         """Give up the running episodes; called at the end of a run, after its last window. Default: nothing."""
 
-    def play_episodes(
-        self, act: Callable[[Any], Any], num_episodes: int, *, seed: int
-    ) -> EvaluationResult | None:
+    def play_episodes(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult | None:
         """Play whole seeded episodes in the running environment, between two windows.
 
         Only called after a window that ended with a barrier, before the first one, or after

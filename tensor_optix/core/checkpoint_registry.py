@@ -227,7 +227,10 @@ class CheckpointRegistry:
                 self._best_id = entry.snapshot.snapshot_id
                 break
         if self._entries and not inventory.is_indexed and not self.read_only:
-            self._writer.write_index()
+            try:
+                self._writer.write_index()
+            except CheckpointError as error:
+                logger.warning("The list of snapshots could not be made anew on disk: %s", error)
 
     def _contents(self) -> tuple[list[Entry], str | None]:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from tensor_optix.core.arena import Arena, is_better_paired
 from tensor_optix.core.base_pipeline import BasePipeline
@@ -96,6 +97,21 @@ class Confirmation:
         if num_episodes == 0 or not self._arena.is_possible:
             return None
         return self._play(num_episodes, self._arena.next_seed("report"), "report")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of wishes and waits."""
+        return {
+            "wishes": sorted(self._wishes),
+            "target_backoff_windows": self._target_backoff_windows,
+            "next_target_window": self._next_target_window,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned; what was wished for is asked for again."""
+        self._target_backoff_windows = int(state["target_backoff_windows"])
+        self._next_target_window = int(state["next_target_window"])
+        for kind in state["wishes"]:
+            self.wish(kind)
 
     def _play(self, num_episodes: int, seed: int, use: str) -> EvaluationResult | None:
         result = self._arena.play(num_episodes, seed)

@@ -11,8 +11,10 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from tensor_optix.core.encoding import decode_metrics, encode_metrics
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.functional.statistics import difference_noise
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
@@ -130,6 +132,40 @@ class Judge:
         """Forget everything: the world is another one."""
         self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of all that is known."""
+        standing = self.standing
+        return {
+            "standing": None if standing is None else {**asdict(standing), "metrics": encode_metrics(standing.metrics)},
+            "plateau": self.plateau.state_dict(),
+            "drop": self._drop.state_dict(),
+            "last_trend": self.last_trend.name,
+            "recent": list(self._recent),
+            "normal": list(self._normal),
+            "fresh": [list(pair) for pair in self._fresh],
+            "look": [list(pair) for pair in self._look],
+            "alarm_level": None if math.isnan(self._alarm_level) else self._alarm_level,
+            "num_since_alarm": self._num_since_alarm,
+            "num_since_calibration": self._num_since_calibration,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        standing = state["standing"]
+        self.standing = (
+            None if standing is None else Standing(**{**standing, "metrics": decode_metrics(standing["metrics"])})
+        )
+        self.plateau.load_state_dict(state["plateau"])
+        self._drop.load_state_dict(state["drop"])
+        self.last_trend = Trend[state["last_trend"]]
+        self._recent = deque(state["recent"], maxlen=_MEMORY_WINDOWS)
+        self._normal = deque(state["normal"], maxlen=_MEMORY_WINDOWS)
+        self._fresh = deque(((score, weight) for score, weight in state["fresh"]), maxlen=self._fresh.maxlen)
+        self._look = [(score, weight) for score, weight in state["look"]]
+        self._alarm_level = math.nan if state["alarm_level"] is None else state["alarm_level"]
+        self._num_since_alarm = state["num_since_alarm"]
+        self._num_since_calibration = state["num_since_calibration"]
+
     @property
     def level(self) -> float:
         """Steady score of the latest windows, NaN before the first."""
@@ -164,12 +200,11 @@ class Judge:
 
     def _beats_champion(self, pool: list[tuple[float, int]], metrics: EvalMetrics, standing: Standing) -> bool:
         level = robust_level(pool)
+        if min(level, robust_level(pool[-_MIN_FRESH_WINDOWS:])) <= standing.level:
+            return False
         doubt = _BEYOND_NOISE * self.noise * math.sqrt(1.0 / len(pool) + 1.0 / standing.num_windows)
         bar = standing.level + self.improvement_margin + doubt
-        latest = robust_level(pool[-_MIN_FRESH_WINDOWS:])
-        return latest > standing.level and self._compare(
-            replace(metrics, primary_score=level), replace(standing.metrics, primary_score=bar)
-        )
+        return self._compare(replace(metrics, primary_score=level), replace(standing.metrics, primary_score=bar))
 
     def _settle(self) -> None:
         """Hold the first champion's single window against the two that followed it."""
@@ -186,7 +221,8 @@ class Judge:
         if len(self._fresh) < _LUCK_WINDOWS:
             return False
         score = standing.metrics.primary_score
-        return score - standing.level > _LUCK_SPREADS * self.noise and score > max(s for s, _ in self._fresh)
+        is_highest = score > max(standing.level, *(fresh for fresh, _ in self._fresh))
+        return is_highest and score - standing.level > _LUCK_SPREADS * self.noise
 
     def _watch_for_drop(self, score: float) -> bool:
         if self._drop.alarmed:

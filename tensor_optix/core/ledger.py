@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 USES = ("training", "evaluation", "report")
 
@@ -53,3 +54,21 @@ class Ledger:
         if self.max_env_steps is not None and steps + self._window_steps > self.max_env_steps:
             return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({steps:,} were used)"
         return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of what was used, in all and since the run's start."""
+        return {
+            "steps": dict(self.steps),
+            "windows": self.windows,
+            "windows_before": self._windows_before,
+            "steps_before": self._steps_before,
+            "seconds": self.seconds + time.perf_counter() - self._started,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned: the interrupted run's budget goes on."""
+        self.steps = {use: int(state["steps"][use]) for use in USES}
+        self.windows = int(state["windows"])
+        self._windows_before = int(state["windows_before"])
+        self._steps_before = int(state["steps_before"])
+        self.seconds = float(state["seconds"])

@@ -306,10 +306,14 @@ class LoopController:
 
     def _confirm(self, window: EpisodeData, metrics: EvalMetrics) -> None:
         """Grant what was wished for, if the environment is free after this window."""
-        if self.target_score is not None and self._confirmation.is_due("target", window):
-            if self._confirmation.reaches_target(self.target_score):
-                self._crown(self._evidence_for(metrics))
-                self._ending = ("target", f"fresh greedy episodes reach target_score={self.target_score:g}")
+        target = self.target_score
+        if (
+            target is not None
+            and self._confirmation.is_due("target", window)
+            and self._confirmation.reaches_target(target)
+        ):
+            self._crown(self._evidence_for(metrics))
+            self._ending = ("target", f"fresh greedy episodes reach target_score={target:g}")
         if self._confirmation.is_due("challenge", window):
             self._challenge(metrics)
 

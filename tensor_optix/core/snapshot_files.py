@@ -6,18 +6,25 @@ no snapshot; one whose files differ from the list is damaged and never loaded.
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.core.agent_state import WEIGHTS_NAME, list_tree, split_hyperparams
+from tensor_optix.core.agent_state import WEIGHTS_NAME, list_tree
 from tensor_optix.core.atomic_files import inside, regular_file, sha256_of, sync_all
+from tensor_optix.core.encoding import (
+    decode_hyperparams,
+    decode_metrics,
+    encode_hyperparams,
+    encode_metrics,
+    field,
+    number_field,
+)
 from tensor_optix.core.json_files import read_sealed_json, to_jsonable, write_sealed_json
-from tensor_optix.core.types import EvalMetrics, HyperparamSet, PolicySnapshot
+from tensor_optix.core.types import PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 METADATA_FILE = "metadata.json"
@@ -103,8 +110,8 @@ def write_metadata(root: Path, stored: StoredSnapshot, *, flush: bool = True) ->
         "episode_id": snapshot.episode_id,
         "timestamp": snapshot.timestamp,
         "env_steps": snapshot.eval_metrics.env_steps,
-        "eval_metrics": _encode_metrics(snapshot.eval_metrics),
-        "hyperparams": _encode_hyperparams(snapshot.hyperparams),
+        "eval_metrics": encode_metrics(snapshot.eval_metrics),
+        "hyperparams": encode_hyperparams(snapshot.hyperparams),
         "written_by": stored.written_by,
         "files": list(stored.files),
     }
@@ -133,14 +140,14 @@ def read_snapshot(root: Path, snapshot_id: str) -> StoredSnapshot:
     stored = StoredSnapshot(
         PolicySnapshot(
             snapshot_id,
-            _decode_metrics(_field(document, "eval_metrics", dict, path), path),
-            _decode_hyperparams(_field(document, "hyperparams", dict, path), path),
+            decode_metrics(field(document, "eval_metrics", dict, path), path),
+            decode_hyperparams(field(document, "hyperparams", dict, path), path),
             str(folder / WEIGHTS_NAME),
-            _field(document, "episode_id", int, path),
-            _number(document, "timestamp", path),
+            field(document, "episode_id", int, path),
+            number_field(document, "timestamp", path),
         ),
         document["written_by"],
-        tuple(_field(document, "files", list, path)),
+        tuple(field(document, "files", list, path)),
     )
     check_files(root, stored, checksums=False)
     return stored
@@ -189,6 +196,8 @@ def remove_snapshot(folder: Path) -> None:
     """
     if folder.is_symlink():
         raise UnsafeFileError(f"{folder} is a link; what it leads to is not removed.")
+    if not folder.exists():
+        return
     (folder / _UNFINISHED).touch()
     (folder / METADATA_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder)
@@ -205,52 +214,3 @@ def _list_files(folder: Path) -> tuple[dict[str, Any], ...]:
         path = regular_file(folder, name)
         files.append({"path": name, "bytes": path.stat().st_size, "sha256": sha256_of(path)})
     return tuple(files)
-
-
-def _encode_metrics(metrics: EvalMetrics) -> dict[str, Any]:
-    plain: dict[str, Any] = asdict(replace(metrics, metrics={}, hyperparams=None))
-    plain["metrics"] = metrics.metrics
-    plain["hyperparams"] = _encode_hyperparams(metrics.hyperparams) if metrics.hyperparams else None
-    return plain
-
-
-def _decode_metrics(plain: dict[str, Any], path: Path) -> EvalMetrics:
-    hyperparams = _field(plain, "hyperparams", (dict, type(None)), path)
-    return EvalMetrics(
-        math.nan if plain.get("primary_score") is None else _number(plain, "primary_score", path),
-        _field(plain, "metrics", dict, path),
-        _field(plain, "episode_id", int, path),
-        _number(plain, "timestamp", path),
-        hyperparams=None if hyperparams is None else _decode_hyperparams(hyperparams, path),
-        env_steps=_field(plain, "env_steps", (int, type(None)), path),
-        num_episodes=_field(plain, "num_episodes", (int, type(None)), path),
-    )
-
-
-def _encode_hyperparams(hyperparams: HyperparamSet) -> dict[str, Any]:
-    params, left_out = split_hyperparams(hyperparams.params)
-    plain = {"params": params, "episode_id": hyperparams.episode_id, "timestamp": hyperparams.timestamp}
-    return {**plain, "left_out": left_out} if left_out else plain
-
-
-def _decode_hyperparams(plain: dict[str, Any], path: Path) -> HyperparamSet:
-    return HyperparamSet(
-        _field(plain, "params", dict, path),
-        _field(plain, "episode_id", int, path),
-        _number(plain, "timestamp", path),
-    )
-
-
-def _number(document: dict[str, Any], key: str, path: Path) -> float:
-    value = _field(document, key, (int, float), path)
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise CheckpointError(f"{path}: `{key}` is {value!r:.50}..., too large a number.") from error
-
-
-def _field(document: dict[str, Any], key: str, kind: Any, path: Path) -> Any:
-    value = document.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise CheckpointError(f"{path}: `{key}` is {value!r:.200}, which it cannot be.")
-    return value

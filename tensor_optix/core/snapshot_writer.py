@@ -188,8 +188,12 @@ class SnapshotWriter:
 
     def _sweep(self) -> None:
         """Remove, once, what the crash of an earlier process left half-written."""
-        if not self._is_swept:
-            self._is_swept = True
+        if self._is_swept:
+            return
+        self._is_swept = True
+        try:
             for folder in unfinished_folders(self._root):
                 logger.info("Removing %s, whose writing was cut short.", folder)
                 remove_snapshot(folder)
+        except OSError as error:
+            logger.warning("What a crash left half-written could not be removed: %s", error)

@@ -241,9 +241,7 @@ class ParamSpec:
         try:
             low, high = bounds
         except (TypeError, ValueError):
-            raise InvalidTypeError(
-                f"Bounds must be a ParamSpec or a pair (low, high). Received: {bounds!r}."
-            ) from None
+            raise InvalidTypeError(f"Bounds must be a ParamSpec or a pair (low, high). Received: {bounds!r}.") from None
         checked = cls(low, high)
         return cls(checked.low, checked.high, guess_scale(checked.low, checked.high))  # type: ignore[arg-type]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 
 CALIBRATION_WINDOWS = 40
@@ -32,3 +34,12 @@ class Watchdog:
         elif count >= _FIRST_LOOK_WINDOWS and count & (count - 1) == 0:
             self._detector.calibrate(self._scores)
         return alarm
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of what was learned."""
+        return {"scores": list(self._scores), "detector": self._detector.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        self._scores = list(state["scores"])
+        self._detector.load_state_dict(state["detector"])
