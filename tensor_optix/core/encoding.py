@@ -1,0 +1,74 @@
+"""Scores and hyperparameters as plain JSON, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+from tensor_optix.core.agent_state import split_hyperparams
+from tensor_optix.core.types import EvalMetrics, HyperparamSet
+from tensor_optix.exceptions import CheckpointError
+
+
+def encode_metrics(metrics: EvalMetrics) -> dict[str, Any]:
+    """Return a score as a plain dict; ``decode_metrics`` inverts it."""
+    plain: dict[str, Any] = asdict(replace(metrics, metrics={}, hyperparams=None))
+    plain["metrics"] = metrics.metrics
+    plain["hyperparams"] = encode_hyperparams(metrics.hyperparams) if metrics.hyperparams else None
+    return plain
+
+
+def decode_metrics(plain: dict[str, Any], source: object = "metrics") -> EvalMetrics:
+    """Return the score that was encoded.
+
+    Raises:
+        CheckpointError: A field is missing or of a kind it cannot be; ``source`` is named.
+    """
+    hyperparams = field(plain, "hyperparams", (dict, type(None)), source)
+    return EvalMetrics(
+        math.nan if plain.get("primary_score") is None else number_field(plain, "primary_score", source),
+        field(plain, "metrics", dict, source),
+        field(plain, "episode_id", int, source),
+        number_field(plain, "timestamp", source),
+        hyperparams=None if hyperparams is None else decode_hyperparams(hyperparams, source),
+        env_steps=field(plain, "env_steps", (int, type(None)), source),
+        num_episodes=field(plain, "num_episodes", (int, type(None)), source),
+    )
+
+
+def encode_hyperparams(hyperparams: HyperparamSet) -> dict[str, Any]:
+    """Return hyperparameters as a plain dict; values that JSON cannot hold are named in ``left_out``."""
+    params, left_out = split_hyperparams(hyperparams.params)
+    plain = {"params": params, "episode_id": hyperparams.episode_id, "timestamp": hyperparams.timestamp}
+    return {**plain, "left_out": left_out} if left_out else plain
+
+
+def decode_hyperparams(plain: dict[str, Any], source: object = "hyperparameters") -> HyperparamSet:
+    """Return the hyperparameters that were encoded.
+
+    Raises:
+        CheckpointError: A field is missing or of a kind it cannot be; ``source`` is named.
+    """
+    return HyperparamSet(
+        field(plain, "params", dict, source),
+        field(plain, "episode_id", int, source),
+        number_field(plain, "timestamp", source),
+    )
+
+
+def number_field(document: dict[str, Any], key: str, source: object) -> float:
+    """Return a field as a float, or raise a CheckpointError that names ``source``."""
+    value = field(document, key, (int, float), source)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise CheckpointError(f"{source}: `{key}` is {value!r:.50}..., too large a number.") from error
+
+
+def field(document: dict[str, Any], key: str, kind: Any, source: object) -> Any:
+    """Return a field that must be of ``kind``, or raise a CheckpointError that names ``source``."""
+    value = document.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise CheckpointError(f"{source}: `{key}` is {value!r:.200}, which it cannot be.")
+    return value
