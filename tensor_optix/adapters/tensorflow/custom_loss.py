@@ -40,7 +40,7 @@ def custom_step(
         if not np.isfinite(number):
             raise NonFiniteError(
                 f"`compute_loss_fn` gave a {name} of {number} at window {window.episode_id}; "
-                "weights and optimizer are as they were. Bound its logarithms and divisions, or lower the learning rate."
+                "weights and optimizer are as they were. Bound its logarithms, or lower the learning rate."
             )
     agent.optimizer.apply(grads, variables)
     return numbers
