@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tensor_optix.core.arena import PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
@@ -17,7 +18,7 @@ from tensor_optix.core.interrupts import stop_on_interrupt
 from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.run_folder import RunFolder
 from tensor_optix.core.run_result import RunResult
-from tensor_optix.core.types import EvaluationResult, LoopState, PolicySnapshot
+from tensor_optix.core.types import LoopState, PolicySnapshot
 from tensor_optix.exceptions import InvalidTypeError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
@@ -184,11 +185,8 @@ def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, se
         bind_bounds(agent.hyperparam_bounds() if hasattr(agent, "hyperparam_bounds") else {})
 
 
-def _play_in(evaluation_env: Any) -> Callable[..., EvaluationResult]:
-    """Return a function that plays greedy episodes in an environment of their own."""
-    from tensor_optix.pipeline.evaluation import play_in
+def _play_in(evaluation_env: Any) -> PlayFn:
+    """Return what plays greedy episodes in an environment of their own."""
+    from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 
-    def play(act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
-        return play_in(evaluation_env, act, num_episodes, seed=seed)
-
-    return play
+    return BatchPipeline(evaluation_env).play_episodes

@@ -33,8 +33,8 @@ class GreedyActor:
     """The agent as a function from one observation to its best known action."""
 
     def __init__(self, agent: BaseAgent) -> None:
+        self._agent = agent
         self._act: Callable[[Any], Any] = getattr(agent, "act_greedy", agent.act)
-        self._act_batch = getattr(agent, "act_batch_greedy", None)
 
     def __call__(self, observation: Any) -> Any:
         """Return the action for one observation."""
@@ -42,8 +42,12 @@ class GreedyActor:
 
     @property
     def batch(self) -> Callable[[Any], Any] | None:
-        """The same for a batch of observations, where the agent can."""
-        return self._act_batch
+        """The same for the observations of many environments, where the agent has a policy."""
+        try:
+            policy = self._agent.policy()
+        except (AttributeError, NotImplementedError):
+            return None
+        return lambda observations: policy.act_batch(observations, greedy=True)
 
 
 class Arena:

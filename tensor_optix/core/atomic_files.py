@@ -87,8 +87,14 @@ def sync_all(*paths: Path) -> None:
     25 (ext4, 2 cores, under load), because the file system serves them with one commit.
     """
     with ThreadPoolExecutor(max_workers=min(len(paths), _MAX_SYNCS) or 1) as pool:
-        for done in [pool.submit(_sync, path) for path in paths]:
-            done.result()
+        jobs = []
+        for path in paths:
+            try:
+                jobs.append(pool.submit(_sync, path))
+            except RuntimeError:  # the interpreter is ending and starts no more threads
+                _sync(path)
+        for job in jobs:
+            job.result()
 
 
 def _sync(path: Path) -> None:

@@ -28,7 +28,8 @@ def check_number(
     """Raise unless ``value`` is a finite number in ``[low, high]`` and greater than ``above``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidTypeError(f"`{name}` must be a number. Received: {value!r} of type {type(value).__name__}.")
-    outside = not math.isfinite(value) or not low <= value <= high or (above is not None and value <= above)
+    given = float(value)
+    outside = not math.isfinite(given) or not low <= given <= high or (above is not None and given <= above)
     if outside:
         expected = f"> {above}" if above is not None else f">= {low}"
         upper = f" and <= {high}" if math.isfinite(high) else ""

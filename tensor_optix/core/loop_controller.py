@@ -121,6 +121,7 @@ class LoopController:
         self._arena = arena
         self._metrics: deque[EvalMetrics] = deque(maxlen=_METRICS_KEPT)
         self._diagnostics: dict[str, Any] = {}
+        self._hyperparams_learned: HyperparamSet | None = None
         self._num_evidence = 0
         self._num_looks = 0
         self._is_bound = False
@@ -165,6 +166,10 @@ class LoopController:
         return self.scheduler.current_state
 
     @property
+    def _is_frozen(self) -> bool:
+        return self.state in (LoopState.DORMANT, LoopState.WATCHDOG)
+
+    @property
     def best_snapshot(self) -> PolicySnapshot | None:
         """The champion, None before the first scored window."""
         return self._keeper.snapshot
@@ -180,7 +185,7 @@ class LoopController:
             may_learn = self._weigh(metrics)
         self._confirm(window, metrics)
         self._look_for_the_end(window)
-        if may_learn and self.state in (LoopState.ACTIVE, LoopState.COOLING):
+        if may_learn and not self._is_frozen:
             self._learn(window)
         self._record(window, metrics)
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
@@ -188,11 +193,11 @@ class LoopController:
     def _weigh(self, metrics: EvalMetrics) -> bool:
         """Judge a window that gave evidence and return whether it may be learned from."""
         self._metrics.append(metrics)
-        if self.state is LoopState.WATCHDOG:
+        if self._is_frozen:
             self._watch(metrics)
             return False
         may_learn = self._act_on(self._judge.weigh(metrics), metrics)
-        if may_learn and self.state is not LoopState.WATCHDOG:
+        if may_learn and not self._is_frozen:
             self._tune()
         self._num_evidence += 1
         return may_learn
@@ -285,9 +290,9 @@ class LoopController:
         before = self.agent.get_hyperparams().params
         self._keeper.restore()
         self._judge.forgive()
-        self._hyperparams_learned = self.agent.get_hyperparams()
-        if self._hyperparams_learned.params != before:
-            self.callbacks.fire("on_hyperparam_update", before, self._hyperparams_learned.params)
+        restored = self._hyperparams_learned = self.agent.get_hyperparams()
+        if restored.params != before:
+            self.callbacks.fire("on_hyperparam_update", before, restored.params)
         return True
 
     def _watch(self, metrics: EvalMetrics) -> None:
@@ -358,7 +363,7 @@ class LoopController:
                 seed=derive_seed(self.seed, "agent"),
             )
         self._is_bound = True
-        self._hyperparams_learned: HyperparamSet = self.agent.get_hyperparams()
+        self._hyperparams_learned = self.agent.get_hyperparams()
 
     def _look_for_the_end(self, window: EpisodeData) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
@@ -426,7 +431,7 @@ class LoopController:
             "champion": None if self.best_snapshot is None else self.best_snapshot.eval_metrics.primary_score,
         }
         row.update({name: value for name, value in self._diagnostics.items() if isinstance(value, (int, float))})
-        decisions = getattr(self.optimizer, "pop_decisions", list)()
+        decisions: list[Any] = getattr(self.optimizer, "pop_decisions", list)()
         if decisions:
             row["tuning"] = [str(decision) for decision in decisions]
         self.history.append(row)
