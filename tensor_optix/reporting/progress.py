@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Progress(LoopCallback):
         self,
         console: Console | None = None,
         *,
-        panel_seconds: float = 0.125,
+        panel_seconds: float = 0.2,
         line_seconds: float = 5.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -62,6 +63,7 @@ class Progress(LoopCallback):
         self._clock = clock
         self._source: HasState | None = None
         self._live: Live | None = None
+        self._started = -float("inf")
         self._last_shown = -float("inf")
         self._steps = StepCounter()
         self._rate: deque[tuple[float, int]] = deque()
@@ -85,8 +87,9 @@ class Progress(LoopCallback):
             self._live.start()
 
     def on_loop_stop(self) -> None:
-        """Show the last word and close the panel."""
-        self._show()
+        """Show the last word and close the panel; nothing if the run never began."""
+        if math.isfinite(self._started):
+            self._show()
         if self._live is not None:
             self._live.stop()
             self._live = None
