@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,7 +80,6 @@ class BatchPipeline(BasePipeline):
         self._steps_since_barrier = 0
         self._barrier_requested = False
         self._collector: SingleEnvCollector | VectorEnvCollector | None = None
-        self._closed = False
         self._open()
 
     def _open(self) -> None:
@@ -97,19 +97,18 @@ class BatchPipeline(BasePipeline):
         Raises:
             EnvironmentFailureError: It was handed over as an instance that cannot be used once closed.
         """
-        if not self._closed:
-            return
-        self._open()
-        if not self._made_env:
-            self._check_reusable()
-        self._closed = False
+        if self._collector is None:
+            self._open()
+            if not self._made_env:
+                self._check_reusable()
 
     def _check_reusable(self) -> None:
         try:
             self._guard.reset(derive_seed(self.seed, "env", self._num_resets))
         except EnvironmentFailureError as error:
+            name, self._collector = self._guard.name, None
             raise EnvironmentFailureError(
-                f"Environment {self._guard.name} was closed by teardown() and cannot be used again ({error}). "
+                f"Environment {name} was closed by teardown() and cannot be used again ({error}). "
                 "Pass a callable that makes the environment, and it is rebuilt."
             ) from error
 
@@ -123,11 +122,7 @@ class BatchPipeline(BasePipeline):
         if self._agent is None:
             raise NotBoundError("BatchPipeline has no agent to act. Pass `agent=` or call set_agent(agent) first.")
         self._check_open()
-        return self._windows()
-
-    def _windows(self) -> Iterator[EpisodeData]:
-        while True:
-            yield self._next_window()
+        return (self._next_window() for _ in itertools.count())
 
     def _next_window(self) -> EpisodeData:
         collector, fresh_start = self._check_open(), self._needs_reset
@@ -203,11 +198,9 @@ class BatchPipeline(BasePipeline):
 
     def teardown(self) -> None:
         """Close the environment."""
-        if self._closed:
-            return
-        self._guard.close()
-        self._collector = None
-        self._closed = True
+        if self._collector is not None:
+            self._guard.close()
+            self._collector = None
 
     def _check_open(self) -> SingleEnvCollector | VectorEnvCollector:
         if self._collector is None:

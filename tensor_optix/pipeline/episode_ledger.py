@@ -37,26 +37,27 @@ class EpisodeLedger:
         Returns:
             Returns and lengths, ``[num_ended]`` each.
         """
-        returns: list[npt.NDArray[np.float64]] = []
-        lengths: list[npt.NDArray[np.int64]] = []
+        returns: list[float] = []
+        lengths: list[int] = []
         start = 0
         for t in np.flatnonzero(dones.any(axis=1)).tolist():
             self._add(rewards[start : t + 1], None if valid is None else valid[start : t + 1])
-            ended = dones[t]
-            returns.append(self._returns[ended])
-            lengths.append(self._lengths[ended])
-            self._returns[ended] = 0.0
-            self._lengths[ended] = 0
             start = t + 1
+            for n in np.flatnonzero(dones[t]).tolist():
+                returns.append(float(self._returns[n]))
+                lengths.append(int(self._lengths[n]))
+                self._returns[n] = 0.0
+                self._lengths[n] = 0
         if start < len(rewards):
             self._add(rewards[start:], None if valid is None else valid[start:])
-        if not returns:
-            return np.empty(0), np.empty(0, np.int64)
-        return np.concatenate(returns), np.concatenate(lengths)
+        return np.array(returns, np.float64), np.array(lengths, np.int64)
 
     def _add(self, rewards: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_] | None) -> None:
+        self._lengths += len(rewards) if valid is None else valid.sum(axis=0)
+        if len(rewards) == 1:
+            self._returns += rewards[0]
+            return
         # accumulate, not sum: NumPy's sum is pairwise and would depend on the length of the block
         block = rewards.copy()
         block[0] += self._returns
         self._returns[:] = np.add.accumulate(block, axis=0)[-1]
-        self._lengths += len(rewards) if valid is None else valid.sum(axis=0)

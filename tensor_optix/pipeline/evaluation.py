@@ -23,8 +23,9 @@ def evaluate(
 ) -> EvaluationResult:
     """Play whole episodes and return their mean return with a 95 % interval.
 
-    Same seed, same episodes. In a vector environment each sub-environment plays a fixed share.
-    Where no time limit is known, episodes are cut at 10,000 steps.
+    Same seed, same episodes (an agent that explores draws from its own generator). In a vector
+    environment each sub-environment plays a fixed share. Where no time limit is known, episodes
+    are cut at 10,000 steps.
 
     Args:
         agent_or_policy: An agent, a ``Policy``, or a function of an observation. An agent that says
@@ -53,7 +54,7 @@ def evaluate(
     try:
         num_envs = driver.num_envs if driver else 1
         act = _how_to_act(agent_or_policy, greedy, driver is not None)
-        _bind(agent_or_policy, opened, num_envs, seed)
+        _bind(agent_or_policy, opened, num_envs)
         if driver:
             return play_vector(driver, act(), num_episodes, seed)
         return play_single(guard, act(), num_episodes, seed)
@@ -70,11 +71,15 @@ def _maker(env_id: str) -> Callable[[], Any]:
     return lambda: gym.make(env_id)
 
 
-def _bind(agent: Any, env: Any, num_envs: int, seed: int) -> None:
+def _bind(agent: Any, env: Any, num_envs: int) -> None:
+    """Bind an agent that was never bound.
+
+    No seed is passed: an agent that was bound before must not lose its random state here.
+    """
     bind = getattr(agent, "bind", None)
     if bind is None or getattr(agent, "is_bound", False):
         return
-    bind(space_of(env, "observation"), space_of(env, "action"), num_envs=num_envs, seed=seed)
+    bind(space_of(env, "observation"), space_of(env, "action"), num_envs=num_envs)
 
 
 def _how_to_act(actor: Any, greedy: bool, batched: bool) -> Callable[[], Act]:

@@ -91,7 +91,7 @@ def test_the_real_one():
     def windows(seed):
         env = envpool.make("CartPole-v1", env_type="gymnasium", num_envs=3)
         pipeline = BatchPipeline(env, ConstantAgent(3), 40, seed=seed, barrier_interval_steps=200)
-        taken = [window for window, _ in zip(pipeline.episodes(), range(4), strict=False)]
+        taken = [window for _, window in zip(range(4), pipeline.episodes(), strict=False)]
         return taken, pipeline.play_episodes(lambda observation: 0, 6, seed=1)
 
     taken, result = windows(0)
