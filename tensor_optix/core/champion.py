@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from tensor_optix.core.agent_state import capture, has_own_state, restore
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
 
 
@@ -25,17 +28,17 @@ class ChampionKeeper:
     def __init__(self, agent: BaseAgent, registry: CheckpointRegistry) -> None:
         self._agent = agent
         self._registry = registry
-        self._state: AgentState | None = None
+        self.state: AgentState | None = None
         self.snapshot: PolicySnapshot | None = None
 
     def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
         """Make the agent, as it is now, the champion that earned ``metrics``."""
         state = capture(self._agent)
         if has_own_state(self._agent) or state.arrays:
-            self._state = state
+            self.state = state
             self.snapshot = self._registry.save_state(state, metrics, hyperparams)
         else:
-            self._state = None
+            self.state = None
             self.snapshot = self._registry.save(self._agent, metrics, hyperparams)
         self._registry.set_best(self.snapshot.snapshot_id)
         return self.snapshot
@@ -44,8 +47,8 @@ class ChampionKeeper:
         """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters."""
         if self.snapshot is None:
             return
-        if self._state is not None:
-            restore(self._agent, self._state)
+        if self.state is not None:
+            restore(self._agent, self.state)
         else:
             self._registry.load(self._agent, self.snapshot.snapshot_id)
             self._agent.set_hyperparams(self.snapshot.hyperparams.copy())
@@ -59,3 +62,31 @@ class ChampionKeeper:
             yield
         finally:
             restore(self._agent, parked)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able description of the snapshot; its weights are in :attr:`state`."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return {}
+        return {
+            "snapshot_id": snapshot.snapshot_id,
+            "metrics": encode_metrics(snapshot.eval_metrics),
+            "hyperparams": encode_hyperparams(snapshot.hyperparams),
+            "weights_path": str(Path(snapshot.weights_path).relative_to(self._registry.root)),
+            "episode_id": snapshot.episode_id,
+            "timestamp": snapshot.timestamp,
+        }
+
+    def load_state_dict(self, plain: dict[str, Any], state: AgentState | None) -> None:
+        """Hold the champion that :meth:`state_dict` described."""
+        self.state, self.snapshot = state, None
+        if not plain:
+            return
+        known = {snapshot.snapshot_id: snapshot for snapshot in self._registry.snapshots}
+        if plain["snapshot_id"] in known:
+            self.snapshot = known[plain["snapshot_id"]]
+        elif state is not None:
+            metrics, hyperparams = decode_metrics(plain["metrics"]), decode_hyperparams(plain["hyperparams"])
+            self.snapshot = self._registry.save_state(state, metrics, hyperparams)
+        if self.snapshot is not None:
+            self._registry.set_best(self.snapshot.snapshot_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,12 +22,13 @@ from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
-from tensor_optix.core.run_result import History, RunResult
+from tensor_optix.core.recorder import Recorder
+from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.tuning import Tuning
 from tensor_optix.core.types import (
     EpisodeData,
     EvalMetrics,
     EvaluationResult,
-    HyperparamSet,
     LoopState,
     PolicySnapshot,
 )
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["LoopCallback", "LoopController"]
 
 logger = logging.getLogger(__name__)
-
-_METRICS_KEPT = 512
 
 
 class LoopController:
@@ -105,24 +103,20 @@ class LoopController:
         self.rollback_on_degradation = rollback_on_degradation
         self.target_score = target_score
         self.report_episodes = report_episodes
-        self.run_folder = run_folder
         self.seed = fresh_seed() if seed is None else seed
         self.last_result: RunResult | None = None
         self.callbacks = CallbackList(callbacks)
-        self.history = History()
+        self.recorder = Recorder(run_folder)
         self._ledger = Ledger(max_episodes, max_env_steps)
         self._judge = Judge(improvement_margin, evaluator.compare)
         self._watchdog = Watchdog()
         self._keeper = ChampionKeeper(agent, checkpoint_registry)
-        arena = Arena(agent, play_episodes or pipeline.play_episodes, derive_seed(self.seed, "arena"))
+        self._tuning = Tuning(agent, optimizer, backoff_scheduler, self.callbacks)
+        self._arena = Arena(agent, play_episodes or pipeline.play_episodes, derive_seed(self.seed, "arena"))
         self._confirmation = Confirmation(
-            pipeline, self._keeper, arena, self._ledger, needs_barrier=play_episodes is None
+            pipeline, self._keeper, self._arena, self._ledger, needs_barrier=play_episodes is None
         )
-        self._arena = arena
-        self._metrics: deque[EvalMetrics] = deque(maxlen=_METRICS_KEPT)
         self._diagnostics: dict[str, Any] = {}
-        self._hyperparams_learned: HyperparamSet | None = None
-        self._num_evidence = 0
         self._num_looks = 0
         self._is_bound = False
         self._stop_requested = threading.Event()
@@ -184,7 +178,7 @@ class LoopController:
         if metrics.is_evidence:
             may_learn = self._weigh(metrics)
         self._confirm(window, metrics)
-        self._look_for_the_end(window)
+        self._look_for_the_end(metrics)
         if may_learn and not self._is_frozen:
             self._learn(window)
         self._record(window, metrics)
@@ -192,14 +186,13 @@ class LoopController:
 
     def _weigh(self, metrics: EvalMetrics) -> bool:
         """Judge a window that gave evidence and return whether it may be learned from."""
-        self._metrics.append(metrics)
+        self._tuning.add(metrics)
         if self._is_frozen:
             self._watch(metrics)
             return False
         may_learn = self._act_on(self._judge.weigh(metrics), metrics)
         if may_learn and not self._is_frozen:
-            self._tune()
-        self._num_evidence += 1
+            self._tuning.suggest()
         return may_learn
 
     def _score(self, window: EpisodeData) -> EvalMetrics:
@@ -215,7 +208,7 @@ class LoopController:
                 f"`{type(self.evaluator).__name__}.score` gave {metrics.primary_score} for window "
                 f"{window.episode_id}. Return NaN where a window gives no evidence."
             )
-        return replace(metrics, hyperparams=self._hyperparams_learned, env_steps=self._ledger.steps["training"])
+        return self._tuning.stamp(metrics, self._ledger.steps["training"])
 
     def _act_on(self, verdict: Verdict, metrics: EvalMetrics) -> bool:
         """Carry out the verdict and return whether this window may be learned from."""
@@ -229,17 +222,8 @@ class LoopController:
         return not (verdict.degraded and self._on_degraded(metrics))
 
     def _learn(self, window: EpisodeData) -> None:
-        self._hyperparams_learned = self.agent.get_hyperparams()
+        self._tuning.note_learn()
         self._diagnostics = self.agent.learn(window) or {}
-
-    def _tune(self) -> None:
-        if not self.scheduler.should_adapt(self._num_evidence):
-            return
-        current = self.agent.get_hyperparams()
-        suggested = self.optimizer.suggest(current.copy(), list(self._metrics))
-        if suggested.params != current.params:
-            self.agent.set_hyperparams(suggested)
-            self.callbacks.fire("on_hyperparam_update", current.params, self.agent.get_hyperparams().params)
 
     # ---------------------------------------------------------------- verdicts
 
@@ -260,7 +244,7 @@ class LoopController:
             self.scheduler.record_non_improvement()
         entered = self.state if self.state is not before else None
         if entered is LoopState.COOLING or (entered is LoopState.DORMANT and before is LoopState.ACTIVE):
-            self.optimizer.on_plateau(list(self._metrics))
+            self._tuning.on_plateau()
             self.callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
             self._confirmation.wish("challenge")
         elif self.state is LoopState.COOLING and self.scheduler.should_adapt(self._num_looks):
@@ -287,12 +271,11 @@ class LoopController:
         self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
         if not self.rollback_on_degradation or self._keeper.snapshot is None:
             return False
-        before = self.agent.get_hyperparams().params
+        before = self.agent.get_hyperparams()
         self._keeper.restore()
         self._judge.forgive()
-        restored = self._hyperparams_learned = self.agent.get_hyperparams()
-        if restored.params != before:
-            self.callbacks.fire("on_hyperparam_update", before, restored.params)
+        self._tuning.note_learn()
+        self._tuning.announce(before)
         return True
 
     def _watch(self, metrics: EvalMetrics) -> None:
@@ -307,7 +290,7 @@ class LoopController:
         self.agent.on_world_change()
         self.scheduler.void_best()
         self._judge.start_over()
-        self._metrics.clear()
+        self._tuning.forget()
 
     def _confirm(self, window: EpisodeData, metrics: EvalMetrics) -> None:
         """Grant what was wished for, if the environment is free after this window."""
@@ -332,7 +315,8 @@ class LoopController:
 
     def _evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
         """Return these metrics or, where the window gave no evidence, the latest that did."""
-        return metrics if metrics.is_evidence else replace(self._metrics[-1], episode_id=metrics.episode_id)
+        latest = metrics if metrics.is_evidence else self._tuning.latest
+        return replace(latest or metrics, episode_id=metrics.episode_id)
 
     # ---------------------------------------------------------------- beginning and end
 
@@ -362,10 +346,10 @@ class LoopController:
                 num_envs=getattr(pipeline, "num_envs", 1),
                 seed=derive_seed(self.seed, "agent"),
             )
-        self._is_bound = True
-        self._hyperparams_learned = self.agent.get_hyperparams()
+            self._is_bound = True
+        self._tuning.note_learn()
 
-    def _look_for_the_end(self, window: EpisodeData) -> None:
+    def _look_for_the_end(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
         if self._ending is None and self._stop_requested.is_set():
             self._ending = ("stopped", "asked to stop")
@@ -375,8 +359,8 @@ class LoopController:
         if self._ending is None:
             return
         self.pipeline.cut_episodes()
-        if self._metrics and self._ending[0] != "target":
-            self._challenge(replace(self._metrics[-1], episode_id=window.episode_id), FINAL_EPISODES)
+        if self._ending[0] != "target":
+            self._challenge(metrics, FINAL_EPISODES)
 
     def _finish(self) -> RunResult:
         self._ending = self._ending or ("stopped", "the pipeline's stream ended")
@@ -404,36 +388,27 @@ class LoopController:
             env_steps=dict(self._ledger.steps),
             windows=self._ledger.windows,
             seconds=self._ledger.seconds,
-            run_dir=None if self.run_folder is None else str(self.run_folder.path),
-            history=self.history.columns(),
+            run_dir=self.recorder.run_dir,
+            history=self.recorder.history.columns(),
         )
         return self.last_result
 
     def _close(self) -> None:
         """Let go of everything; nothing here may hide an error that is on its way out."""
-        for release in (self.pipeline.teardown, self.registry.flush, self._flush_history):
+        for release in (self.pipeline.teardown, self.registry.flush, self.recorder.flush):
             try:
                 release()
             except Exception:
                 logger.exception("%s failed while the run was being closed.", release.__qualname__)
         self.callbacks.fire("on_loop_stop")
 
-    def _flush_history(self) -> None:
-        if self.run_folder is not None:
-            self.run_folder.flush()
-
     def _record(self, window: EpisodeData, metrics: EvalMetrics) -> None:
+        champion = self.best_snapshot
         row: dict[str, Any] = {
             "window": window.episode_id,
             "state": self.state.value,
             "env_steps": self._ledger.steps["training"],
             "score": metrics.primary_score if metrics.is_evidence else None,
-            "champion": None if self.best_snapshot is None else self.best_snapshot.eval_metrics.primary_score,
+            "champion": None if champion is None else champion.eval_metrics.primary_score,
         }
-        row.update({name: value for name, value in self._diagnostics.items() if isinstance(value, (int, float))})
-        decisions: list[Any] = getattr(self.optimizer, "pop_decisions", list)()
-        if decisions:
-            row["tuning"] = [str(decision) for decision in decisions]
-        self.history.append(row)
-        if self.run_folder is not None:
-            self.run_folder.append_history(row)
+        self.recorder.record(row, self._diagnostics, self._tuning.decisions())

@@ -6,6 +6,7 @@ no snapshot; one whose files differ from the list is damaged and never loaded.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Callable
@@ -93,7 +94,8 @@ def write_snapshot(
         sync_all(folder, *(regular_file(folder, name) for name in files), *(inside(folder, name) for name in folders))
         (folder / _UNFINISHED).unlink()
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_snapshot(folder)
         if isinstance(error, OSError) and not isinstance(error, CheckpointError):
             raise CheckpointError(f"Could not write {folder}: {error.strerror or error}.") from error
         raise
@@ -185,7 +187,9 @@ def is_unfinished(folder: Path) -> bool:
     """Tell whether a crash cut the writing or the removal of this snapshot short."""
     if folder.is_symlink():
         return False
-    return (folder / _UNFINISHED).exists() and not (folder / METADATA_FILE).exists()
+    if (folder / METADATA_FILE).exists():
+        return False
+    return (folder / _UNFINISHED).exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def remove_snapshot(folder: Path) -> None:
@@ -200,6 +204,11 @@ def remove_snapshot(folder: Path) -> None:
         return
     (folder / _UNFINISHED).touch()
     (folder / METADATA_FILE).unlink(missing_ok=True)
+    for child in folder.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        elif child.name != _UNFINISHED:
+            child.unlink()
     shutil.rmtree(folder)
 
 
