@@ -1,0 +1,142 @@
+"""The statistics behind a move: pure functions on numbers.
+
+Scores are noisy and drift while an agent learns. Each function here answers one question about
+them; none knows what a hyperparameter is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtrit
+
+_MEMORY = 0.98
+
+
+def line_at(times: Sequence[float], scores: Sequence[float], time: float) -> tuple[float, float]:
+    """Foretell the score at ``time`` from scores at other times, their trend taken along.
+
+    An ordinary least-squares line; the last score alone where the line would be the worse guess.
+
+    Args:
+        times: Window numbers, rising, ``[n]`` with n >= 1.
+        scores: Scores of those windows, ``[n]``.
+        time: The window asked about.
+
+    Returns:
+        The foretold score, and its variance as a multiple of the variance of one score.
+    """
+    n = len(times)
+    if n == 1:
+        return scores[0], 1.0
+    mean_time = sum(times) / n
+    mean_score = sum(scores) / n
+    spread = sum((t - mean_time) ** 2 for t in times)
+    variance = 1.0 / n + (time - mean_time) ** 2 / spread
+    if variance > 1.0:
+        return scores[-1], 1.0
+    slope = sum((t - mean_time) * s for t, s in zip(times, scores, strict=True)) / spread
+    return mean_score + slope * (time - mean_time), variance
+
+
+def noise_variance(differences: Sequence[float]) -> float:
+    """Return the variance of one score, from differences of neighbouring scores.
+
+    A steady drift shifts all differences alike, so their mean is taken out.
+
+    Args:
+        differences: ``score[i + 1] - score[i]``, ``[n]`` with n >= 2.
+    """
+    n = len(differences)
+    mean = sum(differences) / n
+    return sum((d - mean) ** 2 for d in differences) / (2.0 * (n - 1))
+
+
+def spent_threshold(look: int, alpha: float, dof: int) -> float:
+    """Return the t value that look number ``look`` must exceed, so that all looks together err at ``alpha``.
+
+    Look k may err with probability ``alpha / (k (k + 1))``; these sum to ``alpha`` over any number
+    of looks, so one may look after every score.
+
+    Args:
+        look: 1 for the first look.
+        alpha: Probability that any look ever exceeds its threshold by chance (one-sided).
+        dof: Degrees of freedom of the noise estimate.
+    """
+    return float(stdtrit(dof, 1.0 - alpha / (look * (look + 1))))
+
+
+def is_drawn_out(total: float, weight: float, alpha: float, prior_weight: float) -> bool:
+    """Tell whether a running sum of noise would have to be called a sum of something.
+
+    The two-sided normal-mixture boundary (Robbins 1970): a sum of independent normal variables of
+    mean zero, of summed variance ``weight``, ever crosses it with probability at most ``alpha``.
+
+    Args:
+        total: The running sum, standardised.
+        weight: Its variance if there is nothing but noise.
+        alpha: Probability of ever crossing by chance.
+        prior_weight: At about this weight the boundary is tightest.
+    """
+    mixed = weight + prior_weight
+    return total * total > mixed * (2.0 * math.log(1.0 / alpha) + math.log(mixed / prior_weight))
+
+
+def small_sample_inflation(dof: int) -> float:
+    """Return by how much a noise sd estimated with ``dof`` degrees of freedom is to be enlarged."""
+    return float(stdtrit(dof, 0.975)) / 1.959964
+
+
+def parabola_through(
+    first: tuple[float, float, float], second: tuple[float, float, float]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Fit ``gain(x) = slope * x - curvature * x**2``, which is 0 at the centre, through two points.
+
+    Args:
+        first: Offset from the centre, gain over the centre, variance of that gain.
+        second: The same on the other side.
+
+    Returns:
+        ``(slope, its variance)`` and ``(curvature, its variance)``.
+    """
+    (x1, gain1, variance1), (x2, gain2, variance2) = first, second
+    determinant = x1 * x2 * (x2 - x1)
+    a1, a2 = x2 * x2 / determinant, -x1 * x1 / determinant
+    b1, b2 = x2 / determinant, -x1 / determinant
+    return (
+        (a1 * gain1 + a2 * gain2, a1 * a1 * variance1 + a2 * a2 * variance2),
+        (b1 * gain1 + b2 * gain2, b1 * b1 * variance1 + b2 * b2 * variance2),
+    )
+
+
+@dataclass
+class PooledMean:
+    """A running mean of estimates, each weighted by the inverse of its variance; old ones fade.
+
+    Attributes:
+        total: Sum of estimate / variance.
+        weight: Sum of 1 / variance.
+    """
+
+    total: float = 0.0
+    weight: float = 0.0
+
+    def add(self, estimate: float, variance: float) -> None:
+        """Take in one estimate."""
+        self.total = _MEMORY * self.total + estimate / variance
+        self.weight = _MEMORY * self.weight + 1.0 / variance
+
+    @property
+    def mean(self) -> float:
+        """The pooled estimate, 0 while there is none."""
+        return self.total / self.weight if self.weight else 0.0
+
+    def is_proven(self, alpha: float, prior_weight: float) -> bool:
+        """Tell whether the mean differs from zero, see :func:`is_drawn_out`."""
+        return self.weight > 0.0 and is_drawn_out(self.total, self.weight, alpha, prior_weight)
+
+    def state(self) -> list[float]:
+        """Return ``[total, weight]``."""
+        return [self.total, self.weight]
