@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -87,19 +88,20 @@ def known_algorithms() -> list[str]:
 
 
 def check_environment_id(env_id: str) -> None:
-    """Raise unless Gymnasium knows the id.
+    """Raise unless Gymnasium knows the id, which may be ``module:id``.
 
     Raises:
         UnknownEnvironmentError: It does not; the error names the nearest ids.
     """
+    module, _, name = env_id.rpartition(":")
     try:
-        gym.spec(env_id)
-    except ModuleNotFoundError as error:
-        raise UnknownEnvironmentError(
-            f"The module before the colon in {env_id!r} cannot be imported: {error}."
-        ) from None
+        if module:
+            importlib.import_module(module)  # which registers its environments
+        gym.spec(name)
+    except ImportError as error:
+        raise UnknownEnvironmentError(f"{module!r} of {env_id!r} cannot be imported: {error}.") from None
     except gym.error.Error:
-        near = nearest_environment_ids(env_id)
+        near = nearest_environment_ids(name)
         hint = f"Did you mean {', '.join(near)}?" if near else "List all with gymnasium.pprint_registry()."
         raise UnknownEnvironmentError(f"No environment is registered as {env_id!r}. {hint}") from None
 

@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 
 from tensor_optix.cli.quiet import load_tensorflow
-from tensor_optix.core.run_result import RunResult
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
 from tensor_optix.presets import check_environment_id, make_agent, make_pipeline
@@ -49,8 +48,7 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False) -
     try:
         optimizer.run()
     finally:
-        if optimizer.last_result is not None:
-            print_outcome(console, optimizer.last_result, optimizer.seed, plan.env_id)
+        print_outcome(console, optimizer, plan.env_id)
 
 
 def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
@@ -71,11 +69,15 @@ def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
     )
 
 
-def print_outcome(console: Console, result: RunResult, seed: int, env_id: str) -> None:
-    """Print the summary and, where there is a champion, the code that loads it, ready to be pasted."""
+def print_outcome(console: Console, optimizer: RLOptimizer, env_id: str) -> None:
+    """Print what was reached and, where there is a champion, the code that loads it, ready to be pasted."""
     verbatim: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    result = optimizer.last_result
     console.print()
-    console.print(summary(result, seed=seed), **verbatim)
-    if result.champion is not None and result.run_dir is not None:
-        console.print("\nLoad it with:\n", **verbatim)
-        console.print(loading_code(result.run_dir, env_id), **verbatim)
+    if result is not None:
+        console.print(summary(result, seed=optimizer.seed), **verbatim)
+    else:
+        console.print("Interrupted: ended at once, nothing was measured.", **verbatim)
+    if optimizer.best_snapshot is not None:
+        console.print("\nLoad the champion with:\n", **verbatim)
+        console.print(loading_code(optimizer.run_dir, env_id), **verbatim)

@@ -19,6 +19,9 @@ CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
 
 EMBEDDING_UNITS = 64
 
+_NUM_SEEDS = 1_000_000
+"""Seeds end up in the saved configuration, which may hold no larger number (see ``safe_config``)."""
+
 
 def build_model(
     observation_space: gym.Space[Any],
@@ -41,18 +44,14 @@ def build_model(
         UnsupportedSpaceError: The space is none of Box, Discrete, MultiBinary, or a Dict of these.
     """
     root = fresh_seed() if seed is None else seed
-    seeds = (derive_seed(root, "layer", number) for number in itertools.count())
-    if isinstance(observation_space, gym.spaces.Dict):
-        inputs: Any = {name: _input(space, name) for name, space in observation_space.items()}
-        parts = [_features(inputs[name], space, seeds) for name, space in observation_space.items()]
-        x = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-    else:
-        inputs = _input(observation_space, "observation")
-        x = _features(inputs, observation_space, seeds)
-    for units in hidden_units:
-        x = layers.Dense(units, activation="relu", kernel_initializer=initializers.GlorotUniform(next(seeds)))(x)
-    outputs = layers.Dense(num_outputs, kernel_initializer=initializers.GlorotUniform(next(seeds)))(x)
-    return keras.Model(inputs, outputs)
+    seeds = (derive_seed(root, "layer", number) % _NUM_SEEDS for number in itertools.count())
+    if not isinstance(observation_space, gym.spaces.Dict):
+        stack = [_input(observation_space, "observation"), *_feature_layers(observation_space, seeds)]
+        return keras.Sequential(stack + _dense_layers(hidden_units, num_outputs, seeds))
+    inputs = {name: _input(space, name) for name, space in observation_space.items()}
+    parts = [_apply(_feature_layers(space, seeds), inputs[name]) for name, space in observation_space.items()]
+    joined = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    return keras.Model(inputs, _apply(_dense_layers(hidden_units, num_outputs, seeds), joined))
 
 
 def _input(space: gym.Space[Any], name: str) -> Any:
@@ -68,16 +67,32 @@ def _input(space: gym.Space[Any], name: str) -> Any:
     )
 
 
-def _features(x: Any, space: gym.Space[Any], seeds: Iterator[int]) -> Any:
-    """Return one vector for each observation."""
+def _feature_layers(space: gym.Space[Any], seeds: Iterator[int]) -> list[keras.Layer]:
+    """Return the layers that make one vector of each observation."""
+    stack: list[keras.Layer] = []
     if isinstance(space, gym.spaces.Discrete):
-        x = layers.Embedding(int(space.n), EMBEDDING_UNITS, initializers.RandomUniform(seed=next(seeds)))(x)
+        stack = [layers.Embedding(int(space.n), EMBEDDING_UNITS, initializers.RandomUniform(seed=next(seeds)))]
     elif _is_image(space):
-        x = layers.Rescaling(1.0 / 255.0)(x)
+        stack = [layers.Rescaling(1.0 / 255.0)]
         for filters, kernel, strides in CONVOLUTIONS:
             initial = initializers.GlorotUniform(next(seeds))
-            x = layers.Conv2D(filters, kernel, strides, "same", activation="relu", kernel_initializer=initial)(x)
-    return x if len(x.shape) == 2 else layers.Flatten()(x)
+            stack.append(layers.Conv2D(filters, kernel, strides, "same", activation="relu", kernel_initializer=initial))
+    is_vector = not stack and len(space.shape or ()) == 1
+    return stack if is_vector else [*stack, layers.Flatten()]
+
+
+def _dense_layers(hidden_units: tuple[int, ...], num_outputs: int, seeds: Iterator[int]) -> list[keras.Layer]:
+    sizes = [(units, "relu") for units in hidden_units] + [(num_outputs, None)]
+    return [
+        layers.Dense(units, activation, kernel_initializer=initializers.GlorotUniform(next(seeds)))
+        for units, activation in sizes
+    ]
+
+
+def _apply(stack: list[keras.Layer], x: Any) -> Any:
+    for layer in stack:
+        x = layer(x)
+    return x
 
 
 def _is_image(space: gym.Space[Any]) -> bool:

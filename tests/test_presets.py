@@ -1,0 +1,133 @@
+"""From an environment to good defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from tensor_optix.adapters.tensorflow.default_model import build_model
+from tensor_optix.exceptions import InvalidArgumentError, UnknownEnvironmentError, UnsupportedSpaceError
+from tensor_optix.presets import check_environment_id, known_algorithms, make_agent, make_pipeline
+
+SPACES = {
+    "vector": gym.spaces.Box(-1.0, 1.0, (4,)),
+    "matrix": gym.spaces.Box(-1.0, 1.0, (2, 3)),
+    "image": gym.spaces.Box(0, 255, (36, 36, 3), np.uint8),
+    "discrete": gym.spaces.Discrete(6),
+    "bits": gym.spaces.MultiBinary(5),
+    "dict": gym.spaces.Dict({"place": gym.spaces.Box(-1.0, 1.0, (2,)), "seen": gym.spaces.Discrete(3)}),
+}
+
+
+class TestModel:
+    @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+    def test_it_takes_what_the_space_holds(self, space: gym.Space[Any]) -> None:
+        model = build_model(space, num_outputs=3, hidden_units=(8,), seed=0)
+        assert model.output_shape == (None, 3)
+        space.seed(0)
+        assert np.isfinite(model(batch_of_two(space))).all()
+
+    def test_the_seed_decides_the_first_weights(self) -> None:
+        same, again, other = (build_model(SPACES["vector"], 2, seed=seed).get_weights() for seed in (1, 1, 2))
+        assert all(np.array_equal(a, b) for a, b in zip(same, again, strict=True))
+        assert not np.array_equal(same[0], other[0])
+        assert not np.array_equal(same[2][:4, :4], same[0][:4, :4]), "layers differ from each other"
+
+    def test_hidden_units_are_the_layers(self) -> None:
+        assert [w.shape for w in build_model(SPACES["vector"], 2, (7, 5)).get_weights()[::2]] == [
+            (4, 7),
+            (7, 5),
+            (5, 2),
+        ]
+
+    @pytest.mark.parametrize("space", [gym.spaces.Text(3), gym.spaces.Discrete(3, start=1)])
+    def test_another_space_is_an_error(self, space: gym.Space[Any]) -> None:
+        with pytest.raises(UnsupportedSpaceError, match="no default model for observations"):
+            build_model(space, 2)
+
+
+class TestMakeAgent:
+    @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1"])
+    def test_it_acts_in_the_environment(self, env_id: str) -> None:
+        env = gym.make(env_id)
+        agent = make_agent(env, seed=0)
+        agent.bind(env.observation_space, env.action_space, seed=0)
+        observation, _ = env.reset(seed=0)
+        assert env.action_space.contains(agent.act(observation))
+
+    def test_overrides_are_hyperparameters_or_settings_of_the_model(self) -> None:
+        agent = make_agent("CartPole-v1", learning_rate=1e-3, gamma=0.9, hidden_units=(8,), seed=0)
+        params = agent.get_hyperparams().params
+        assert params["gamma"] == 0.9
+        assert params["learning_rate"] == pytest.approx(1e-3)
+        assert agent.model.count_params() == 4 * 8 + 8 + 8 * 2 + 2
+
+    def test_a_vector_environment_is_one_environment_several_times(self) -> None:
+        env = gym.make_vec("CartPole-v1", num_envs=3, vectorization_mode="sync")
+        assert make_agent(env).model.input_shape == (None, 4)
+
+    def test_an_unknown_algorithm_is_an_error_that_names_the_known(self) -> None:
+        with pytest.raises(InvalidArgumentError, match=r"one of auto, policy_gradient.*Received: 'a3c'"):
+            make_agent("CartPole-v1", "a3c")
+        assert known_algorithms()[0] == "auto"
+
+    def test_an_unknown_setting_is_an_error_that_names_the_nearest(self) -> None:
+        with pytest.raises(InvalidArgumentError, match=r"Unknown setting 'gama'\. Did you mean 'gamma'\?"):
+            make_agent("CartPole-v1", gama=0.9)
+
+    def test_an_action_space_without_a_default_is_an_error(self) -> None:
+        class Odd(gym.Env[Any, Any]):
+            observation_space = SPACES["vector"]
+            action_space = gym.spaces.MultiBinary(3)
+
+        with pytest.raises(UnsupportedSpaceError, match="no default model for actions"):
+            make_agent(Odd())
+
+
+class TestMakePipeline:
+    def test_one_environment_gets_windows_of_200(self) -> None:
+        pipeline = make_pipeline("CartPole-v1")
+        assert (pipeline.num_envs, pipeline.window_size) == (1, 200)
+
+    def test_several_share_the_steps_of_an_update(self) -> None:
+        pipeline = make_pipeline("CartPole-v1", num_envs=2)
+        assert (pipeline.num_envs, pipeline.window_size) == (2, 100)
+        assert make_pipeline("CartPole-v1", num_envs=8).window_size == 64
+
+    def test_a_callable_can_be_copied_and_an_instance_cannot(self) -> None:
+        assert make_pipeline(lambda: gym.make("CartPole-v1"), num_envs=2).num_envs == 2
+        assert make_pipeline(gym.make("CartPole-v1"), window_size=10).window_size == 10
+        with pytest.raises(InvalidArgumentError, match="cannot be copied num_envs=2 times"):
+            make_pipeline(gym.make("CartPole-v1"), num_envs=2)
+
+    def test_an_unknown_id_is_an_error_that_names_the_nearest(self) -> None:
+        with pytest.raises(UnknownEnvironmentError, match="Did you mean CartPole-v1"):
+            make_pipeline("CartPol-v1")
+
+    def test_nothing_near_says_where_to_look(self) -> None:
+        with pytest.raises(UnknownEnvironmentError, match="pprint_registry"):
+            check_environment_id("qqqqqqqqqqqq")
+
+    def test_a_module_that_cannot_be_imported_is_named(self) -> None:
+        with pytest.raises(UnknownEnvironmentError, match="cannot be imported"):
+            check_environment_id("no_such_module_here:CartPole-v1")
+
+    def test_a_bad_count_is_an_error(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="num_envs"):
+            make_pipeline("CartPole-v1", num_envs=0)
+
+
+def batch_of_two(space: gym.Space[Any]) -> Any:
+    samples = [space.sample() for _ in range(2)]
+    if isinstance(space, gym.spaces.Dict):
+        return {name: column([x[name] for x in samples]) for name in space}
+    return column(samples)
+
+
+def column(values: list[Any]) -> np.ndarray:
+    """Return ``[2, ...]``, with a last dimension for plain numbers."""
+    array = np.stack([np.asarray(value) for value in values])
+    return array[:, None] if array.ndim == 1 else array
