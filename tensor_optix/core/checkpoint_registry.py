@@ -211,7 +211,6 @@ class CheckpointRegistry:
         self._last_number = highest_number(self.root)
         for stored in inventory.snapshots:
             self._entries[stored.snapshot.snapshot_id] = Entry(stored.snapshot, stored)
-            self._writer.take_over(stored.snapshot.snapshot_id)
         if inventory.best_id in self._entries:
             self._best_id = inventory.best_id
         elif inventory.best_id is not None:
@@ -226,6 +225,7 @@ class CheckpointRegistry:
             else:
                 self._best_id = entry.snapshot.snapshot_id
                 break
+        self._writer.take_over(self._entries, self._best_id)
         if self._entries and not inventory.is_indexed and not self.read_only:
             try:
                 self._writer.write_index()

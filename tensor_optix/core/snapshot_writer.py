@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,13 +62,15 @@ class SnapshotWriter:
         self._on_disk: set[str] = set()
         self._thread: ThreadPoolExecutor | None = None
         self._last_job: Future[None] | None = None
+        self._best_on_disk: str | None = None
         self._is_index_due = False
         self._is_swept = False
         self._num_told = 0
 
-    def take_over(self, snapshot_id: str) -> None:
-        """Take charge of a folder that an earlier process wrote: it goes when its entry does."""
-        self._on_disk.add(snapshot_id)
+    def take_over(self, snapshot_ids: Iterable[str], best_id: str | None) -> None:
+        """Take charge of the folders that an earlier process wrote: each goes when its entry does."""
+        self._on_disk.update(snapshot_ids)
+        self._best_on_disk = best_id
 
     def leave_alone(self, snapshot_id: str) -> None:
         """Never remove this folder, for example because it is damaged and may be looked into."""
@@ -134,7 +136,11 @@ class SnapshotWriter:
             entries, best_id = self._contents()
             self._is_index_due = False
             try:
-                write_manifest(self._root, [e.stored for e in entries if e.stored is not None], best_id)
+                stored = {e.snapshot.snapshot_id: e.stored for e in entries if e.stored is not None}
+                # A best that is still on its way is not named: a crash now would leave it missing.
+                named = best_id if best_id in stored else self._best_on_disk
+                self._best_on_disk = named if named in stored else None
+                write_manifest(self._root, stored.values(), self._best_on_disk)
                 # While a new snapshot cannot be written, an old one on disk is worth more than none.
                 if all(e.stored is not None for e in entries):
                     self._remove_all_but({e.snapshot.snapshot_id for e in entries})
