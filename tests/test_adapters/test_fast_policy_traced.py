@@ -1,6 +1,8 @@
 """What has no NumPy form runs as one traced function, and gives what Keras gives."""
 
 import logging
+import re
+import threading
 
 import keras
 import numpy as np
@@ -79,8 +81,8 @@ UNRECOGNISED = {
     "own activation": (with_relu_twin, "activation <function"),
     "activation object": (lambda: graph_with(kl.Dense(4, activation=kl.PReLU())), "as an activation"),
     "raw operation": (lambda: graph_with(lambda x: keras.ops.sin(x)), "Sin"),
-    "mixed precision": (lambda: graph_with(kl.Dense(4, dtype="mixed_float16")), "mixed_float16"),
-    "float64 layer": (lambda: graph_with(kl.Dense(4, dtype="float64")), "float64"),
+    "mixed precision": (lambda: graph_with(kl.Dense(4, dtype="mixed_float16")), "mixed_float16|Cast"),
+    "float64 layer": (lambda: graph_with(kl.Dense(4, dtype="float64")), "float64|Cast"),
     "float64 input": (lambda: keras.Sequential([keras.Input((4,), dtype="float64"), kl.Dense(2)]), "dtype float64"),
     "LoRA": (lora, "LoRA"),
     "ReLU threshold": (lambda: graph_with(kl.ReLU(threshold=0.5)), "ReLU"),
@@ -102,7 +104,7 @@ def test_unrecognised_parts_are_traced_and_match(name, caplog):
     with caplog.at_level(logging.INFO):
         forward = compile_forward(model)
     assert forward.kind == "traced"
-    assert reason in caplog.text
+    assert re.search(reason, caplog.text)  # Keras 3.8 casts by an operation of its own, later versions in the layer
     x = np.random.default_rng(0).normal(size=(3, *model.input_shape[1:])).astype("f")
     expected = np.asarray(model(x, training=False))
     np.testing.assert_allclose(forward(x), expected, rtol=1e-5, atol=1e-5)
@@ -183,6 +185,29 @@ def test_a_snapshot_stays_as_it_was():
     np.testing.assert_allclose(forward(x), expected + np.array([5.0, -5.0]), rtol=1e-5, atol=1e-5)
     with pytest.raises(NotBoundError, match="snapshot of a forward pass is frozen"):
         snapshot.refresh()
+
+
+def test_a_snapshot_serves_many_threads_while_the_model_changes():
+    model = Counting()
+    forward = compile_forward(model, sample=np.zeros(4))
+    snapshot = forward.snapshot()
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("f")
+    expected = forward(x)
+    wrong = []
+
+    def act(row):
+        for _ in range(50):
+            if not np.allclose(snapshot.one(x[row]), expected[row], atol=1e-5):
+                wrong.append(row)
+
+    threads = [threading.Thread(target=act, args=(row,)) for row in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(30):
+        model.head.bias.assign_add([1.0, -1.0])
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 def test_a_snapshot_draws_noise_of_its_own():
