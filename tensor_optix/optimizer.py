@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.interrupts import stop_on_interrupt
 from tensor_optix.core.loop_controller import LoopController
-from tensor_optix.core.run_folder import RunFolder
+from tensor_optix.core.run_folder import RunFolder, list_runs
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import LoopState, PolicySnapshot
-from tensor_optix.exceptions import InvalidTypeError
+from tensor_optix.exceptions import CheckpointError, InvalidTypeError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
 
@@ -95,34 +96,63 @@ class RLOptimizer:
         seed = fresh_seed() if seed is None else seed
         tuner = optimizer or _default_hyperparameter_optimizer()
         _prepare_hyperparameter_optimizer(tuner, agent, seed)
+        self._checkpoint_dir = checkpoint_dir
         self._run_folder = RunFolder.create(checkpoint_dir)
-        self._controller = LoopController(
+        self._make_controller = functools.partial(
+            LoopController,
             agent,
             evaluator or _default_evaluator(),
             tuner,
             pipeline,
-            CheckpointRegistry(str(self._run_folder.path), max_snapshots),
-            scheduler,
-            rollback_on_degradation,
-            improvement_margin,
-            max_episodes,
-            callbacks,
+            backoff_scheduler=scheduler,
+            rollback_on_degradation=rollback_on_degradation,
+            improvement_margin=improvement_margin,
+            max_episodes=max_episodes,
+            callbacks=list(callbacks or ()),
             seed=seed,
             max_env_steps=max_env_steps,
             target_score=target_score,
             play_episodes=None if evaluation_env is None else _play_in(evaluation_env),
             report_episodes=report_episodes,
-            run_folder=self._run_folder,
         )
+        self._max_snapshots = max_snapshots
+        self._controller = self._controller_in(self._run_folder)
 
-    def run(self) -> RunResult:
+    def run(self, resume: bool = False) -> RunResult:
         """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
 
         The first Ctrl-C ends the run cleanly after the current window, a second one at once.
         Called again, the run goes on from where it was, with a new budget.
+
+        Args:
+            resume: Go on with the latest run in ``checkpoint_dir`` that was interrupted, as if it
+                never had been. Everything must be given as it was then.
+
+        Raises:
+            CheckpointError: There is nothing to resume, or another process holds the run.
         """
-        with stop_on_interrupt(self.stop):
-            return self._controller.run()
+        if resume:
+            self._take_over_interrupted_run()
+        elif self._run_folder.is_closed:
+            self._run_folder = RunFolder.open(self._run_folder.path)
+            self._controller.recorder.run_folder = self._run_folder
+        with stop_on_interrupt(self.stop), self._run_folder:
+            return self._controller.run(resume)
+
+    def _take_over_interrupted_run(self) -> None:
+        own = self._run_folder
+        earlier = [run for run in list_runs(self._checkpoint_dir) if run != own.path and (run / "checkpoint").is_dir()]
+        if not earlier:
+            raise CheckpointError(
+                f"Nothing to resume: {self._checkpoint_dir} holds no run with a checkpoint. Start with run() instead."
+            )
+        self._run_folder = RunFolder.open(earlier[-1])
+        own.discard()
+        self._controller = self._controller_in(self._run_folder)
+
+    def _controller_in(self, folder: RunFolder) -> LoopController:
+        registry = CheckpointRegistry(str(folder.path), self._max_snapshots)
+        return self._make_controller(checkpoint_registry=registry, run_folder=folder)
 
     def stop(self) -> None:
         """Ask the run to end after the current window; from any thread."""

@@ -88,10 +88,16 @@ class Arena:
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of the counts."""
         length = None if math.isnan(self._length_steps) else self._length_steps
-        return {"num_sets": self._num_sets, "length_steps": length, "is_possible": self.is_possible}
+        return {
+            "seed": self._seed,
+            "num_sets": self._num_sets,
+            "length_steps": length,
+            "is_possible": self.is_possible,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
+        self._seed = int(state["seed"])
         self._num_sets = int(state["num_sets"])
         self._length_steps = math.nan if state["length_steps"] is None else float(state["length_steps"])
         self.is_possible = bool(state["is_possible"])

@@ -57,6 +57,22 @@ class HistoryFile:
         if time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
 
+    def rewind(self, num_rows: int) -> None:
+        """Keep the first ``num_rows`` rows: a resumed run writes the later ones again.
+
+        Raises:
+            CheckpointError: The file cannot be read or cut.
+        """
+        self._hand_over()
+        try:
+            with self.path.open("rb") as file:
+                for _ in range(num_rows):
+                    file.readline()
+                end = file.tell()
+            os.ftruncate(self._descriptor, end)
+        except OSError as error:
+            raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
+
     def flush(self) -> None:
         """Put everything on the disk. Never raises for what the disk does."""
         self._hand_over()

@@ -18,11 +18,13 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import CallbackList, LoopCallback
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
 from tensor_optix.core.recorder import Recorder
+from tensor_optix.core.run_checkpoint import RunCheckpoint
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.tuning import Tuning
 from tensor_optix.core.types import (
@@ -33,7 +35,7 @@ from tensor_optix.core.types import (
     PolicySnapshot,
 )
 from tensor_optix.core.watchdog import Watchdog
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
+from tensor_optix.exceptions import CheckpointError, InvalidArgumentError, InvalidTypeError, NonFiniteError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.monitoring.trend import Trend
 
@@ -116,6 +118,7 @@ class LoopController:
         self._confirmation = Confirmation(
             pipeline, self._keeper, self._arena, self._ledger, needs_barrier=play_episodes is None
         )
+        self._checkpoint = None if run_folder is None else self._make_checkpoint(run_folder)
         self._diagnostics: dict[str, Any] = {}
         self._num_looks = 0
         self._is_bound = False
@@ -124,8 +127,11 @@ class LoopController:
 
     # ---------------------------------------------------------------- the public face
 
-    def run(self) -> RunResult:
+    def run(self, resume: bool = False) -> RunResult:
         """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
+
+        Args:
+            resume: Go on from the last checkpoint in the run's folder, as if nothing had happened.
 
         Returns:
             What the run came to. Called again, it goes on from where it was, with a new budget.
@@ -137,6 +143,7 @@ class LoopController:
         self._start()
         try:
             self._open()
+            self._save_or_load(resume)
             self.callbacks.fire("on_loop_start")
             for window in self.pipeline.episodes():
                 self._process(window)
@@ -183,6 +190,8 @@ class LoopController:
             self._learn(window)
         self._record(window, metrics)
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
+        if self._checkpoint is not None and (window.metadata.get("barrier") or self.pipeline.is_live):
+            self._checkpoint.save_if_due(self._own_state())
 
     def _weigh(self, metrics: EvalMetrics) -> bool:
         """Judge a window that gave evidence and return whether it may be learned from."""
@@ -256,7 +265,7 @@ class LoopController:
         self.callbacks.fire("on_dormant", metrics.episode_id)
         if self.pipeline.is_live:
             self._keeper.restore()
-            self._watchdog = Watchdog()
+            self._watchdog.start_over()
             self.scheduler.record_watch()
             return
         if self._judge.last_trend is Trend.STALLED:
@@ -349,6 +358,46 @@ class LoopController:
             self._is_bound = True
         self._tuning.note_learn()
 
+    def _make_checkpoint(self, run_folder: RunFolder) -> RunCheckpoint:
+        parts = {
+            "pipeline": self.pipeline,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "ledger": self._ledger,
+            "judge": self._judge,
+            "watchdog": self._watchdog,
+            "tuning": self._tuning,
+            "arena": self._arena,
+            "confirmation": self._confirmation,
+        }
+        stateful = [self.evaluator, *self.callbacks.callbacks]
+        parts.update({f"extra-{k}": part for k, part in enumerate(stateful) if hasattr(part, "state_dict")})
+        return RunCheckpoint(CheckpointSlots(run_folder.path / "checkpoint"), self.agent, self._keeper, parts)
+
+    def _own_state(self) -> dict[str, Any]:
+        numbers = {name: value for name, value in self._diagnostics.items() if isinstance(value, (int, float))}
+        return {
+            "seed": self.seed,
+            "num_looks": self._num_looks,
+            "diagnostics": numbers,
+            "num_rows": self._ledger.windows,
+        }
+
+    def _save_or_load(self, resume: bool) -> None:
+        """Begin with a checkpoint: the one to go on from, or a first one of our own."""
+        if self._checkpoint is None:
+            return
+        if not resume:
+            self._checkpoint.save(self._own_state())
+            return
+        own = self._checkpoint.load()
+        if own is None:
+            raise CheckpointError(
+                f"Nothing to resume: {self.recorder.run_dir} holds no whole checkpoint. Start with run() instead."
+            )
+        self.seed, self._num_looks, self._diagnostics = own["seed"], own["num_looks"], own["diagnostics"]
+        self.recorder.rewind(own["num_rows"])
+
     def _look_for_the_end(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
         if self._ending is None and self._stop_requested.is_set():
@@ -395,7 +444,8 @@ class LoopController:
 
     def _close(self) -> None:
         """Let go of everything; nothing here may hide an error that is on its way out."""
-        for release in (self.pipeline.teardown, self.registry.flush, self.recorder.flush):
+        flush_checkpoint = self._checkpoint.flush if self._checkpoint is not None else self.recorder.flush
+        for release in (self.pipeline.teardown, flush_checkpoint, self.registry.flush, self.recorder.flush):
             try:
                 release()
             except Exception:

@@ -30,6 +30,13 @@ class Recorder:
         if self.run_folder is not None:
             self.run_folder.append_history(row)
 
+    def rewind(self, num_rows: int) -> None:
+        """Go back to the first ``num_rows`` rows of the run's folder."""
+        if self.run_folder is not None:
+            self.history = History()
+            for row in self.run_folder.rewind_history(num_rows):
+                self.history.append(row)
+
     def flush(self) -> None:
         """Put what was recorded on the disk."""
         if self.run_folder is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -115,6 +116,15 @@ class RunFolder:
         """Return the rows of all windows, oldest first; lines that are not whole are left out."""
         return read_history(self.path / HISTORY_FILE)
 
+    def rewind_history(self, num_rows: int) -> list[dict[str, Any]]:
+        """Keep the first ``num_rows`` rows of the history and return them.
+
+        Raises:
+            CheckpointError: The history cannot be read or cut.
+        """
+        self._history.rewind(num_rows)
+        return self.read_history()
+
     def flush(self) -> None:
         """Put the history on the disk. Never raises for what the disk does."""
         self._history.flush()
@@ -125,6 +135,16 @@ class RunFolder:
         if self._lock.is_locked:
             (self.path / _OWNER_FILE).unlink(missing_ok=True)
             self._lock.release()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the folder was let go of."""
+        return not self._lock.is_locked
+
+    def discard(self) -> None:
+        """Let go of a folder in which nothing was run, and remove it."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def __enter__(self) -> RunFolder:
         return self

@@ -18,6 +18,10 @@ class Watchdog:
     """
 
     def __init__(self) -> None:
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Forget: another policy is frozen now."""
         self._scores: list[float] = []
         self._detector = DegradationDetector.while_learning()
 
@@ -42,4 +46,6 @@ class Watchdog:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
         self._scores = list(state["scores"])
+        is_calibrated = len(self._scores) >= CALIBRATION_WINDOWS
+        self._detector = DegradationDetector() if is_calibrated else DegradationDetector.while_learning()
         self._detector.load_state_dict(state["detector"])

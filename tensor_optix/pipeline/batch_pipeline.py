@@ -292,6 +292,7 @@ class BatchPipeline(BasePipeline):
             "next_window_id": self._next_window_id,
             "num_resets": self._num_resets,
             "env_steps": self._env_steps,
+            "barrier_requested": self._barrier_requested,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -300,4 +301,5 @@ class BatchPipeline(BasePipeline):
         self._next_window_id = int(state["next_window_id"])
         self._num_resets = int(state["num_resets"])
         self._env_steps = int(state["env_steps"])
+        self._barrier_requested = bool(state["barrier_requested"])
         self._needs_reset = True
