@@ -135,8 +135,6 @@ class VectorEnvCollector:
             Autoreset.DISABLED: self._reset_ended,
         }[self.driver.mode]
         put_observation(0, self._observations)
-        if self.driver.mode is Autoreset.DISABLED:
-            self._reset_ended(window, -1, None)
         for t in range(window.num_steps):
             actions = act(observe(t))
             observations, rewards_t, terminated_t, truncated_t, info = step(actions)
@@ -155,8 +153,9 @@ class VectorEnvCollector:
             infos.append(info)
         self._observations = observe(window.num_steps)
         if self.driver.mode is Autoreset.NEXT_STEP:
+            ended = window.dones[-1]
             window.mask_resets(self.driver.ended)
-            self.driver.ended = window.dones[-1]
+            self.driver.ended = ended
 
     def _take_final_observations(self, window: WindowBuilder, t: int, info: Any) -> None:
         ended = window.terminated[t] | window.truncated[t]
@@ -169,24 +168,21 @@ class VectorEnvCollector:
                 "autoreset mode, but info has no 'final_obs', so its last observation is lost. Use next-step mode."
             )
         final = reader(finals)
-        for n in np.flatnonzero(ended):
-            window.keep_successor((t, int(n)), final(n))
+        for n in np.flatnonzero(ended).tolist():
+            window.keep_successor((t, n), final(n))
 
     def _reset_ended(self, window: WindowBuilder, t: int, info: Any) -> None:
-        """Reset what ended at step ``t``; at a window's end, that is left to the next window."""
-        if t >= 0:
-            np.logical_or(window.terminated[t], window.truncated[t], out=self.driver.ended)
-        if t == window.num_steps - 1 or not self.driver.ended.any():
+        np.logical_or(window.terminated[t], window.truncated[t], out=self.driver.ended)
+        ended = np.flatnonzero(self.driver.ended).tolist()
+        if not ended:
             return
-        ended = np.flatnonzero(self.driver.ended)
-        if t >= 0:
-            successors = window.observation(t + 1)
-            for n in ended:
-                window.keep_successor((t, int(n)), reader(successors)(n))
-        fresh = reader(self.driver.reset_ended())
-        row = writer(window.observation(t + 1))
+        row = window.observation(t + 1)
+        last, put = reader(row), writer(row)
         for n in ended:
-            row(n, fresh(n))
+            window.keep_successor((t, n), last(n))
+        fresh = reader(self.driver.reset_ended())
+        for n in ended:
+            put(n, fresh(n))
 
     def _note_actions(self, actions: Any) -> Layout:
         self._action_layout = Layout.of(actions, space_of(self.guard.env, "action"), batched=True)

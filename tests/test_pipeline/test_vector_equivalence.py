@@ -10,6 +10,8 @@ from scripted_envs import PolicyAgent, RandomLengthEnv, policy
 
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+from tensor_optix.pipeline.space_layout import Layout
+from tensor_optix.pipeline.window_builder import WindowBuilder
 
 MODES = list(AutoresetMode)
 
@@ -210,3 +212,28 @@ def test_same_step_finals_as_one_array(batched):
     env = Repacked(SyncVectorEnv([make_env] * 2, autoreset_mode=AutoresetMode.SAME_STEP))
     pipeline = BatchPipeline(env, PolicyAgent(), 9, seed=5)
     check(pipeline, make_env, 5, seed=5, next_step=False, barrier_interval=20_000)
+
+
+def test_a_reward_on_a_step_that_only_resets_is_ignored():
+    class Chatty(gym.vector.VectorWrapper):
+        def reset(self, **kwargs):
+            self.over = np.zeros(2, bool)
+            return self.env.reset(**kwargs)
+
+        def step(self, actions):
+            observations, rewards, terminated, truncated, info = self.env.step(actions)
+            resets, self.over = self.over, terminated | truncated
+            return observations, np.where(resets, 7.0, rewards), terminated, truncated, info
+
+    pipeline = BatchPipeline(Chatty(SyncVectorEnv([RandomLengthEnv] * 2)), PolicyAgent(), 9, seed=5)
+    check(pipeline, RandomLengthEnv, 5, seed=5, next_step=True, barrier_interval=20_000)
+
+
+def test_an_episode_that_is_over_when_it_is_reset_counts_nowhere():
+    window = WindowBuilder(Layout.of(0.0), 4, (1,))
+    window.rewards[:] = 1.0
+    window.terminated[:, 0] = [True, True, False, False]  # the second step only resets, and so does the third
+    window.mask_resets(np.array([False]))
+    assert window.valid[:, 0].tolist() == [True, False, False, True]
+    assert window.terminated[:, 0].tolist() == [True, False, False, False]
+    assert window.rewards[:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
