@@ -67,7 +67,7 @@ class PolicyUpdate:
             tf.TensorSpec((None, None), tf.int32),
             tf.TensorSpec((len(SETTINGS),), tf.float32),
         ]
-        self._traced = tf.function(self._run, input_signature=signature)
+        self._traced = tf.function(self._run, input_signature=signature, autograph=False)
 
     def __call__(
         self,
