@@ -416,9 +416,17 @@ def test_the_batch_attribute_acts_for_all_environments():
 def test_endless_episodes_are_cut_at_10_000_steps():
     pipeline = BatchPipeline(CountingEnv(10**9), seed=0)
     assert pipeline.play_episodes(lambda obs: 0, 2, seed=0).lengths.tolist() == [10_000, 10_000]
-    pipeline = BatchPipeline(CountingVectorEnv((10**9, 6000)), seed=0)
+    pipeline = BatchPipeline(PaysItsClock(CountingVectorEnv((10**9, 6000))), seed=0)
     result = pipeline.play_episodes(Zeros(), 4, seed=0)
     assert result.lengths.tolist() == [10_000, 6000, 10_000, 6000]
+    # 1 + 2 + ... from a fresh start each time, also after a cut
+    assert result.returns.tolist() == [n * (n + 1) / 2 for n in (10_000, 6000)] * 2
+
+
+class PaysItsClock(gym.vector.VectorWrapper):
+    def step(self, actions):
+        observations, _, *rest = self.env.step(actions)
+        return observations, observations[:, 0], *rest
 
 
 class Zeros:

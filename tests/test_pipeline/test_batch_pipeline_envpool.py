@@ -10,6 +10,7 @@ from scripted_envs import ConstantAgent
 from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+from tensor_optix.pipeline.env_guard import has_time_limit
 from tensor_optix.pipeline.evaluation import evaluate
 
 
@@ -78,6 +79,11 @@ def test_its_episodes():
     other = evaluate(lambda observation: 0, make(), 6, seed=3)
     np.testing.assert_array_equal(one.returns, other.returns)
     np.testing.assert_array_equal(one.returns, one.lengths)
+
+
+def test_its_time_limit_is_known():
+    assert has_time_limit(make())
+    assert not has_time_limit(make(max_episode_steps=0))
 
 
 def test_it_must_step_all_at_once():
