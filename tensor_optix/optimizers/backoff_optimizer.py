@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Literal
 
+from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.types import Bounds, EvalMetrics
 from tensor_optix.exceptions import InvalidArgumentError
-from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer, is_same
-from tensor_optix.optimizers.coordinate import BOLD_SHARE, Coordinate, Side
+from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
+from tensor_optix.optimizers.coordinate import BOLD_SHARE, Side
 from tensor_optix.optimizers.evidence import small_sample_inflation, spent_threshold
 from tensor_optix.optimizers.score_buffer import NewScores, ScoreBuffer
+from tensor_optix.optimizers.search_point import Probe, SearchPoint
 
 _ALPHA = 0.05
 _WIDEN_ON_IMPROVEMENT = 1.2
 _WIDEN_ON_PLATEAU = 2.0
 _MAX_WIDENING = 4.0
 _RELATIVE_FLOOR = 1e-9
-
-
-@dataclass
-class Probe:
-    """One parameter away from its centre, waiting for its score.
-
-    Attributes:
-        name: The parameter.
-        side: +1 above the centre, -1 below.
-        value: Where it stands, unrounded.
-        is_opening: The parameter's first probe, of the size that ``perturbation_scale`` asks for.
-        is_other_side: Whether the first side of the same turn lost.
-        scores: Scores earned there.
-        times: When, in windows seen.
-    """
-
-    name: str
-    side: int
-    value: float
-    is_opening: bool
-    is_other_side: bool = False
-    scores: list[float] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-
-    @property
-    def score(self) -> float:
-        """Mean score."""
-        return sum(self.scores) / len(self.scores)
-
-    @property
-    def time(self) -> float:
-        """Mean time."""
-        return sum(self.times) / len(self.times)
 
 
 class BackoffOptimizer(BoundedOptimizer):
@@ -91,6 +60,7 @@ class BackoffOptimizer(BoundedOptimizer):
         InvalidArgumentError: A number is outside its range.
 
     Example:
+        >>> from tensor_optix import BackoffOptimizer, EvalMetrics, HyperparamSet
         >>> optimizer = BackoffOptimizer({"learning_rate": (1e-5, 1e-1)})
         >>> start = HyperparamSet({"learning_rate": 0.01}, episode_id=0)
         >>> probe = optimizer.suggest(start, [EvalMetrics(1.0, {}, episode_id=0)])
@@ -111,13 +81,14 @@ class BackoffOptimizer(BoundedOptimizer):
         seed: int | None = None,
     ) -> None:
         super().__init__(param_bounds, seed)
-        _require("perturbation_scale", perturbation_scale, perturbation_scale > 0, "> 0")
-        _require("min_delta", min_delta, min_delta > 0, "> 0")
-        _require("score_window", score_window, score_window >= 2, ">= 2")
-        _require("min_samples", min_samples, min_samples >= 1, ">= 1")
-        _require("base_lr", base_lr, base_lr > 0, "> 0")
-        _require("beta", beta, beta >= 0, ">= 0")
-        _require("high_variance_threshold", high_variance_threshold, high_variance_threshold > 0, "> 0")
+        check_number("perturbation_scale", perturbation_scale, above=0.0)
+        check_number("min_delta", min_delta, above=0.0)
+        check_int("score_window", score_window, at_least=2)
+        check_int("min_samples", min_samples, at_least=1)
+        check_number("base_lr", base_lr, above=0.0)
+        check_number("beta", beta, low=0.0)
+        if not high_variance_threshold > 0:
+            raise InvalidArgumentError(f"`high_variance_threshold` must be > 0. Received: {high_variance_threshold!r}.")
         self._perturbation_scale = perturbation_scale
         self._min_delta = min_delta
         self._min_samples = min_samples
@@ -127,98 +98,61 @@ class BackoffOptimizer(BoundedOptimizer):
         self._widening = 1.0
         self._news = NewScores()
         self._buffer = ScoreBuffer(score_window)
-        self._coordinates: dict[str, Coordinate] = {}
-        self._turn = 0
-        self._probe: Probe | None = None
+        self._point = SearchPoint()
         self._unbracketed: list[Probe] = []
-        self._issued: dict[str, float] = {}
+        self._turn = 0
 
     def _suggest(self, values: dict[str, float], history: list[EvalMetrics]) -> dict[str, float]:
-        self._resync(values)
+        for change in self._point.resync(values, self._specs):
+            self._record(change.name, change.issued, change.value, "changed from outside: start anew", is_move=True)
+            self._abandon()
         news = self._news.take(history)
         for metrics in news:
             self._absorb(metrics)
         if news:
             self._decide()
-        changes = {name: value for name, value in self._in_force().items() if not is_same(value, values[name])}
-        self._issued = values | changes
-        return changes
+        return self._point.issue(values)
 
     def on_improvement(self, metrics: EvalMetrics) -> None:
+        """Widen the step."""
         self._widen(_WIDEN_ON_IMPROVEMENT)
 
     def on_plateau(self, metrics_history: list[EvalMetrics]) -> None:
+        """Widen the step and start the round again at the first parameter."""
         self._widen(_WIDEN_ON_PLATEAU)
         self._turn = 0
-        self._probe = None
+        self._point.probe = None
         self._unbracketed = []
 
     def _widen(self, factor: float) -> None:
         self._widening = min(self._widening * factor, _MAX_WIDENING)
-        for coordinate in self._coordinates.values():
+        for coordinate in self._point.coordinates.values():
             coordinate.widen(factor)
 
-    # What came -----------------------------------------------------------------------------------
-
-    def _in_force(self) -> dict[str, float]:
-        """Return the values that are, or are to be, in force."""
-        values = {name: coordinate.output(coordinate.centre) for name, coordinate in self._coordinates.items()}
-        if self._probe is not None:
-            values[self._probe.name] = self._coordinates[self._probe.name].output(self._probe.value)
-        return values
-
-    def _resync(self, values: dict[str, float]) -> None:
-        """Accept what others did to the parameters since the last suggestion."""
-        for name in [name for name in self._coordinates if name not in values]:
-            del self._coordinates[name]
-            self._abandon()
-        for name, value in values.items():
-            if name not in self._coordinates:
-                self._coordinates[name] = Coordinate(self._specs[name], value)
-                self._abandon()
-            elif name in self._issued and not is_same(value, self._issued[name]):
-                self._accept(name, self._issued[name], value)
-
-    def _accept(self, name: str, issued: float, value: float) -> None:
-        coordinate, probe = self._coordinates[name], self._probe
-        centre = coordinate.output(coordinate.centre)
-        if probe is not None and probe.name == name and min(centre, issued) <= value <= max(centre, issued):
-            # The agent clipped the probe: it is what it is now, no reason to move the centre.
-            probe.value = value
-            if is_same(value, centre):
-                coordinate.direction = -probe.side
-                self._probe = None
-            return
-        self._record(name, issued, value, "changed from outside: start anew from there", is_move=True)
-        coordinate.recentre(value)
-        self._abandon()
-
     def _abandon(self) -> None:
-        """Forget the open probe and the scores of a centre that is no more."""
-        self._probe = None
+        """Forget the open probe and the scores of a theta that is no more."""
+        self._point.probe = None
         self._unbracketed = []
         self._buffer.forget_centre()
 
     def _absorb(self, metrics: EvalMetrics) -> None:
         """Credit a score to the values that earned it."""
-        time = self._buffer.seen
-        values = self._stamped(metrics, self._coordinates) or self._issued or self._in_force()
-        is_probe = self._probe is not None and _are_same(values, self._in_force())
-        centres = {name: coordinate.output(coordinate.centre) for name, coordinate in self._coordinates.items()}
-        is_centre = not is_probe and _are_same(values, centres)
-        self._buffer.add(metrics.primary_score, is_centre)
-        if is_centre:
+        earned_by = self._stamped(metrics, self._point.coordinates)
+        time, probe = self._buffer.seen, self._point.probe
+        if probe is not None and self._point.is_probe(earned_by):
+            self._buffer.add(metrics.primary_score, at_centre=False)
+            probe.scores.append(metrics.primary_score)
+            probe.times.append(time)
+        elif self._point.is_centre(earned_by):
+            self._buffer.add(metrics.primary_score, at_centre=True)
             self._pool()
-        if is_probe and self._probe is not None:
-            self._probe.scores.append(metrics.primary_score)
-            self._probe.times.append(time)
-
-    # What to do ----------------------------------------------------------------------------------
+        else:
+            self._buffer.add(metrics.primary_score, at_centre=False)
 
     def _decide(self) -> None:
-        if self._probe is not None:
-            if self._probe.scores:
-                self._judge(self._probe)
+        if self._point.probe is not None:
+            if self._point.probe.scores:
+                self._judge(self._point.probe)
         elif self._buffer.has_centre and self._buffer.seen >= self._min_samples:
             if self._buffer.variance > self._high_variance_threshold:
                 self._record("", None, None, f"skipped: the scores' variance {self._buffer.variance:.3g} is too high")
@@ -226,15 +160,15 @@ class BackoffOptimizer(BoundedOptimizer):
                 self._open_probe()
 
     def _open_probe(self) -> None:
-        names = list(self._coordinates)
+        names = list(self._point.coordinates)
         name = names[self._turn % len(names)]
-        coordinate = self._coordinates[name]
+        coordinate = self._point.coordinates[name]
         side = coordinate.direction if coordinate.has_room(coordinate.direction) else -coordinate.direction
-        self._probe = self._probe_of(name, side)
-        self._record(name, coordinate.centre, self._probe.value, "probe")
+        self._point.probe = self._probe_of(name, side)
+        self._record(name, coordinate.centre, self._point.probe.value, "probe")
 
     def _probe_of(self, name: str, side: int, *, is_other_side: bool = False) -> Probe:
-        coordinate = self._coordinates[name]
+        coordinate = self._point.coordinates[name]
         if coordinate.width is None:
             delta = self._widening * max(self._perturbation_scale * abs(coordinate.centre), self._min_delta)
             return Probe(name, side, coordinate.stepped(side * delta), True, is_other_side)
@@ -246,7 +180,7 @@ class BackoffOptimizer(BoundedOptimizer):
         if noise is None:
             self._judge_by_sign(probe)
             return
-        coordinate = self._coordinates[probe.name]
+        coordinate = self._point.coordinates[probe.name]
         coordinate.looks += 1
         level, relative_variance = self._buffer.level_at(probe.time)
         spread = _spread(noise[0], level) * math.sqrt(relative_variance + 1.0 / len(probe.scores))
@@ -260,7 +194,7 @@ class BackoffOptimizer(BoundedOptimizer):
             self._go_back(probe, f"inside the noise: |t| = {abs(t_value):.1f} <= {threshold:.1f}")
 
     def _judge_by_sign(self, probe: Probe) -> None:
-        coordinate = self._coordinates[probe.name]
+        coordinate = self._point.coordinates[probe.name]
         difference = probe.score - self._buffer.last_score
         if difference > 0:
             self._move(probe.name, probe.value, "better; the noise is not known yet")
@@ -272,7 +206,7 @@ class BackoffOptimizer(BoundedOptimizer):
             self._go_back(probe, "no difference")
 
     def _gain(self, probe: Probe, t_value: float, reason: str) -> None:
-        coordinate = self._coordinates[probe.name]
+        coordinate = self._point.coordinates[probe.name]
         coordinate.has_gained = True
         coordinate.direction = probe.side
         coordinate.open_width(probe.value)
@@ -280,30 +214,28 @@ class BackoffOptimizer(BoundedOptimizer):
         self._move(probe.name, probe.value, reason)
 
     def _lose(self, probe: Probe, reason: str) -> None:
-        coordinate = self._coordinates[probe.name]
+        coordinate = self._point.coordinates[probe.name]
         if coordinate.has_room(-probe.side) and not probe.is_other_side:
             self._keep_for_pooling(probe)
-            self._probe = self._probe_of(probe.name, -probe.side, is_other_side=True)
-            self._record(probe.name, probe.value, self._probe.value, f"{reason}; the other side")
+            self._point.probe = self._probe_of(probe.name, -probe.side, is_other_side=True)
+            self._record(probe.name, probe.value, self._point.probe.value, f"{reason}; the other side")
             return
         coordinate.narrow()
         self._go_back(probe, reason)
 
     def _go_back(self, probe: Probe, reason: str) -> None:
         self._keep_for_pooling(probe)
-        self._record(probe.name, probe.value, self._coordinates[probe.name].centre, f"{reason}; back")
-        self._coordinates[probe.name].open_width(probe.value)
-        self._probe = None
+        self._record(probe.name, probe.value, self._point.coordinates[probe.name].centre, f"{reason}; back")
+        self._point.coordinates[probe.name].open_width(probe.value)
+        self._point.probe = None
         self._turn += 1
 
     def _move(self, name: str, value: float, reason: str) -> None:
-        coordinate = self._coordinates[name]
+        coordinate = self._point.coordinates[name]
         self._record(name, coordinate.centre, value, reason, is_move=True)
         coordinate.recentre(value)
         self._abandon()
         self._turn += 1
-
-    # Evidence inside the noise -------------------------------------------------------------------
 
     def _keep_for_pooling(self, probe: Probe) -> None:
         if not probe.is_opening:
@@ -316,7 +248,7 @@ class BackoffOptimizer(BoundedOptimizer):
         if noise is None:
             return
         for probe in probes:
-            coordinate = self._coordinates[probe.name]
+            coordinate = self._point.coordinates[probe.name]
             level, relative_variance = self._buffer.level_at(probe.time)
             contrast = (probe.score - level) / (_spread(noise[0], level) * small_sample_inflation(noise[1]))
             offset = coordinate.distance(probe.value)
@@ -328,7 +260,7 @@ class BackoffOptimizer(BoundedOptimizer):
                 coordinate.settle(direction, is_bold=self._rng.random() < BOLD_SHARE)
 
     def _move_if_proven(self, name: str) -> bool:
-        coordinate = self._coordinates[name]
+        coordinate = self._point.coordinates[name]
         offset = coordinate.proven_offset()
         if not offset or not coordinate.has_room(1 if offset > 0 else -1):
             return False
@@ -342,43 +274,28 @@ class BackoffOptimizer(BoundedOptimizer):
         self._move(name, value, "better beyond noise, all probes of this theta pooled")
         return True
 
-    # Saving --------------------------------------------------------------------------------------
-
     def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of the state."""
         return super().state_dict() | {
             "widening": self._widening,
             "news": self._news.state_dict(),
             "buffer": self._buffer.state_dict(),
-            "coordinates": {name: coordinate.state_dict() for name, coordinate in self._coordinates.items()},
-            "turn": self._turn,
-            "probe": None if self._probe is None else asdict(self._probe),
+            "point": self._point.state_dict(),
             "unbracketed": [asdict(probe) for probe in self._unbracketed],
-            "issued": dict(self._issued),
+            "turn": self._turn,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what ``state_dict`` returned."""
         super().load_state_dict(state)
         self._widening = state["widening"]
         self._news.load_state_dict(state["news"])
         self._buffer.load_state_dict(state["buffer"])
-        self._coordinates = {
-            name: Coordinate.from_state(self._specs[name], saved) for name, saved in state["coordinates"].items()
-        }
-        self._turn = state["turn"]
-        self._probe = None if state["probe"] is None else Probe(**state["probe"])
+        self._point.load_state_dict(state["point"], self._specs)
         self._unbracketed = [Probe(**saved) for saved in state["unbracketed"]]
-        self._issued = dict(state["issued"])
+        self._turn = state["turn"]
 
 
 def _spread(variance: float, level: float) -> float:
     """Return the sd of one score, never zero: what rounding alone may do to a score."""
     return max(math.sqrt(variance), _RELATIVE_FLOOR * abs(level), 1e-300)
-
-
-def _are_same(a: dict[str, float], b: dict[str, float]) -> bool:
-    return all(is_same(a[name], b[name]) for name in b)
-
-
-def _require(name: str, value: float, is_valid: bool, expected: str) -> None:
-    if not is_valid:
-        raise InvalidArgumentError(f"`{name}` must be {expected}. Received: {value!r}.")

@@ -81,6 +81,7 @@ class BoundedOptimizer(BaseOptimizer):
         return unread
 
     def suggest(self, current_hyperparams: HyperparamSet, metrics_history: list[EvalMetrics]) -> HyperparamSet:
+        """Return the hyperparameters for the next ``learn``; untuned ones as they are."""
         values = self._tuned_values(current_hyperparams)
         suggested = current_hyperparams.copy()
         if not metrics_history or not values:
@@ -130,9 +131,11 @@ class BoundedOptimizer(BaseOptimizer):
         logger.log(level, "Window %d: %s %s -> %s: %s", self._episode_id, param or "all", old, new, reason)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of the state."""
         return {"kind": type(self).__name__, "rng": self._rng.bit_generator.state, "episode_id": self._episode_id}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what ``state_dict`` returned."""
         kind = type(self).__name__
         if state.get("kind") != kind:
             raise StateMismatchError(f"The state must be one of {kind}. Received: one of {state.get('kind')!r}.")

@@ -75,8 +75,6 @@ class Coordinate:
     curvature: PooledMean = field(default_factory=PooledMean)
     gains: tuple[PooledMean, PooledMean] = field(default_factory=lambda: (PooledMean(), PooledMean()))
 
-    # Where things are -----------------------------------------------------------------------
-
     def stepped(self, delta: float) -> float:
         """Return ``theta + delta``, clipped."""
         return self._distinct(self.spec.clip(self.centre + delta), delta)
@@ -103,8 +101,6 @@ class Coordinate:
     def output(self, value: float) -> float:
         """Return ``value`` as it is handed out."""
         return float(round(value)) if self.spec.integer else value
-
-    # What was seen --------------------------------------------------------------------------
 
     def note(self, seen: Side) -> bool:
         """Take in how one side compared with the centre; tell whether that completed a pair."""
@@ -140,8 +136,6 @@ class Coordinate:
         if abs(slope) >= 2.0 * curvature * width:
             return math.copysign(width, slope)
         return slope / (2.0 * curvature)
-
-    # How it changes -------------------------------------------------------------------------
 
     def recentre(self, value: float) -> None:
         """Stand at ``value`` from now on; what was seen elsewhere does not count here."""
@@ -185,8 +179,6 @@ class Coordinate:
             self.width = BOLD if is_bold else FINE
         elif self.pairs >= _PAIRS_PER_WIDTH:
             self.narrow()
-
-    # Saving ---------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of everything but the spec."""

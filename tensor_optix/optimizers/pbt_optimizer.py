@@ -8,15 +8,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.types import Bounds, EvalMetrics
-from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.response_model import ResponseModel, fit_response
 from tensor_optix.optimizers.score_buffer import NewScores
 
 _MIN_MEMBERS = 5
-_ALPHA = 0.1
-_DRAWS = 8
+_DRAWS = 20
+
+# The response is learned from more than the members that are ranked: four parameters have ten
+# coefficients, for which fifty noisy scores are few.
+_PAST_PER_MEMBER = 4
+_HALF_LIFE_PER_MEMBER = 2.0
+_ALPHA = 0.3
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,12 @@ class Member:
 
     Attributes:
         time: Number of the score, in scores seen.
-        params: The tuned values.
+        point: The tuned values, each on its own scale.
         score: As the evaluator gave it.
     """
 
     time: int
-    params: dict[str, float]
+    point: list[float]
     score: float
 
 
@@ -44,13 +49,13 @@ class PBTOptimizer(BoundedOptimizer):
 
     Members are ranked by the change that they brought, not by when they came: the trend of the learning
     curve is taken out of the history, and where a parameter explains the rest better than chance does,
-    its part ranks instead of one noisy score (:func:`fit_response`). Of eight such perturbations the one
-    that this part speaks for is then taken; where the history says nothing, the first.
+    its part ranks instead of one noisy score (:func:`fit_response`). Of twenty such perturbations the one
+    that this part speaks for is then taken; where the past says nothing, the first.
 
     Args:
         param_bounds: ``{name: (low, high) or ParamSpec}``; None: nothing is tuned; ``"agent"``: the
             agent's own bounds.
-        history_size: Members kept.
+        history_size: Members ranked.
         exploit_percentile: Share of the history that counts as the bottom.
         top_percentile: Share of the history that counts as the top.
         explore_scale: Medium perturbation, as a share of the range.
@@ -61,6 +66,7 @@ class PBTOptimizer(BoundedOptimizer):
         InvalidArgumentError: A number is outside its range.
 
     Example:
+        >>> from tensor_optix import EvalMetrics, HyperparamSet, PBTOptimizer
         >>> optimizer = PBTOptimizer({"learning_rate": (1e-5, 1e-1)}, seed=0)
         >>> start = HyperparamSet({"learning_rate": 0.01}, episode_id=0)
         >>> explored = optimizer.suggest(start, [EvalMetrics(1.0, {}, episode_id=0)])
@@ -79,97 +85,118 @@ class PBTOptimizer(BoundedOptimizer):
         seed: int | None = None,
     ) -> None:
         super().__init__(param_bounds, seed)
-        if history_size < 2:
-            raise InvalidArgumentError(f"`history_size` must be >= 2. Received: {history_size!r}.")
-        for name, share in (("exploit_percentile", exploit_percentile), ("top_percentile", top_percentile)):
-            if not 0 < share < 1:
-                raise InvalidArgumentError(f"`{name}` must lie between 0 and 1. Received: {share!r}.")
-        for name, scale in (("explore_scale", explore_scale), ("exploit_scale", exploit_scale)):
-            if not 0 <= scale <= 1:
-                raise InvalidArgumentError(f"`{name}` must lie in [0, 1]. Received: {scale!r}.")
+        check_int("history_size", history_size, at_least=2)
+        check_number("exploit_percentile", exploit_percentile, low=0.0, high=1.0)
+        check_number("top_percentile", top_percentile, low=0.0, high=1.0)
+        check_number("explore_scale", explore_scale, low=0.0, high=1.0)
+        check_number("exploit_scale", exploit_scale, low=0.0, high=1.0)
         self._exploit_percentile = exploit_percentile
         self._top_percentile = top_percentile
         self._explore_scale = explore_scale
         self._exploit_scale = exploit_scale
         self._news = NewScores()
         self._seen = 0
-        self._members: deque[Member] = deque(maxlen=history_size)
+        self._names: list[str] = []
+        self._history_size = history_size
+        self._past: deque[Member] = deque(maxlen=_PAST_PER_MEMBER * history_size)
 
     def on_improvement(self, metrics: EvalMetrics) -> None:
-        pass
+        """Do nothing: the champion is a member like any other."""
 
     def on_plateau(self, metrics_history: list[EvalMetrics]) -> None:
-        self._members.clear()
+        """Forget the history."""
+        self._past.clear()
 
     def _suggest(self, values: dict[str, float], history: list[EvalMetrics]) -> dict[str, float]:
         news = self._news.take(history)
-        for metrics in news:
-            params = self._stamped(metrics, values) or dict(values)
-            self._members.append(Member(self._seen, params, metrics.primary_score))
-            self._seen += 1
+        self._absorb(news, values)
         if not news:
             return {}
-        names = list(values)
-        model = self._model(names)
-        merits = self._merits(model, names)
-        if len(merits) >= _MIN_MEMBERS and merits[-1] < np.quantile(merits, self._exploit_percentile):
-            chosen = self._members[self._choose_from_top(merits)].params
+        members = list(self._past)[-self._history_size :]
+        model = self._model()
+        merits = self._merits(members, model)
+        if len(merits) >= _MIN_MEMBERS and merits[-1] < _quantile(merits, self._exploit_percentile):
+            point = members[self._choose_from_top(merits)].point
             scale, reason = self._exploit_scale, "bottom of the history: copied from its top, perturbed"
         else:
-            chosen, scale, reason = values, self._explore_scale, "explored: perturbed"
-        suggested = self._perturb(chosen, scale, model)
+            point = self._point(values)
+            scale, reason = self._explore_scale, "explored: perturbed"
+        suggested = self._perturb(point, scale, model)
         for name, value in suggested.items():
             self._record(name, values[name], value, reason, is_move=True)
         return suggested
 
-    def _points(self, params: list[dict[str, float]], names: list[str]) -> np.ndarray:
-        return np.array([[self._specs[name].to_latent(values[name]) for name in names] for values in params])
+    def _absorb(self, news: list[EvalMetrics], values: dict[str, float]) -> None:
+        """Pair each score with the hyperparameters that earned it."""
+        if self._names != list(values):
+            self._names = list(values)
+            self._past.clear()
+        for metrics in news:
+            stamped = self._stamped(metrics, values) or values
+            self._past.append(Member(self._seen, self._point(stamped), metrics.primary_score))
+            self._seen += 1
 
-    def _model(self, names: list[str]) -> ResponseModel | None:
-        members = [member for member in self._members if all(name in member.params for name in names)]
-        if len(members) < len(self._members):
-            self._members = deque(members, maxlen=self._members.maxlen)
-        if len(members) < _MIN_MEMBERS:
+    def _point(self, values: dict[str, float]) -> list[float]:
+        return [self._specs[name].to_latent(values[name]) for name in self._names]
+
+    def _model(self) -> ResponseModel | None:
+        if len(self._past) < _MIN_MEMBERS:
             return None
         return fit_response(
-            np.array([member.time for member in members], dtype=float),
-            self._points([member.params for member in members], names),
-            np.array([member.score for member in members]),
-            _ALPHA,
+            np.array([member.time for member in self._past], dtype=float),
+            np.array([member.point for member in self._past]),
+            np.array([member.score for member in self._past]),
+            alpha=_ALPHA,
+            half_life=_HALF_LIFE_PER_MEMBER * self._history_size,
         )
 
-    def _merits(self, model: ResponseModel | None, names: list[str]) -> np.ndarray:
+    def _merits(self, members: list[Member], model: ResponseModel | None) -> np.ndarray:
         """Return how good each member was, apart from when it came, ``[n]``."""
         if model is None:
-            return np.array([member.score for member in self._members])
+            return np.array([member.score for member in members])
         if not model.matters.any():
-            return model.detrended
-        return model.merit(self._points([member.params for member in self._members], names)).sum(axis=-1)
+            return model.detrended[-len(members) :]
+        return np.asarray(model.merit(np.array([member.point for member in members])).sum(axis=-1))
 
     def _choose_from_top(self, merits: np.ndarray) -> int:
         count = max(1, int(len(merits) * self._top_percentile))
-        return int(self._rng.choice(np.argsort(-merits, kind="stable")[:count]))
+        return int(np.argsort(-merits, kind="stable")[int(self._rng.integers(count))])
 
-    def _perturb(self, params: dict[str, float], scale: float, model: ResponseModel | None) -> dict[str, float]:
-        names = list(params)
-        specs = [self._specs[name] for name in names]
+    def _perturb(self, point: list[float], scale: float, model: ResponseModel | None) -> dict[str, float]:
+        specs = [self._specs[name] for name in self._names]
         low = np.array([spec.to_latent(spec.low) for spec in specs])
         high = np.array([spec.to_latent(spec.high) for spec in specs])
         reach = scale * (high - low)
-        draws = self._rng.uniform(-reach, reach, size=(_DRAWS, len(names)))
-        points = np.clip(self._points([params], names) + draws, low, high)
-        best = np.zeros(len(names), dtype=int) if model is None else model.merit(points).argmax(axis=0)
-        return {name: spec.from_latent(float(points[best[p], p])) for p, (name, spec) in enumerate(zip(names, specs))}
+        points = np.array(point) + self._rng.uniform(-reach, reach, size=(_DRAWS, len(specs)))
+        points = np.minimum(np.maximum(points, low), high)
+        best = [0] * len(specs) if model is None else model.merit(points).argmax(axis=0)
+        return {
+            name: spec.from_latent(float(points[row, column]))
+            for column, (name, spec, row) in enumerate(zip(self._names, specs, best, strict=True))
+        }
 
     def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of the state."""
         return super().state_dict() | {
             "news": self._news.state_dict(),
             "seen": self._seen,
-            "members": [asdict(member) for member in self._members],
+            "names": list(self._names),
+            "past": [asdict(member) for member in self._past],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what ``state_dict`` returned."""
         super().load_state_dict(state)
         self._news.load_state_dict(state["news"])
         self._seen = state["seen"]
-        self._members = deque((Member(**saved) for saved in state["members"]), maxlen=self._members.maxlen)
+        self._names = list(state["names"])
+        self._past = deque((Member(**saved) for saved in state["past"]), maxlen=self._past.maxlen)
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """Return the value below which ``share`` of ``values`` lies, interpolated."""
+    ordered = np.sort(values)
+    position = share * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (position - below) * (ordered[above] - ordered[below]))

@@ -122,7 +122,7 @@ class ScoreBuffer:
         """The latest score of the centre."""
         return self._scores[-1]
 
-    def level_at(self, time: int) -> tuple[float, float]:
+    def level_at(self, time: float) -> tuple[float, float]:
         """Return the centre's foretold score at window ``time`` and its relative variance."""
         return line_at(self._times, self._scores, time)  # type: ignore[arg-type]
 
