@@ -1,0 +1,175 @@
+"""What any hyperparameter optimizer must keep to, as tests that users can run on their own."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from tensor_optix.core.base_optimizer import BaseOptimizer
+from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
+from tensor_optix.testing.tuning_task import TuningTask, tune
+
+_LEARNING_RATE = {"learning_rate": ParamSpec(0.01, 1.0, "log")}
+_MIXED = {
+    "learning_rate": ParamSpec(1e-5, 1e-1, "log"),
+    "gamma": ParamSpec(0.9, 0.999, "one_minus_log"),
+    "entropy_coef": ParamSpec(0.0, 0.1, "linear"),
+    "epochs": ParamSpec(1, 30, "log", integer=True),
+}
+_STARTS = (
+    {"learning_rate": 1e-5, "gamma": 0.9, "entropy_coef": 0.0, "epochs": 1},
+    {"learning_rate": 1e-1, "gamma": 0.999, "entropy_coef": 0.1, "epochs": 30},
+    {"learning_rate": 3e-4, "gamma": 0.99, "entropy_coef": 0.01, "epochs": 10},
+)
+
+
+class OptimizerConformance:
+    """Subclass it in a test module as ``Test...`` and say how the optimizer is made; pytest finds the rest.
+
+    Attributes:
+        found_at_least: How many of ten seeds must end within 0.25 decades of an optimum that
+            starts a decade away, 300 windows, noise a tenth of the loss at one decade.
+        can_resume: Whether ``state_dict`` holds all there is.
+
+    Example:
+        >>> class TestMine(OptimizerConformance):
+        ...     def make_optimizer(self, bounds, seed):
+        ...         return BackoffOptimizer(bounds, seed=seed)
+    """
+
+    found_at_least = 7
+    can_resume = True
+
+    def make_optimizer(self, bounds: Bounds, seed: int) -> BaseOptimizer:
+        """Return a new optimizer that tunes inside ``bounds``."""
+        raise NotImplementedError("make_optimizer(bounds, seed) -> BaseOptimizer")
+
+    def test_an_empty_history_changes_nothing(self) -> None:
+        """The suggestion is an equal, independent copy."""
+        current = HyperparamSet({"learning_rate": 0.1, "layers": [64, 64]}, episode_id=3)
+        suggested = self.make_optimizer(_LEARNING_RATE, 0).suggest(current, [])
+        _check(suggested.params == current.params, f"an empty history gave {suggested.params}")
+        suggested.params["layers"].append(1)
+        _check(current.params["layers"] == [64, 64], "the suggestion shares lists with its argument")
+
+    def test_without_bounds_nothing_is_tuned(self) -> None:
+        """No bounds, no change."""
+        optimizer = self.make_optimizer({}, 0)
+        current = HyperparamSet({"learning_rate": 0.1}, episode_id=0)
+        history = [EvalMetrics(float(i % 3), {}, episode_id=i) for i in range(10)]
+        for end in range(1, 11):
+            _check(optimizer.suggest(current, history[:end]).params == current.params, "changed without bounds")
+
+    def test_arguments_are_left_alone(self) -> None:
+        """Neither the current hyperparameters nor the history are written to."""
+        optimizer = self.make_optimizer(_LEARNING_RATE, 0)
+        current = HyperparamSet({"learning_rate": 0.1}, episode_id=0)
+        history = [EvalMetrics(float(i), {}, episode_id=i) for i in range(5)]
+        before = copy.deepcopy((current, history))
+        optimizer.suggest(current, history)
+        _check((current, history) == before, "an argument of `suggest` was changed")
+
+    def test_bounds_hold_and_other_parameters_stay(self) -> None:
+        """Whatever the scores, from any corner: within bounds, whole where integer, the rest untouched."""
+        for seed, start in enumerate(_STARTS):
+            rng = np.random.default_rng(seed)
+            optimizer = self.make_optimizer(_MIXED, seed)
+            current = HyperparamSet({**start, "clip_ratio": 0.2, "name": "run"}, episode_id=0)
+            history: list[EvalMetrics] = []
+            for window in range(150):
+                history.append(EvalMetrics(float(rng.standard_cauchy()), {}, window, hyperparams=current.copy()))
+                current = optimizer.suggest(current, list(history))
+                _check_inside(current.params, _MIXED)
+                _check(current.params["clip_ratio"] == 0.2, "a parameter without bounds was changed")
+                _check(current.params["name"] == "run", "a parameter without bounds was changed")
+                if window % 40 == 20:
+                    optimizer.on_improvement(history[-1])
+                if window % 40 == 39:
+                    optimizer.on_plateau(list(history))
+
+    def test_same_seed_same_suggestions(self) -> None:
+        """Two optimizers with one seed do the same."""
+        task = TuningTask(_LEARNING_RATE, {"learning_rate": 0.3})
+        first, second = (
+            list(tune(task, self.make_optimizer(_LEARNING_RATE, 7), {"learning_rate": 0.05}, 60, seed=1))
+            for _ in range(2)
+        )
+        _check(first == second, "the same seed gave different suggestions")
+
+    def test_a_saved_optimizer_goes_on_exactly(self) -> None:
+        """After ``state_dict`` went through JSON into a new optimizer, nothing differs, at any moment."""
+        if not self.can_resume:
+            return
+        for cut in (1, 2, 7, 40, 83):
+            _check(self._resumed(cut) == self._resumed(None), f"a resume after {cut} windows went another way")
+
+    def _resumed(self, cut: int | None) -> list[dict[str, float]]:
+        """Return 100 suggestions, with a new optimizer taking over after ``cut`` windows."""
+        rng = np.random.default_rng(5)
+        task = TuningTask(_MIXED, {"learning_rate": 1e-3, "gamma": 0.99, "entropy_coef": 0.02, "epochs": 5})
+        optimizer = self.make_optimizer(_MIXED, 11)
+        current = HyperparamSet(dict(_STARTS[2]), episode_id=0)
+        history: list[EvalMetrics] = []
+        seen: list[dict[str, float]] = []
+        for window in range(100):
+            score = task.score(window, current.params, rng)
+            history.append(EvalMetrics(score, {}, window, timestamp=float(window), hyperparams=current.copy()))
+            current = optimizer.suggest(current, list(history))
+            seen.append(dict(current.params))
+            if window + 1 == cut:
+                state = json.loads(json.dumps(optimizer.state_dict()))
+                optimizer = self.make_optimizer(_MIXED, 12)
+                optimizer.load_state_dict(state)
+        return seen
+
+    def test_changes_from_outside_are_accepted(self) -> None:
+        """A rollback or a user may set anything inside the bounds, at any time; several scores may be new."""
+        rng = np.random.default_rng(2)
+        optimizer = self.make_optimizer(_LEARNING_RATE, 2)
+        current = HyperparamSet({"learning_rate": 0.1}, episode_id=0)
+        history: list[EvalMetrics] = []
+        for window in range(200):
+            history.append(EvalMetrics(float(rng.normal()), {}, window, hyperparams=current.copy()))
+            if window % 7 == 3:
+                current = HyperparamSet({"learning_rate": float(10 ** rng.uniform(-2, 0))}, window)
+            if window % 5 != 4:
+                current = optimizer.suggest(current, history[-50:])
+            _check_inside(current.params, _LEARNING_RATE)
+
+    def test_later_is_not_mistaken_for_better(self) -> None:
+        """A parameter that makes no difference goes in no direction, however steadily scores rise."""
+        task = TuningTask(_LEARNING_RATE, {"learning_rate": None}, noise=0.1, drift=0.05)
+        moves = []
+        for seed in range(20):
+            *_, last = tune(task, self.make_optimizer(_LEARNING_RATE, seed), {"learning_rate": 0.1}, 120, seed)
+            moves.append(math.log10(last["learning_rate"] / 0.1))
+        error = float(np.std(moves, ddof=1)) / math.sqrt(len(moves))
+        mean = float(np.mean(moves))
+        _check(abs(mean) <= max(0.05, 3.5 * error), f"a neutral parameter drifts by {mean:+.2f} decades on average")
+
+    def test_finds_an_optimum(self) -> None:
+        """From one decade off, through noise and drift."""
+        found = 0
+        for seed in range(10):
+            best, start = ((0.05, 0.5), (0.6, 0.06))[seed % 2]
+            task = TuningTask(_LEARNING_RATE, {"learning_rate": best})
+            values = list(tune(task, self.make_optimizer(_LEARNING_RATE, seed), {"learning_rate": start}, 300, seed))
+            last = [abs(math.log10(value["learning_rate"] / best)) for value in values[-10:]]
+            found += float(np.median(last)) < 0.25
+        _check(found >= self.found_at_least, f"found {found} of 10 optima, expected {self.found_at_least}")
+
+
+def _check(is_so: bool, message: str) -> None:
+    if not is_so:
+        raise AssertionError(message)
+
+
+def _check_inside(params: Mapping[str, float], bounds: Mapping[str, ParamSpec]) -> None:
+    for name, spec in bounds.items():
+        value = params[name]
+        _check(spec.contains(value), f"`{name}` = {value!r} is outside ({spec.low}, {spec.high})")
+        _check(not spec.integer or float(value).is_integer(), f"`{name}` = {value!r} is not whole")
