@@ -84,6 +84,7 @@ class Judge:
         self.plateau = PlateauDetector()
         self.standing: Standing | None = None
         self.last_trend = Trend.WARMING_UP
+        self.num_looks = 0
         self._drop = DegradationDetector.while_learning()
         self._recent: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
         self._normal: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
@@ -140,6 +141,7 @@ class Judge:
             "plateau": self.plateau.state_dict(),
             "drop": self._drop.state_dict(),
             "last_trend": self.last_trend.name,
+            "num_looks": self.num_looks,
             "recent": list(self._recent),
             "normal": list(self._normal),
             "fresh": [list(pair) for pair in self._fresh],
@@ -158,6 +160,7 @@ class Judge:
         self.plateau.load_state_dict(state["plateau"])
         self._drop.load_state_dict(state["drop"])
         self.last_trend = Trend[state["last_trend"]]
+        self.num_looks = state["num_looks"]
         self._recent = deque(state["recent"], maxlen=_MEMORY_WINDOWS)
         self._normal = deque(state["normal"], maxlen=_MEMORY_WINDOWS)
         self._fresh = deque(((score, weight) for score, weight in state["fresh"]), maxlen=self._fresh.maxlen)
@@ -231,10 +234,17 @@ class Judge:
         if self._drop.baseline is not None and self._drop.update(score):
             self._alarm_level = score
             self._num_since_alarm = 0
+            self._leave_out_drop()
             return True
         self._normal.append(score)
         self._recalibrate_when_doubled()
         return False
+
+    def _leave_out_drop(self) -> None:
+        """Keep the beginning of a drop out of what counts as normal."""
+        baseline = self._drop.baseline
+        while baseline is not None and len(self._normal) > 1 and self._normal[-1] < baseline.mean - baseline.sd:
+            self._normal.pop()
 
     def _watch_for_recovery(self, score: float) -> None:
         """Arm the alarm again once the scores are back, or have settled at another level."""
@@ -270,6 +280,7 @@ class Judge:
             return Verdict()
         score = sum(score * weight for score, weight in self._look) / episodes
         self._look.clear()
+        self.num_looks += 1
         self.last_trend = self.plateau.update(score)
         return Verdict(trend=self.last_trend, look_score=score)
 

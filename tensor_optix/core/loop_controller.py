@@ -18,14 +18,13 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import CallbackList, LoopCallback
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
 from tensor_optix.core.recorder import Recorder
-from tensor_optix.core.run_checkpoint import RunCheckpoint
 from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.run_session import RunSession
 from tensor_optix.core.tuning import Tuning
 from tensor_optix.core.types import (
     EpisodeData,
@@ -35,8 +34,8 @@ from tensor_optix.core.types import (
     PolicySnapshot,
 )
 from tensor_optix.core.watchdog import Watchdog
-from tensor_optix.exceptions import CheckpointError, InvalidArgumentError, InvalidTypeError, NonFiniteError
-from tensor_optix.functional.seeding import derive_seed, fresh_seed
+from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
+from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.monitoring.trend import Trend
 
 if TYPE_CHECKING:
@@ -105,7 +104,6 @@ class LoopController:
         self.rollback_on_degradation = rollback_on_degradation
         self.target_score = target_score
         self.report_episodes = report_episodes
-        self.seed = fresh_seed() if seed is None else seed
         self.last_result: RunResult | None = None
         self.callbacks = CallbackList(callbacks)
         self.recorder = Recorder(run_folder)
@@ -114,16 +112,15 @@ class LoopController:
         self._watchdog = Watchdog()
         self._keeper = ChampionKeeper(agent, checkpoint_registry)
         self._tuning = Tuning(agent, optimizer, backoff_scheduler, self.callbacks)
+        self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
         self._arena = Arena(agent, play_episodes or pipeline.play_episodes, derive_seed(self.seed, "arena"))
         self._confirmation = Confirmation(
             pipeline, self._keeper, self._arena, self._ledger, needs_barrier=play_episodes is None
         )
-        self._checkpoint = None if run_folder is None else self._make_checkpoint(run_folder)
-        self._diagnostics: dict[str, Any] = {}
-        self._num_looks = 0
-        self._is_bound = False
         self._stop_requested = threading.Event()
         self._ending: tuple[str, str] | None = None
+        if run_folder is not None:
+            self._session.keep_on_disk(run_folder, self._keeper, self._parts())
 
     # ---------------------------------------------------------------- the public face
 
@@ -142,8 +139,9 @@ class LoopController:
         """
         self._start()
         try:
-            self._open()
-            self._save_or_load(resume)
+            self._session.open()
+            self._tuning.note_learn()
+            self._session.begin(resume)
             self.callbacks.fire("on_loop_start")
             for window in self.pipeline.episodes():
                 self._process(window)
@@ -155,11 +153,17 @@ class LoopController:
             self._finish_after_error()
             raise
         finally:
-            self._close()
+            self._session.close()
+            self.callbacks.fire("on_loop_stop")
 
     def stop(self) -> None:
         """Ask the loop to end after the current window; from any thread."""
         self._stop_requested.set()
+
+    @property
+    def seed(self) -> int:
+        """Source of all randomness: the seed given, drawn, or resumed."""
+        return self._session.seed
 
     @property
     def state(self) -> LoopState:
@@ -190,8 +194,7 @@ class LoopController:
             self._learn(window)
         self._record(window, metrics)
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
-        if self._checkpoint is not None and (window.metadata.get("barrier") or self.pipeline.is_live):
-            self._checkpoint.save_if_due(self._own_state())
+        self._session.save_if_due(window)
 
     def _weigh(self, metrics: EvalMetrics) -> bool:
         """Judge a window that gave evidence and return whether it may be learned from."""
@@ -206,7 +209,7 @@ class LoopController:
 
     def _score(self, window: EpisodeData) -> EvalMetrics:
         """Score the policy that acted; its weights were made by the last ``learn``."""
-        metrics = self.evaluator.score(window, self._diagnostics)
+        metrics = self.evaluator.score(window, self.recorder.diagnostics)
         if not isinstance(metrics, EvalMetrics):
             raise InvalidTypeError(
                 f"`{type(self.evaluator).__name__}.score` must return EvalMetrics. "
@@ -224,7 +227,6 @@ class LoopController:
         if verdict.improved:
             self._crown(metrics)
         if verdict.trend is not None:
-            self._num_looks += 1
             self._count_look(verdict, metrics)
         if self.target_score is not None and self._confirmation.wants_target(self._judge.level, self.target_score):
             self._confirmation.wish("target")
@@ -232,7 +234,7 @@ class LoopController:
 
     def _learn(self, window: EpisodeData) -> None:
         self._tuning.note_learn()
-        self._diagnostics = self.agent.learn(window) or {}
+        self.recorder.diagnostics = self.agent.learn(window) or {}
 
     # ---------------------------------------------------------------- verdicts
 
@@ -256,7 +258,7 @@ class LoopController:
             self._tuning.on_plateau()
             self.callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
             self._confirmation.wish("challenge")
-        elif self.state is LoopState.COOLING and self.scheduler.should_adapt(self._num_looks):
+        elif self.state is LoopState.COOLING and self.scheduler.should_adapt(self._judge.num_looks):
             self._confirmation.wish("challenge")
         if entered is LoopState.DORMANT:
             self._on_dormant(metrics)
@@ -336,30 +338,9 @@ class LoopController:
         if self.state is LoopState.DORMANT:
             self.scheduler.record_degradation()
 
-    def _open(self) -> None:
-        pipeline = self.pipeline
-        acting = getattr(pipeline, "agent", None)
-        if acting is None:
-            pipeline.set_agent(self.agent)
-        elif acting is not self.agent:
-            raise InvalidArgumentError(
-                "The pipeline acts with another agent than the one that learns. "
-                "Give both the same, or give the pipeline none."
-            )
-        pipeline.set_seed(derive_seed(self.seed, "pipeline"))
-        pipeline.setup()
-        if not self._is_bound and getattr(pipeline, "action_space", None) is not None:
-            self.agent.bind(
-                pipeline.observation_space,  # type: ignore[attr-defined]
-                pipeline.action_space,  # type: ignore[attr-defined]
-                num_envs=getattr(pipeline, "num_envs", 1),
-                seed=derive_seed(self.seed, "agent"),
-            )
-            self._is_bound = True
-        self._tuning.note_learn()
-
-    def _make_checkpoint(self, run_folder: RunFolder) -> RunCheckpoint:
-        parts = {
+    def _parts(self) -> dict[str, Any]:
+        """Return everything that has a state, apart from the agent and its champion."""
+        named = {
             "pipeline": self.pipeline,
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
@@ -369,34 +350,10 @@ class LoopController:
             "tuning": self._tuning,
             "arena": self._arena,
             "confirmation": self._confirmation,
+            "recorder": self.recorder,
         }
-        stateful = [self.evaluator, *self.callbacks.callbacks]
-        parts.update({f"extra-{k}": part for k, part in enumerate(stateful) if hasattr(part, "state_dict")})
-        return RunCheckpoint(CheckpointSlots(run_folder.path / "checkpoint"), self.agent, self._keeper, parts)
-
-    def _own_state(self) -> dict[str, Any]:
-        numbers = {name: value for name, value in self._diagnostics.items() if isinstance(value, (int, float))}
-        return {
-            "seed": self.seed,
-            "num_looks": self._num_looks,
-            "diagnostics": numbers,
-            "num_rows": self._ledger.windows,
-        }
-
-    def _save_or_load(self, resume: bool) -> None:
-        """Begin with a checkpoint: the one to go on from, or a first one of our own."""
-        if self._checkpoint is None:
-            return
-        if not resume:
-            self._checkpoint.save(self._own_state())
-            return
-        own = self._checkpoint.load()
-        if own is None:
-            raise CheckpointError(
-                f"Nothing to resume: {self.recorder.run_dir} holds no whole checkpoint. Start with run() instead."
-            )
-        self.seed, self._num_looks, self._diagnostics = own["seed"], own["num_looks"], own["diagnostics"]
-        self.recorder.rewind(own["num_rows"])
+        optional = [self.evaluator, *self.callbacks.callbacks]
+        return {**named, **{f"extra-{k}": part for k, part in enumerate(optional) if hasattr(part, "state_dict")}}
 
     def _look_for_the_end(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
@@ -442,16 +399,6 @@ class LoopController:
         )
         return self.last_result
 
-    def _close(self) -> None:
-        """Let go of everything; nothing here may hide an error that is on its way out."""
-        flush_checkpoint = self._checkpoint.flush if self._checkpoint is not None else self.recorder.flush
-        for release in (self.pipeline.teardown, flush_checkpoint, self.registry.flush, self.recorder.flush):
-            try:
-                release()
-            except Exception:
-                logger.exception("%s failed while the run was being closed.", release.__qualname__)
-        self.callbacks.fire("on_loop_stop")
-
     def _record(self, window: EpisodeData, metrics: EvalMetrics) -> None:
         champion = self.best_snapshot
         row: dict[str, Any] = {
@@ -461,4 +408,6 @@ class LoopController:
             "score": metrics.primary_score if metrics.is_evidence else None,
             "champion": None if champion is None else champion.eval_metrics.primary_score,
         }
-        self.recorder.record(row, self._diagnostics, self._tuning.decisions())
+        if decisions := self._tuning.decisions():
+            row["tuning"] = decisions
+        self.recorder.record(row)

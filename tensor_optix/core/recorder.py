@@ -15,27 +15,25 @@ class Recorder:
 
     Args:
         run_folder: Where rows are written as well; None: nowhere.
+
+    Attributes:
+        diagnostics: What the latest ``learn`` returned.
+        history: The rows so far.
     """
 
     def __init__(self, run_folder: RunFolder | None) -> None:
         self.run_folder = run_folder
         self.history = History()
+        self.diagnostics: dict[str, Any] = {}
+        self._num_rows = 0
 
-    def record(self, row: dict[str, Any], diagnostics: dict[str, Any], decisions: list[str]) -> None:
-        """Add the row of one window; of the diagnostics only numbers are kept."""
-        row.update({name: float(value) for name, value in diagnostics.items() if isinstance(value, (int, float))})
-        if decisions:
-            row["tuning"] = decisions
+    def record(self, row: dict[str, Any]) -> None:
+        """Add the row of one window, and the numbers among the diagnostics of the latest ``learn``."""
+        row = {**row, **self._numbers()}
+        self._num_rows += 1
         self.history.append(row)
         if self.run_folder is not None:
             self.run_folder.append_history(row)
-
-    def rewind(self, num_rows: int) -> None:
-        """Go back to the first ``num_rows`` rows of the run's folder."""
-        if self.run_folder is not None:
-            self.history = History()
-            for row in self.run_folder.rewind_history(num_rows):
-                self.history.append(row)
 
     def flush(self) -> None:
         """Put what was recorded on the disk."""
@@ -46,3 +44,18 @@ class Recorder:
     def run_dir(self) -> str | None:
         """Folder of the run."""
         return None if self.run_folder is None else str(self.run_folder.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy of the counts; the rows themselves are in the run's folder."""
+        return {"num_rows": self._num_rows, "diagnostics": self._numbers()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`state_dict` was taken."""
+        self._num_rows, self.diagnostics = int(state["num_rows"]), dict(state["diagnostics"])
+        self.history = History()
+        rows = [] if self.run_folder is None else self.run_folder.rewind_history(self._num_rows)
+        for row in rows:
+            self.history.append(row)
+
+    def _numbers(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self.diagnostics.items() if isinstance(value, (int, float))}
