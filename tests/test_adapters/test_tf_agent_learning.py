@@ -1,0 +1,213 @@
+"""TFAgent learns what is trivial, quickly, in every kind of space, on its own loss and on a user's."""
+
+import gymnasium as gym
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from agent_makers import CARTPOLE, actor, play_window
+
+from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+from tensor_optix.core.types import EpisodeData, HyperparamSet
+from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
+
+
+def bandit_window(agent, observe, reward, number, length=200):
+    """Every step is an episode: the reward tells at once whether the action was right."""
+    rng = np.random.default_rng([5, number])
+    observations = observe(rng, length)
+    actions = np.stack([np.asarray(agent.act(observation)) for observation in observations])
+    always = np.ones(length, bool)
+    return EpisodeData(
+        observations,
+        actions,
+        reward(observations, actions),
+        always,
+        ~always,
+        [],
+        number,
+        next_observations=observations,
+    )
+
+
+def greedy_reward(agent, observe, reward):
+    observations = observe(np.random.default_rng(99), 300)
+    actions = np.stack([np.asarray(agent.act_greedy(observation)) for observation in observations])
+    return float(np.mean(reward(observations, actions)))
+
+
+def signs(rng, length):
+    return rng.normal(size=(length, 2)).astype(np.float32)
+
+
+def states(rng, length):
+    return rng.integers(0, 6, length)
+
+
+CASES = {
+    "discrete": (signs, gym.spaces.Discrete(2, start=3), 1, lambda o, a: (a - 3 == (o[:, 0] > 0)).astype(float), 0.95),
+    "tiny rewards": (signs, gym.spaces.Discrete(2), 1, lambda o, a: 1e-6 * (a == (o[:, 0] > 0)), 0.95e-6),
+    "huge rewards": (signs, gym.spaces.Discrete(2), 1, lambda o, a: 1e6 * (a == (o[:, 0] > 0)), 0.95e6),
+    "box": (
+        signs,
+        gym.spaces.Box(np.array([0.0, -3.0], np.float32), np.array([8.0, 3.0], np.float32)),
+        1,
+        lambda o, a: -np.abs((a - [4.0, 0.0]) / [4.0, 3.0] - 0.5 * np.tanh(o)).mean(axis=1),
+        -0.12,
+    ),
+    "box at its bound": (
+        signs,
+        gym.spaces.Box(-1.0, 1.0, (1,), np.float32),
+        1,
+        lambda o, a: a[:, 0] * np.sign(o[:, 0]),
+        0.6,
+    ),
+    "discrete observations": (states, gym.spaces.Discrete(6), 6, lambda o, a: (a == o).astype(float), 0.95),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_learns_the_right_answers(case):
+    observe, space, num_states, reward, wanted = CASES[case]
+    keras.utils.set_random_seed(1)
+    size = int(space.n) if isinstance(space, gym.spaces.Discrete) else int(np.prod(space.shape))
+    if num_states > 1:
+        layers = [keras.Input(()), keras.layers.Embedding(num_states, 16)]
+        observation_space = gym.spaces.Discrete(num_states)
+    else:
+        layers, observation_space = [keras.Input((2,))], gym.spaces.Box(-9, 9, (2,), np.float32)
+    model = keras.Sequential([*layers, keras.layers.Dense(32, activation="tanh"), keras.layers.Dense(size)])
+    agent = TFAgent(model, keras.optimizers.Adam(1e-3), HyperparamSet({"learning_rate": 1e-3, "gamma": 0.0}, 0))
+    agent.bind(observation_space, space, seed=1)
+    for number in range(50):
+        agent.learn(bandit_window(agent, observe, reward, number))
+    assert greedy_reward(agent, observe, reward) >= wanted
+
+
+def test_the_future_counts_as_far_as_gamma_says():
+    """The action of the first step is paid at the second: with gamma 0 nothing is learned of it."""
+
+    def learned(gamma):
+        keras.utils.set_random_seed(1)
+        agent = TFAgent(
+            actor(2), keras.optimizers.Adam(1e-3), HyperparamSet({"learning_rate": 1e-3, "gamma": gamma}, 0)
+        )
+        agent.bind(CARTPOLE, gym.spaces.Discrete(2), seed=1)
+        first, second = np.eye(4, dtype=np.float32)[:2]
+        for number in range(30):
+            observations = np.tile(np.stack([first, second]), (100, 1))
+            actions = np.array([agent.act(observation) for observation in observations])
+            rewards = np.zeros(200)
+            rewards[1::2] = actions[::2]
+            last = np.tile([False, True], 100)
+            after = np.roll(observations, -1, axis=0)
+            agent.learn(
+                EpisodeData(observations, actions, rewards, last, ~last & False, [], number, next_observations=after)
+            )
+        logits = agent.model(first[None]).numpy()[0]
+        return 1 / (1 + np.exp(logits[0] - logits[1]))
+
+    assert learned(0.9) > 0.95
+    assert learned(0.0) < 0.8
+
+
+def test_vector_windows_teach_what_single_windows_teach():
+    def agent():
+        keras.utils.set_random_seed(0)
+        made = TFAgent(actor(2), keras.optimizers.Adam(1e-3), HyperparamSet({"learning_rate": 1e-3}, 0))
+        made.bind(CARTPOLE, gym.spaces.Discrete(2), seed=0)
+        return made
+
+    single, vector = agent(), agent()
+    window = play_window(single, 0, 30)
+    assert single.learn(window) == vector.learn(
+        EpisodeData(
+            **{
+                name: getattr(window, name)[:, None]
+                for name in ("observations", "actions", "rewards", "terminated", "truncated", "next_observations")
+            },
+            infos=[],
+            episode_id=0,
+        )
+    )
+
+
+def test_steps_that_only_reset_teach_nothing():
+    def learned(junk):
+        agent = TFAgent(actor(2), keras.optimizers.Adam(1e-3), HyperparamSet({"learning_rate": 1e-3}, 0))
+        agent.model.set_weights([np.full(w.shape, 0.1) for w in agent.model.get_weights()])
+        agent.bind(CARTPOLE, gym.spaces.Discrete(2), seed=0)
+        window = play_window(agent, 0, 30)
+        window.valid = np.ones(30, bool)
+        window.valid[[7, 19]] = False
+        window.truncated[[6, 18]] = True
+        window.rewards[[7, 19]] = junk
+        window.actions[[7, 19]] = int(junk > 0)
+        return agent.learn(window)
+
+    assert learned(1e6) == learned(-3.0)
+
+
+def test_a_users_loss_gets_returns_and_is_minimised():
+    seen = {}
+
+    def loss_fn(model, window, returns):
+        seen["returns"] = returns
+        logits = model(window.observations)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=window.actions, logits=logits))
+
+    agent = TFAgent(actor(2), keras.optimizers.Adam(1e-2), HyperparamSet({"gamma": 0.5}, 0), compute_loss_fn=loss_fn)
+    agent.bind(CARTPOLE, gym.spaces.Discrete(2), seed=0)
+    window = play_window(agent, 0, 6)
+    window.rewards = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    window.terminated = np.array([False, True, False, False, False, True])
+    window.truncated = np.zeros(6, bool)
+    losses = [agent.learn(window)["loss"] for _ in range(20)]
+    np.testing.assert_allclose(seen["returns"], [2.0, 2.0, 4 + 4 + 4 + 4, 8 + 8 + 8, 16 + 16, 32.0])
+    assert losses[-1] < losses[0]
+    assert agent._learner._update.num_traces == 0
+    assert agent.act_greedy(window.observations[0]) == int(agent.model(window.observations[:1]).numpy().argmax())
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "message"),
+    [
+        (lambda m, w, r: m(w.observations), InvalidTypeError, r"must return a scalar tensor. Received: shape"),
+        (lambda m, w, r: 1.0, InvalidTypeError, r"must return a scalar tensor. Received: float"),
+        (lambda m, w, r: tf.constant(1.0), InvalidTypeError, r"does not depend on the model"),
+        (lambda m, w, r: tf.reduce_sum(m(w.observations)) * np.nan, NonFiniteError, r"gave a loss of nan at window 0"),
+    ],
+)
+def test_a_users_loss_that_cannot_be_used_is_refused(loss, error, message):
+    agent = TFAgent(actor(2), keras.optimizers.Adam(1e-2), HyperparamSet({}, 0), compute_loss_fn=loss)
+    agent.bind(CARTPOLE, gym.spaces.Discrete(2), seed=0)
+    weights = agent.model.get_weights()
+    with pytest.raises(error, match=message):
+        agent.learn(play_window(agent, 0))
+    assert all(np.array_equal(a, b) for a, b in zip(weights, agent.model.get_weights(), strict=True))
+
+
+def test_dict_observations_reach_the_models_inputs():
+    near, far = keras.Input((2,), name="near"), keras.Input((3,), name="far")
+    hidden = keras.layers.Concatenate()([near, far])
+    model = keras.Model({"near": near, "far": far}, keras.layers.Dense(2)(hidden))
+    space = gym.spaces.Dict({"far": gym.spaces.Box(-1, 1, (3,)), "near": gym.spaces.Box(-1, 1, (2,))})
+    agent = TFAgent(model, keras.optimizers.Adam(1e-2), HyperparamSet({}, 0))
+    agent.bind(space, gym.spaces.Discrete(2), seed=0)
+    rng = np.random.default_rng(0)
+    observations = {name: rng.normal(size=(10, *part.shape)).astype(np.float32) for name, part in space.items()}
+    actions = [agent.act({name: values[i] for name, values in observations.items()}) for i in range(10)]
+    flags = np.zeros(10, bool)
+    window = EpisodeData(
+        observations, actions, rng.normal(size=10), flags, flags, [], 0, next_observations=observations
+    )
+    assert np.isfinite(agent.learn(window)["loss"])
+
+
+def test_lists_without_successors_are_enough():
+    agent = TFAgent(actor(2), keras.optimizers.Adam(1e-2), HyperparamSet({}, 0))
+    window = play_window(agent, 0, 10) if agent.act(np.zeros(4, np.float32)) in (0, 1) else None
+    window.next_observations = None
+    for name in ("observations", "actions", "rewards", "terminated", "truncated"):
+        setattr(window, name, list(getattr(window, name)))
+    assert np.isfinite(agent.learn(window)["loss"])
