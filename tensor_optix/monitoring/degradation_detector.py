@@ -11,12 +11,29 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
-from tensor_optix.functional.statistics import lag1_autocorrelation
+from tensor_optix.functional.statistics import MAD_TO_SD
 from tensor_optix.monitoring.checks import check_score, check_state
+from tensor_optix.monitoring.moments import Moments
 
 _VERSION = 1
-_KEYS = frozenset({"baseline", "threshold_factor", "sums", "alarmed"})
-_TANGENTS = (2.0, 6.0, 16.0, 40.0, 100.0)  # window lengths at which the CUSUMs touch the boundary
+_KEYS = frozenset(
+    {"factor", "first", "spikes", "moments", "looks", "lines_at", "sums", "plunge", "block", "waiting", "alarmed"}
+)
+
+# Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
+_TANGENTS = (1.5, 4.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
+_GROWTH = 2.4  # how the boundary rises with the number of windows looked at
+_FEW = 2.0  # the boundary rises by this over the number of calibrated scores
+_LONG = 0.025  # standard deviations less for windows e times as long
+_CUT = 3.0  # largest deviation of one score, in units
+_PLUNGE, _PLUNGE_SCORES = 8.0, 3  # so many scores in a row, each so many units below, are an alarm too
+_TAIL, _SPIKES = 1.15, 0.28  # powers of the lower tail's length and of sd / MAD
+_EARLY = (2, 4, 8, 16)  # scores after which the lines are drawn anew, besides whole blocks
+_BLOCK = 32  # scores taken into the baseline at once
+_CALM = 0.6  # share of its limit that no CUSUM may pass while a block is taken in
+_MAX_SHIFT = 2.5  # standard errors by which the baseline may be corrected
+_MOST = 4000  # scores after which the baseline is precise enough
+_EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 
 
 @dataclass(frozen=True)
@@ -25,54 +42,61 @@ class Baseline:
 
     Attributes:
         mean: Mean score.
-        sd: Standard deviation of single scores, never 0.
-        phi: Autocorrelation at lag 1.
+        sd: Standard deviation of single scores.
+        phi: Autocorrelation at lag 1, inside [0, 0.9].
         count: Scores it was measured from.
+        unit: The deviation that counts as one: ``sd``, longer where low scores are rare but far.
     """
 
     mean: float
     sd: float
     phi: float
     count: int
+    unit: float
 
 
 class DegradationDetector:
     """Tells, one score at a time, whether scores have dropped below their baseline.
 
     A bank of one-sided CUSUMs (Page 1954), each made for one size of drop. Together they bound the
-    sum of the last ``m`` deviations, for every ``m``, by a multiple of its standard deviation,
-    autocorrelation and the error of the baseline included. Deviations are cut off, so one bad score
-    is never an alarm. Only differences and spreads are used; every sum falls when a score rises, so a
-    series that is better at every score is never called degraded before the other.
+    sum of the newest ``m`` deviations, for every ``m`` at once, by a multiple of its standard
+    deviation, with autocorrelation and the error of the baseline in it. The multiple grows with the
+    number of windows looked at, so that false alarms stay rare in long runs. Deviations are cut off:
+    one bad score is never an alarm. Only differences and spreads are used.
+
+    Scores no worse than the calibrated mean never raise an alarm. With ``adapt=False`` a series that
+    is at least as good at every score never alarms before the other. With ``adapt=True`` that holds
+    for the first 64 scores; from then on calm blocks of 32 scores sharpen the baseline: they may
+    lower its mean by at most 2.5 of its standard errors, never raise it.
 
     Args:
         threshold: Height of the boundary in standard deviations.
+        adapt: Whether calm scores sharpen the baseline.
 
     Example:
         >>> detector = DegradationDetector()
-        >>> detector.calibrate([9.0, 10.0, 11.0, 10.0, 9.0, 11.0])
-        >>> [detector.update(score) for score in (10.0, 1.0, 1.0, 1.0)]
-        [False, False, False, True]
+        >>> detector.calibrate([99.0, 100.0, 101.0, 100.0, 99.0, 101.0])
+        >>> [detector.update(score) for score in (100.0, 1.0, 1.0, 1.0, 1.0)]
+        [False, False, False, True, False]
 
     Raises:
         InvalidArgumentError: An argument is out of range.
     """
 
-    def __init__(self, *, threshold: float = 4.5) -> None:
+    def __init__(self, *, threshold: float = 3.45, adapt: bool = True) -> None:
         if not (math.isfinite(threshold) and threshold > 0.0):
             raise InvalidArgumentError(f"`threshold` must be a finite number > 0. Received: {threshold!r}.")
         self._threshold = threshold
+        self._adapt = adapt
         self._factor = 1.0
-        self._baseline: Baseline | None = None
-        self._slacks: tuple[float, ...] = ()
-        self._limits: tuple[float, ...] = ()
-        self._sums = [0.0] * len(_TANGENTS)
-        self._alarmed = False
+        self._first: Moments | None = None
+        self._spikes = 1.0
+        self.reset()
 
     @classmethod
     def while_learning(cls) -> DegradationDetector:
-        """Return a coarser detector for a policy that learns, calibrated from few trailing scores."""
-        return cls(threshold=5.5)
+        """Return a coarser detector for a policy that learns, calibrated on few trailing scores."""
+        return cls(threshold=4.2, adapt=False)
 
     @property
     def alarmed(self) -> bool:
@@ -81,7 +105,7 @@ class DegradationDetector:
 
     @property
     def baseline(self) -> Baseline | None:
-        """What was measured by ``calibrate``; None before."""
+        """What scores are compared with; None before ``calibrate``."""
         return self._baseline
 
     def calibrate(self, scores: npt.ArrayLike) -> None:
@@ -96,45 +120,32 @@ class DegradationDetector:
             NonFiniteError: A score is infinite.
         """
         checked = [check_score(score) for score in np.asarray(scores, dtype=np.float64).ravel()]
-        values = np.array([score for score in checked if score is not None])
-        if values.size < 3:
+        values = [score for score in checked if score is not None]
+        if len(values) < 3:
             raise InvalidArgumentError(
-                f"A baseline needs at least 3 scores that are not NaN. Received: {values.size}. Collect more first."
+                f"A baseline needs at least 3 scores that are not NaN. Received: {len(values)}. Collect more first."
             )
-        deviations = values - values[0]
-        mean = float(values[0] + deviations.mean())
-        floor = 1e-9 * float(np.max(np.abs(values))) or 1e-12
-        sd = max(float(np.std(deviations, ddof=1)), floor)
-        phi = max(lag1_autocorrelation(values), 0.0) if values.size >= 8 else 0.3
-        self._baseline = Baseline(mean, sd, min(phi, 0.9), values.size)
-        self._set_limits()
+        self._first = Moments.of(values)
+        distances = np.abs(np.array(values) - np.median(values))
+        mad = MAD_TO_SD * float(np.median(distances))
+        sd = self._first.sd
+        self._spikes = 2.0 if sd > 2.0 * mad else max(sd / mad, 1.0) if mad > 0.0 else 1.0
         self.reset()
 
-    def _set_limits(self) -> None:
-        """Lay the CUSUMs' lines as tangents to the boundary."""
-        baseline = self._baseline
-        if baseline is None:
-            return
-        count, phi = baseline.count, baseline.phi
-        height = self._threshold * self._factor * (1.0 + 5.0 / count + 20.0 / count**2)
-        own = _sum_variance(np.array([count]), phi)[0] / count**2
-        limits, slacks = [], []
-        for m in _TANGENTS:
-            around = np.array([m, m * 1.01])
-            bound = height * np.sqrt(_sum_variance(around, phi) + around**2 * own)
-            slope = float(bound[1] - bound[0]) / (0.01 * m)
-            slacks.append(slope)
-            limits.append(float(bound[0]) - slope * m)
-        self._limits, self._slacks = tuple(limits), tuple(slacks)
-        self._cut = 0.55 * min(limit + 2.0 * slack for limit, slack in zip(limits, slacks, strict=True))
-
     def reset(self) -> None:
-        """Forget the scores since calibration, keep the baseline."""
+        """Forget the scores since calibration and keep the calibrated baseline."""
+        self._moments = self._first
+        self._looks = self._lines_at = 0
         self._sums = [0.0] * len(_TANGENTS)
+        self._plunge = 0
+        self._block: list[float] = []
+        self._waiting: list[float] = []
         self._alarmed = False
+        self._baseline: Baseline | None = None
+        self._measure()
 
     def raise_threshold(self, factor: float = 1.2) -> None:
-        """Be slower to cry from now on, as after a false alarm.
+        """Be slower to cry from now on, also after the next ``calibrate``, as after a false alarm.
 
         Raises:
             InvalidArgumentError: ``factor`` is below 1 or not finite.
@@ -142,7 +153,7 @@ class DegradationDetector:
         if not (math.isfinite(factor) and factor >= 1.0):
             raise InvalidArgumentError(f"`factor` must be a finite number >= 1. Received: {factor!r}.")
         self._factor *= factor
-        self._set_limits()
+        self._measure()
 
     def update(self, score: float) -> bool:
         """Take in one score; return True once, when the alarm is raised.
@@ -160,23 +171,87 @@ class DegradationDetector:
         value = check_score(score)
         if value is None or self._alarmed:
             return False
-        drop = min((baseline.mean - value) / baseline.sd, self._cut)
+        below = self._below(value, baseline)
+        self._looks += 1
+        self._plunge = self._plunge + 1 if below >= self._plunge_from else 0
+        self._alarmed = self._plunge >= _PLUNGE_SCORES
+        drop = min(below, self._cut)
         for i, slack in enumerate(self._slacks):
             self._sums[i] = max(0.0, self._sums[i] + drop - slack)
             self._alarmed = self._alarmed or self._sums[i] > self._limits[i]
+        if self._adapt and baseline.count < _MOST:
+            self._block.append(value)
+        if self._looks % _BLOCK == 0 or self._looks in _EARLY:
+            self._lines_at = self._looks
+            self._end_block()
+            self._measure()
         return self._alarmed
+
+    def _below(self, value: float, baseline: Baseline) -> float:
+        """Return how far a score lies below the baseline, in units; infinite below a constant one."""
+        below = baseline.mean - value
+        if abs(below) <= _EXACT * max(abs(baseline.mean), abs(value)):
+            return 0.0
+        return below / baseline.unit if baseline.unit > 0.0 else math.copysign(math.inf, below)
+
+    def _end_block(self) -> None:
+        """Take the block before the newest one into the baseline, if both were calm."""
+        if len(self._block) < _BLOCK:
+            return
+        calm = all(total < _CALM * limit for total, limit in zip(self._sums, self._limits, strict=True))
+        if calm and self._waiting and self._moments is not None:
+            self._moments = self._moments.extended(self._waiting)
+        self._waiting = self._block if calm else []
+        self._block = []
+
+    def _measure(self) -> None:
+        """Work out the baseline and the lines from the moments."""
+        first, moments = self._first, self._moments
+        if first is None or moments is None:
+            return
+        mean = first.mean
+        if moments.count > first.count:
+            error = first.sd * math.sqrt(_sum_variance(first.count, first.phi)) / first.count
+            mean = min(max(moments.mean, mean - _MAX_SHIFT * error), mean)
+        unit = moments.sd * min(max(moments.low_tail, 1.0), 2.0) ** _TAIL
+        self._baseline = Baseline(mean, moments.sd, moments.phi, moments.count, unit)
+        few = 1.0 + _FEW / first.count
+        self._caution = self._factor * math.pow(self._spikes, _SPIKES) * few
+        self._draw_lines(self._baseline)
+        widened = few * math.sqrt(1.0 + 3.0 / first.count)
+        self._cut, self._plunge_from = _CUT * widened, _PLUNGE * widened * self._factor
+
+    def _draw_lines(self, baseline: Baseline) -> None:
+        """Lay the CUSUMs' slacks and limits as tangents to the boundary."""
+        self._slacks, self._limits = [], []
+        for length in _TANGENTS:
+            here = self._boundary(length, baseline)
+            slack = (self._boundary(1.01 * length, baseline) - here) / (0.01 * length)
+            self._slacks.append(slack)
+            self._limits.append(here - slack * length)
+
+    def _boundary(self, length: float, baseline: Baseline) -> float:
+        """Return the height that the sum of ``length`` deviations must not pass."""
+        multiple = math.sqrt(self._threshold**2 + _GROWTH * math.log1p(self._lines_at / length))
+        multiple -= _LONG * math.log(length)
+        own = _sum_variance(baseline.count, baseline.phi) / baseline.count**2
+        return self._caution * multiple * math.sqrt(_sum_variance(length, baseline.phi) + length**2 * own)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, JSON-able and exact."""
-        baseline = self._baseline
         return {
             "kind": "DegradationDetector",
             "version": _VERSION,
-            "baseline": None
-            if baseline is None
-            else {"mean": baseline.mean, "sd": baseline.sd, "phi": baseline.phi, "count": baseline.count},
-            "threshold_factor": self._factor,
+            "factor": self._factor,
+            "first": None if self._first is None else self._first.state_dict(),
+            "spikes": self._spikes,
+            "moments": None if self._moments is None else self._moments.state_dict(),
+            "looks": self._looks,
+            "lines_at": self._lines_at,
             "sums": list(self._sums),
+            "plunge": self._plunge,
+            "block": list(self._block),
+            "waiting": list(self._waiting),
             "alarmed": self._alarmed,
         }
 
@@ -187,15 +262,22 @@ class DegradationDetector:
             StateMismatchError: It belongs to another class or version, or is not whole.
         """
         check_state(state, "DegradationDetector", _VERSION, _KEYS)
-        baseline = state["baseline"]
-        self._factor = float(state["threshold_factor"])
-        self._baseline = None if baseline is None else Baseline(**baseline)
-        self._set_limits()
+        first, moments = state["first"], state["moments"]
+        self._first = None if first is None else Moments(**first)
+        self._factor, self._spikes = float(state["factor"]), float(state["spikes"])
+        self.reset()
+        self._moments = None if moments is None else Moments(**moments)
+        self._looks = int(state["looks"])
+        self._lines_at = int(state["lines_at"])
+        self._measure()
         self._sums = [float(value) for value in state["sums"]]
+        self._plunge = int(state["plunge"])
+        self._block = [float(value) for value in state["block"]]
+        self._waiting = [float(value) for value in state["waiting"]]
         self._alarmed = bool(state["alarmed"])
 
 
-def _sum_variance(lengths: npt.NDArray[np.float64], phi: float) -> npt.NDArray[np.float64]:
-    """Return the variance of the sum of ``lengths`` scores of a unit-variance AR(1) with ``phi``."""
-    growth = lengths * (1.0 + phi) / (1.0 - phi)
-    return np.asarray(growth - 2.0 * phi * (1.0 - phi**lengths) / (1.0 - phi) ** 2)
+def _sum_variance(length: float, phi: float) -> float:
+    """Return the variance of the sum of ``length`` scores of a unit-variance AR(1) with ``phi``."""
+    growth = length * (1.0 + phi) / (1.0 - phi)
+    return growth - 2.0 * phi * (1.0 - math.pow(phi, length)) / (1.0 - phi) ** 2

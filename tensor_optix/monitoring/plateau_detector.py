@@ -12,47 +12,33 @@ import numpy as np
 from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.functional.statistics import difference_noise
 from tensor_optix.monitoring.checks import check_score, check_state
-from tensor_optix.monitoring.score_bins import Floats, ScoreBins
+from tensor_optix.monitoring.lines import Line, fit_line
+from tensor_optix.monitoring.score_bins import ScoreBins
 from tensor_optix.monitoring.trend import Trend
 
 _VERSION = 1
 _KEYS = frozenset(
     {"looks", "next_test", "passes", "candidate", "trend", "run_length", "run_value", "low", "high", "bins"}
 )
-_FIRST_SHARE = 50  # the first level is the mean of the first 1/50 of the scores, at least _FIRST_LOOKS
-_FIRST_LOOKS = 5
-_TEST_SHARE = 64  # a new test with every 1/64 more scores
 _LN2 = math.log(2.0)
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
+_TEST_SHARE = 64  # a new test with every 1/64 more scores
+_FIRST_LOOKS, _FIRST_SHARE = 5, 50  # the first level: the first 5 scores, or the first 1/50 of them
+_GAIN_ERRORS = 4.0  # standard errors from which a gain is real
+
+# Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds).
+_SHORT_WINDOW, _SHORT_ERRORS = 0.35, 2.5  # a newer stretch may prove a plateau too, with more certainty
+_STALL_RISE = 0.5  # standard deviations of a score that a stalled run may seem to have risen
+_STIR_SHARES, _STIR_ERRORS = (8, 20, 60), 2.0  # newest parts of a stalled run that must not stand out, by so much
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A straight line through bin means, with a standard error that knows autocorrelation."""
+class _Gain:
+    """The rise above the first level."""
 
-    slope: float
-    slope_se: float
-    score_sd: float  # of single scores around the line
-    long_run_variance: float  # of single scores: n times the variance of the mean of n
-
-
-def _fit_line(x: Floats, y: Floats, scatters: Floats, bin_size: int) -> _Line:
-    """Fit ``y`` on ``x`` by least squares; residuals are taken as a first-order autoregression."""
-    count = y.size
-    xc = x - x.mean()
-    yc = y - y.mean()
-    sxx = float(xc @ xc)
-    slope = float(xc @ yc) / sxx
-    residuals = yc - slope * xc
-    total = float(residuals @ residuals)
-    if total == 0.0:
-        return _Line(slope, 0.0, math.sqrt(float(scatters.sum()) / (count * bin_size)), 0.0)
-    raw = float(residuals[1:] @ residuals[:-1]) / total
-    phi = min(max((raw * count + 2.0) / (count - 4.0), 0.0), 0.95)  # bias after detrending: -(2 + 4 phi) / count
-    bin_variance = total / (count - 2.0)
-    long_run = bin_variance * (1.0 + phi) / (1.0 - phi)
-    sd = math.sqrt((float(scatters.sum()) + total * bin_size) / (count * bin_size - 2.0))
-    return _Line(slope, math.sqrt(long_run / sxx), sd, long_run * bin_size)
+    size: float
+    error: float  # its standard error
+    score_sd: float  # of single scores
 
 
 class PlateauDetector:
@@ -89,7 +75,7 @@ class PlateauDetector:
         confidence_sds: float = 1.0,
         confirmations: int = 3,
         min_looks: int = 40,
-        stall_patience: int = 500,
+        stall_patience: int = 600,
         constant_looks: int = 12,
         level_sds: float = 2.0,
     ) -> None:
@@ -153,9 +139,10 @@ class PlateauDetector:
         if constant is not None:
             self._trend = self._candidate = constant
             self._passes = self._confirmations
+            self._next_test = self._looks + 1
         elif self._looks < self._min_looks:
             self._trend = self._early_verdict()
-        elif self._looks >= self._next_test or self._run_length == 1:
+        elif self._looks >= self._next_test:
             self._next_test = self._looks + max(1, self._looks // _TEST_SHARE)
             self._trend = self._confirm(self._test())
         return self._trend
@@ -211,40 +198,65 @@ class PlateauDetector:
         return float(bins.means[:count].mean()), float(count * bins.bin_size)
 
     def _test(self) -> Trend:
-        """Ask whether the upper bound of the gain to come is small against the gain so far."""
-        bins = self._bins
-        count, size = bins.num_bins, bins.bin_size
-        start = count // 2
-        log_time = np.log((np.arange(start, count) + 0.5) * size)
-        recent = _fit_line(log_time, bins.means[start:count], bins.scatters[start:count], size)
-        newest = count - (count - start) // 2
-        now = float(bins.means[newest:count].mean())
-        first, first_looks = self._first_level()
-        gain = now - first
-        sd = max(recent.score_sd, bins.difference_sd())
-        ahead, ahead_se = _LN2 * recent.slope, _LN2 * recent.slope_se
-        long_run = max(recent.long_run_variance, bins.difference_sd() ** 2)
-        gain_se = math.sqrt(long_run / first_looks + recent.long_run_variance / ((count - newest) * size))
-        left = gain >= self._level_sds * sd and gain >= 4.0 * gain_se
-        if left:
-            bound = self._tolerance * gain
-            error = math.hypot(ahead_se, self._tolerance * gain_se)
-            if ahead + self._confidence_sds * error < bound and ahead + 2.0 * error > -bound:
+        """Ask whether the level is flat against the gain so far, or was flat from the start."""
+        half = self._newest_line(0.5)
+        gain = self._gain(half)
+        left_first_level = gain.size >= self._level_sds * gain.score_sd
+        patient = self._looks >= self._stall_patience
+        if gain.size >= _GAIN_ERRORS * gain.error and self._is_flat(half, gain):
+            if left_first_level:
                 return Trend.PLATEAU
-            return Trend.IMPROVING
-        if self._looks < self._stall_patience:
-            return Trend.IMPROVING
-        return self._stall_test(sd, ahead + self._confidence_sds * ahead_se)
+            return Trend.STALLED if patient else Trend.IMPROVING
+        if patient and not left_first_level and self._never_moved():
+            return Trend.STALLED
+        return Trend.IMPROVING
 
-    def _stall_test(self, sd: float, ahead_bound: float) -> Trend:
-        """Ask whether the whole run is flat, or its second half is, at its first level."""
+    def _newest_line(self, share: float) -> Line:
+        """Fit the newest ``share`` of the scores against the logarithm of time."""
         bins = self._bins
-        count = bins.num_bins
-        time = np.arange(count, dtype=np.float64) / count
-        whole = _fit_line(time, bins.means[:count], bins.scatters[:count], bins.bin_size)
-        flat = whole.slope + self._confidence_sds * whole.slope_se < 0.5 * whole.score_sd
-        settled = ahead_bound < self._tolerance * self._level_sds * sd
-        return Trend.STALLED if flat or settled else Trend.IMPROVING
+        start, end = int(bins.num_bins * (1.0 - share)), bins.num_bins
+        log_time = np.log((np.arange(start, end) + 0.5) * bins.bin_size)
+        return fit_line(log_time, bins.means[start:end], bins.scatters[start:end], bins.bin_size)
+
+    def _gain(self, half: Line) -> _Gain:
+        """Measure the gain so far: the level of the newest quarter above the first one."""
+        bins = self._bins
+        quarter = bins.num_bins // 4
+        first, first_looks = self._first_level()
+        rough = bins.difference_sd()
+        variance = max(half.long_run_variance, rough**2) / first_looks
+        variance += half.long_run_variance / (quarter * bins.bin_size)
+        now = float(bins.values()[-quarter:].mean())
+        return _Gain(now - first, math.sqrt(variance), max(half.score_sd, rough))
+
+    def _is_flat(self, half: Line, gain: _Gain) -> bool:
+        """Tell whether another doubling of the run would change less than the tolerated share."""
+        if self._ends_soon(half, self._confidence_sds, gain):
+            return True
+        return self._ends_soon(self._newest_line(_SHORT_WINDOW), _SHORT_ERRORS, gain)
+
+    def _ends_soon(self, line: Line, errors: float, gain: _Gain) -> bool:
+        """Tell whether a line in log time, drawn on for a doubling, stays inside the tolerance."""
+        ahead = _LN2 * line.slope
+        error = math.hypot(_LN2 * line.slope_se, self._tolerance * gain.error)
+        bound = self._tolerance * gain.size
+        return ahead + errors * error < bound and ahead > -bound
+
+    def _never_moved(self) -> bool:
+        """Tell whether the whole run is flat, and nothing stirs at its end."""
+        bins = self._bins
+        values = bins.values()
+        count = values.size
+        whole = fit_line(np.arange(count) / count, values, bins.scatters[:count], bins.bin_size)
+        if whole.slope + self._confidence_sds * whole.slope_se >= _STALL_RISE * whole.score_sd:
+            return False
+        errors = _STIR_ERRORS + (1.0 if self._trend is Trend.STALLED else 0.0)  # a verdict is not undone by a trifle
+        for share in _STIR_SHARES:
+            newest = max(1, count // share)
+            rise = float(values[-newest:].mean() - values[:-newest].mean())
+            if rise > errors * math.sqrt(whole.long_run_variance / (newest * bins.bin_size)):
+                return False
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, JSON-able and exact."""
