@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.interrupts import stop_on_interrupt
 from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.run_folder import RunFolder, list_runs
+from tensor_optix.core.run_info import describe_run, differences
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import LoopState, PolicySnapshot
-from tensor_optix.exceptions import CheckpointError, InvalidTypeError
+from tensor_optix.exceptions import CheckpointError, InvalidTypeError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
+
+logger = logging.getLogger(__name__)
 
 
 class RLOptimizer:
@@ -117,42 +121,71 @@ class RLOptimizer:
         )
         self._max_snapshots = max_snapshots
         self._controller = self._controller_in(self._run_folder)
+        self._describe = functools.partial(
+            describe_run,
+            {
+                "max_snapshots": max_snapshots,
+                "rollback_on_degradation": rollback_on_degradation,
+                "improvement_margin": improvement_margin,
+                "max_episodes": max_episodes,
+                "max_env_steps": max_env_steps,
+                "target_score": target_score,
+                "plateau_threshold": plateau_threshold,
+                "dormant_threshold": dormant_threshold,
+                "hyperparameter_optimizer": type(tuner).__name__,
+            },
+            seed,
+            agent,
+            pipeline,
+        )
 
-    def run(self, resume: bool = False) -> RunResult:
+    def run(self, resume: bool | str | Path = False) -> RunResult:
         """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
 
         The first Ctrl-C ends the run cleanly after the current window, a second one at once.
         Called again, the run goes on from where it was, with a new budget.
 
         Args:
-            resume: Go on with the latest run in ``checkpoint_dir`` that was interrupted, as if it
-                never had been. Everything must be given as it was then.
+            resume: Go on with an earlier run, as if it had never been interrupted: True for the latest
+                one in ``checkpoint_dir``, or the folder of a run. Everything must be given as it was then.
 
         Raises:
             CheckpointError: There is nothing to resume, or another process holds the run.
         """
         if resume:
-            self._take_over_interrupted_run()
+            self._take_over(self._latest_run() if resume is True else Path(resume))
         elif self._run_folder.is_closed:
             self._run_folder = RunFolder.open(self._run_folder.path)
             self._controller.recorder.run_folder = self._run_folder
-        with stop_on_interrupt(self.stop), self._run_folder:
-            return self._controller.run(resume)
+        with stop_on_interrupt(self.stop), self._run_folder as folder:
+            if not resume:
+                folder.write_run_json(self._describe())
+            return self._controller.run(bool(resume))
 
-    def _take_over_interrupted_run(self) -> None:
-        own = self._run_folder
-        earlier = [run for run in list_runs(self._checkpoint_dir) if run != own.path and (run / "checkpoint").is_dir()]
+    def _latest_run(self) -> Path:
+        own = self._run_folder.path
+        earlier = [run for run in list_runs(self._checkpoint_dir) if run != own and (run / "checkpoint").is_dir()]
         if not earlier:
             raise CheckpointError(
                 f"Nothing to resume: {self._checkpoint_dir} holds no run with a checkpoint. Start with run() instead."
             )
-        self._run_folder = RunFolder.open(earlier[-1])
-        own.discard()
+        return earlier[-1]
+
+    def _take_over(self, path: Path) -> None:
+        """Go on in the folder of an earlier run; the one made for this run was never used."""
+        unused, self._run_folder = self._run_folder, RunFolder.open(path)
+        unused.discard()
         self._controller = self._controller_in(self._run_folder)
+        for difference in differences(self._run_folder.read_run_json()):
+            logger.warning("Resuming where something is different, so not exactly: %s.", difference)
 
     def _controller_in(self, folder: RunFolder) -> LoopController:
-        registry = CheckpointRegistry(str(folder.path), self._max_snapshots)
-        return self._make_controller(checkpoint_registry=registry, run_folder=folder)
+        try:
+            registry = CheckpointRegistry(str(folder.path), self._max_snapshots)
+            return self._make_controller(checkpoint_registry=registry, run_folder=folder)
+        except TensorOptixError:
+            folder.discard_if_unused()
+            raise
 
     def stop(self) -> None:
         """Ask the run to end after the current window; from any thread."""

@@ -396,6 +396,7 @@ class LoopController:
             seconds=self._ledger.seconds,
             run_dir=self.recorder.run_dir,
             history=self.recorder.history.columns(),
+            notes=self._session.notes,
         )
         return self.last_result
 

@@ -146,6 +146,13 @@ class RunFolder:
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def discard_if_unused(self) -> None:
+        """Remove the folder if no run was ever described in it; otherwise let go of it."""
+        if (self.path / RUN_FILE).exists():
+            self.close()
+        else:
+            self.discard()
+
     def __enter__(self) -> RunFolder:
         return self
 

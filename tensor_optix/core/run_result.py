@@ -51,6 +51,7 @@ class RunResult:
         seconds: Wall time.
         run_dir: Folder of the run.
         history: One list per quantity, one entry per window, as Keras's ``History.history``.
+        notes: What else should be known, for example what kept a resumed run from being exact.
     """
 
     reason: str
@@ -63,6 +64,7 @@ class RunResult:
     seconds: float
     run_dir: str | None
     history: dict[str, list[Any]]
+    notes: tuple[str, ...] = ()
 
     @property
     def confirmed_mean(self) -> float | None:
@@ -87,4 +89,5 @@ class RunResult:
         lines.append(f"Windows: {self.windows:,}; env steps: {steps or 0}; seconds: {self.seconds:.1f}")
         if self.champion is not None:
             lines.append(f"Champion saved in: {self.champion.weights_path}")
+        lines += [f"Note: {note}" for note in self.notes]
         return "\n".join(lines)

@@ -48,6 +48,7 @@ class RunSession:
         self._recorder = recorder
         self._checkpoint: RunCheckpoint | None = None
         self._is_bound = False
+        self._was_resumed = False
         self.seed = fresh_seed() if seed is None else seed
 
     def keep_on_disk(self, folder: RunFolder, keeper: ChampionKeeper, parts: Mapping[str, Any]) -> None:
@@ -98,6 +99,7 @@ class RunSession:
                 f"Nothing to resume: {self._recorder.run_dir} holds no whole checkpoint. Start with run() instead."
             )
         self.seed = own["seed"]
+        self._was_resumed = True
 
     def save_if_due(self, window: EpisodeData) -> None:
         """Save after a window from which a run can go on: one that ended with a barrier, or any live one."""
@@ -106,10 +108,14 @@ class RunSession:
             self._checkpoint.save_if_due({"seed": self.seed})
 
     @property
-    def inexact(self) -> list[str]:
-        """What would keep a resumed run from being exactly the uninterrupted one."""
-        reasons = [] if self._checkpoint is None else self._checkpoint.inexact
-        return [*reasons, "a live feed cannot be rewound"] if self._pipeline.is_live else reasons
+    def notes(self) -> tuple[str, ...]:
+        """What kept a resumed run from being exactly the uninterrupted one, in sentences."""
+        if not self._was_resumed or self._checkpoint is None:
+            return ()
+        reasons = list(self._checkpoint.inexact)
+        if self._pipeline.is_live:
+            reasons.append("a live feed cannot be rewound")
+        return tuple(f"the run was resumed, but not exactly: {reason}" for reason in reasons)
 
     def close(self) -> None:
         """Let go of everything; nothing here may hide an error that is on its way out."""

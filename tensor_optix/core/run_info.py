@@ -1,0 +1,75 @@
+"""What a run is: settings, versions and machine, for `run.json`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+_PACKAGES = ("tensor-optix", "numpy", "gymnasium", "keras", "tensorflow")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def describe_platform() -> dict[str, Any]:
+    """Return all that a run's numbers may depend on besides its own settings."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "machine": f"{platform.system()} {platform.machine()}",
+        "num_cpus": os.cpu_count(),
+        "threads": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
+    }
+
+
+def describe_run(settings: Mapping[str, Any], seed: int, agent: Any, pipeline: Any) -> dict[str, Any]:
+    """Return the document that a run's folder explains itself with.
+
+    Args:
+        settings: What the user asked for.
+        seed: Source of all randomness.
+        agent: Acts and learns.
+        pipeline: Yields windows.
+    """
+    return {
+        "seed": seed,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "settings": dict(settings),
+        "agent": {"class": type(agent).__name__, "hyperparams": dict(agent.get_hyperparams().params)},
+        "pipeline": {"class": type(pipeline).__name__, **_pipeline_facts(pipeline)},
+        **describe_platform(),
+    }
+
+
+def differences(recorded: Mapping[str, Any]) -> list[str]:
+    """Return how this platform differs from the recorded one, in phrases; empty if it does not."""
+    here = describe_platform()
+    found = []
+    for key, value in here["versions"].items():
+        then = recorded.get("versions", {}).get(key)
+        if then != value:
+            found.append(f"{key} was {then}, is {value}")
+    found += [
+        f"{key} was {recorded.get(key)}, is {here[key]}"
+        for key in ("machine", "num_cpus", "threads")
+        if recorded.get(key) != here[key]
+    ]
+    return found
+
+
+def _pipeline_facts(pipeline: Any) -> dict[str, Any]:
+    env = None if pipeline.is_live else getattr(pipeline, "env", None)
+    spec = getattr(env, "spec", None)
+    facts = {"env_id": getattr(spec, "id", None)}
+    for name in ("num_envs", "window_size", "barrier_interval_steps"):
+        if hasattr(pipeline, name):
+            facts[name] = getattr(pipeline, name)
+    return facts
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
