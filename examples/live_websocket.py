@@ -1,0 +1,288 @@
+"""Learn CartPole from a live server over a websocket, while it runs.
+
+A second process serves CartPole-v1 in real time, ``--speed`` times faster than the real one (50
+steps a second). The world waits for nobody: where no action arrives in time, it keeps to the last
+one. This process connects, acts on what it sees, and learns beside it until it can do the task::
+
+    pip install tensor-optix websockets
+    python examples/live_websocket.py --seconds 300 --speed 20 --cuts 10
+
+``--cuts 10`` makes the server drop the connection ten times in mid-run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+from websockets.sync.server import ServerConnection, serve
+
+import tensor_optix as tx
+
+REAL_STEPS_PER_SECOND = 50
+SOLVED_SCORE = 475.0
+
+
+# The server: a world that goes on whether or not anyone acts.
+
+
+class World:
+    """CartPole in real time, for one client at a time.
+
+    Args:
+        speed: How many times faster than real time.
+        num_cuts: How often to drop the connection.
+        seconds_between_cuts: How long to wait before each.
+    """
+
+    def __init__(self, speed: float, num_cuts: int, seconds_between_cuts: float) -> None:
+        self.seconds_per_step = 1.0 / (REAL_STEPS_PER_SECOND * speed)
+        self.cuts_left = num_cuts
+        self.seconds_between_cuts = seconds_between_cuts
+        self.next_cut_at = time.monotonic() + seconds_between_cuts
+        self.env = gym.make("CartPole-v1")
+        self.env.reset(seed=0)
+
+    def __call__(self, connection: ServerConnection) -> None:
+        """Play episode after episode until the connection is gone."""
+        with contextlib.suppress(ConnectionClosed, OSError):
+            while True:
+                self.play_episode(connection)
+
+    def play_episode(self, connection: ServerConnection) -> None:
+        """Show one observation per tick and apply the newest action, whether or not it came in time."""
+        observation, _ = self.env.reset()
+        reward, terminated, truncated, is_late = 0.0, False, False, False
+        action, tick, due_at = 0, 0, time.monotonic()
+        while True:
+            shown = [tick, time.monotonic(), observation.tolist(), reward, terminated, truncated, is_late]
+            connection.send(json.dumps(shown))
+            if terminated or truncated:
+                return
+            due_at = max(due_at + self.seconds_per_step, time.monotonic())
+            action, is_late = self.await_tick(connection, tick, action, due_at)
+            observation, reward, terminated, truncated, _ = self.env.step(action)
+            tick += 1
+            self.cut_if_due(connection)
+
+    def await_tick(self, connection: ServerConnection, tick: int, action: int, due_at: float) -> tuple[int, bool]:
+        """Wait for the next tick; return the newest action, and whether none came for this observation."""
+        is_late = True
+        while (seconds_left := due_at - time.monotonic()) > 0:
+            try:
+                answered_tick, action = json.loads(connection.recv(timeout=seconds_left))
+            except TimeoutError:
+                break
+            is_late = answered_tick != tick
+        return action, is_late
+
+    def cut_if_due(self, connection: ServerConnection) -> None:
+        """Drop the line without a goodbye, as networks do."""
+        if self.cuts_left and time.monotonic() >= self.next_cut_at:
+            self.cuts_left -= 1
+            self.next_cut_at = time.monotonic() + self.seconds_between_cuts
+            connection.socket.shutdown(socket.SHUT_RDWR)
+
+
+def run_server(speed: float, num_cuts: int, seconds_between_cuts: float) -> None:
+    """Serve on a free port of the loopback interface, and print which."""
+    world = World(speed, num_cuts, seconds_between_cuts)
+    with serve(world, "127.0.0.1", 0, compression=None) as server:
+        print(server.socket.getsockname()[1], flush=True)
+        server.serve_forever()
+
+
+@contextlib.contextmanager
+def server_process(speed: float, num_cuts: int, seconds_between_cuts: float) -> Iterator[str]:
+    """Run the server in a process of its own and yield its address."""
+    command = [sys.executable, __file__, "--serve", "--speed", str(speed)]
+    command += ["--cuts", str(num_cuts), "--seconds-between-cuts", str(seconds_between_cuts)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = int(process.stdout.readline())
+            yield f"ws://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+# The client: a data source for LivePipeline.
+
+
+class CartPoleFeed:
+    """The server's messages as the items of a feed, and actions as answers to them.
+
+    Args:
+        uri: Address of the server.
+    """
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    disconnect_errors = (ConnectionClosed,)
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.num_late = 0
+        # From the moment the server showed an observation until the action on it left this process.
+        self.latencies_seconds: deque[float] = deque(maxlen=100_000)
+        self._connection: ClientConnection | None = None
+        self._tick = 0
+        self._shown_at = 0.0
+
+    def stream(self) -> Iterator[tuple[Any, float, bool, bool, dict[str, Any]]]:
+        """Connect, and yield what the server shows."""
+        with connect(self.uri, compression=None, proxy=None, open_timeout=2, close_timeout=0.2) as connection:
+            self._connection = connection
+            for message in connection:
+                self._tick, self._shown_at, observation, reward, terminated, truncated, is_late = json.loads(message)
+                self.num_late += is_late
+                yield observation, reward, terminated, truncated, {"is_late": is_late}
+
+    def send_action(self, action: int) -> None:
+        """Answer the observation that was yielded last."""
+        if self._connection is not None:
+            self._connection.send(json.dumps([self._tick, action]))
+            # Both processes read the same clock of one machine.
+            self.latencies_seconds.append(time.monotonic() - self._shown_at)
+
+    def close(self) -> None:
+        """Interrupt a read, from any thread."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+# The run.
+
+
+class StopWhenSolved(tx.LoopCallback):
+    """Stops once the mean of the newest scores, of the exploring policy on the feed, is high enough."""
+
+    def __init__(self, num_scores: int = 20) -> None:
+        self.scores: deque[float] = deque(maxlen=num_scores)
+        self.optimizer: tx.RLOptimizer | None = None
+
+    def on_episode_end(self, episode_id: int, eval_metrics: tx.EvalMetrics | None) -> None:
+        if eval_metrics is not None:
+            self.scores.append(eval_metrics.primary_score)
+        if len(self.scores) == self.scores.maxlen and np.mean(self.scores) >= SOLVED_SCORE:
+            self.optimizer.stop()
+
+
+@dataclass
+class LiveReport:
+    """What a run came to.
+
+    Attributes:
+        result: Of the loop.
+        seconds: How long it took.
+        live_score: Mean return of the newest episodes on the feed.
+        evaluation: Of the policy that the run left, afterwards, on fresh greedy episodes.
+        reconnects: How often the connection came back.
+        dropped_steps: Steps that the learner had no time for.
+        late_share: Share of actions that missed their tick.
+        latencies_seconds: From observation to action, across the wire and back onto it.
+    """
+
+    result: tx.RunResult
+    seconds: float
+    live_score: float
+    evaluation: tx.EvaluationResult
+    reconnects: int
+    dropped_steps: int
+    late_share: float
+    latencies_seconds: np.ndarray
+
+    def __str__(self) -> str:
+        median, tail = 1000 * np.percentile(self.latencies_seconds, [50, 99])
+        return (
+            f"{self.result}\n"
+            f"after {self.seconds:.0f} s: {self.live_score:.1f} on the feed, greedy {self.evaluation}\n"
+            f"reconnects {self.reconnects}, dropped steps {self.dropped_steps}, late actions {self.late_share:.2%}\n"
+            f"observation to action: median {median:.2f} ms, p99 {tail:.2f} ms"
+        )
+
+
+def make_agent(seed: int) -> tx.TFAgent:
+    """Return an agent with a 64x64 policy."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    hidden = [keras.layers.Dense(64, activation="tanh") for _ in range(2)]
+    model = keras.Sequential([keras.Input((4,)), *hidden, keras.layers.Dense(2)])
+    return tx.TFAgent(
+        model, keras.optimizers.Adam(), tx.HyperparamSet({"learning_rate": 1e-3, "gamma": 0.99}, episode_id=0)
+    )
+
+
+def learn_from(uri: str, seconds: float, seed: int, checkpoint_dir: str) -> LiveReport:
+    """Learn from the server until the task is solved or the time is up."""
+    feed, agent, until_solved = CartPoleFeed(uri), make_agent(seed), StopWhenSolved()
+    pipeline = tx.LivePipeline(
+        feed,
+        agent,
+        tx.LivePipeline.every_n_steps(256),
+        buffer_size=1024,
+        on_full="drop_oldest",
+        silence_timeout_seconds=10.0,
+        max_reconnect_wait_seconds=1.0,
+    )
+    optimizer = tx.RLOptimizer(
+        agent, pipeline, checkpoint_dir=checkpoint_dir, callbacks=[until_solved], seed=seed, report_episodes=0
+    )
+    until_solved.optimizer = optimizer
+    alarm = threading.Timer(seconds, optimizer.stop)
+    alarm.daemon = True
+    alarm.start()
+    started_at = time.monotonic()
+    try:
+        result = optimizer.run()
+    finally:
+        alarm.cancel()
+    latencies = np.array(feed.latencies_seconds)
+    return LiveReport(
+        result,
+        seconds=time.monotonic() - started_at,
+        live_score=float(np.mean(until_solved.scores)) if until_solved.scores else float("nan"),
+        evaluation=tx.evaluate(agent, "CartPole-v1", num_episodes=20, seed=seed),
+        reconnects=pipeline.reconnects,
+        dropped_steps=pipeline.dropped_steps,
+        late_share=feed.num_late / max(1, len(latencies)),
+        latencies_seconds=latencies,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--seconds", type=float, default=300.0, help="time to learn in")
+    parser.add_argument("--speed", type=float, default=20.0, help="times real time")
+    parser.add_argument("--cuts", type=int, default=0, help="times the connection is dropped")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint-dir", default="./tensor_optix_checkpoints")
+    parser.add_argument("--serve", action="store_true", help="only run the server")
+    parser.add_argument("--seconds-between-cuts", type=float, help="default: spread over --seconds")
+    options = parser.parse_args(arguments)
+    # Python hands over between threads every 5 ms unless told otherwise: an action would wait as long for the learner.
+    sys.setswitchinterval(0.0005)
+    between_cuts = options.seconds_between_cuts or options.seconds / (options.cuts + 1)
+    if options.serve:
+        run_server(options.speed, options.cuts, between_cuts)
+        return
+    with server_process(options.speed, options.cuts, between_cuts) as uri:
+        print(learn_from(uri, options.seconds, options.seed, options.checkpoint_dir))
+
+
+if __name__ == "__main__":
+    main()
