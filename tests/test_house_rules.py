@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "tensor_optix"
 ROOT_NAME = PACKAGE.name
 
 FLOOR_OF = {
+    "__version__": 0,
     "exceptions": 0,
     "functional": 0,
     "core.types": 0,
