@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
 from tensor_optix.functional.statistics import MAD_TO_SD
 from tensor_optix.monitoring.checks import check_score, check_state
-from tensor_optix.monitoring.moments import Moments
+from tensor_optix.monitoring.moments import Moments, sum_variance
 
 _VERSION = 1
 _KEYS = frozenset(
@@ -23,15 +23,15 @@ _KEYS = frozenset(
 # Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
 _TANGENTS = (1.5, 4.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
 _GROWTH = 2.4  # how the boundary rises with the number of windows looked at
-_FEW = 2.0  # the boundary rises by this over the number of calibrated scores
+_FEW = 3.0  # the boundary rises by this over the number of calibrated scores
 _LONG = 0.025  # standard deviations less for windows e times as long
-_CUT = 3.0  # largest deviation of one score, in units
+_CUT = 3.2  # largest deviation of one score, in units
 _PLUNGE, _PLUNGE_SCORES = 8.0, 3  # so many scores in a row, each so many units below, are an alarm too
-_TAIL, _SPIKES = 1.15, 0.28  # powers of the lower tail's length and of sd / MAD
+_TAIL, _SPIKES = 1.15, 0.35  # powers of the lower tail's length and of sd / MAD
 _EARLY = (2, 4, 8, 16)  # scores after which the lines are drawn anew, besides whole blocks
 _BLOCK = 32  # scores taken into the baseline at once
-_CALM = 0.6  # share of its limit that no CUSUM may pass while a block is taken in
-_MAX_SHIFT = 2.5  # standard errors by which the baseline may be corrected
+_CALM = 0.5  # share of its limit that no CUSUM may pass while a block is taken in
+_MAX_SHIFT = 1.5  # standard errors by which the baseline may be corrected
 _MOST = 4000  # scores after which the baseline is precise enough
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 
@@ -67,7 +67,7 @@ class DegradationDetector:
     Scores no worse than the calibrated mean never raise an alarm. With ``adapt=False`` a series that
     is at least as good at every score never alarms before the other. With ``adapt=True`` that holds
     for the first 64 scores; from then on calm blocks of 32 scores sharpen the baseline: they may
-    lower its mean by at most 2.5 of its standard errors, never raise it.
+    lower its mean by at most 1.5 of its standard errors, never raise it.
 
     Args:
         threshold: Height of the boundary in standard deviations.
@@ -83,7 +83,7 @@ class DegradationDetector:
         InvalidArgumentError: An argument is out of range.
     """
 
-    def __init__(self, *, threshold: float = 3.45, adapt: bool = True) -> None:
+    def __init__(self, *, threshold: float = 3.35, adapt: bool = True) -> None:
         if not (math.isfinite(threshold) and threshold > 0.0):
             raise InvalidArgumentError(f"`threshold` must be a finite number > 0. Received: {threshold!r}.")
         self._threshold = threshold
@@ -211,7 +211,7 @@ class DegradationDetector:
             return
         mean = first.mean
         if moments.count > first.count:
-            error = first.sd * math.sqrt(_sum_variance(first.count, first.phi)) / first.count
+            error = first.sd * math.sqrt(sum_variance(first.count, first.phi)) / first.count
             mean = min(max(moments.mean, mean - _MAX_SHIFT * error), mean)
         unit = moments.sd * min(max(moments.low_tail, 1.0), 2.0) ** _TAIL
         self._baseline = Baseline(mean, moments.sd, moments.phi, moments.count, unit)
@@ -234,8 +234,8 @@ class DegradationDetector:
         """Return the height that the sum of ``length`` deviations must not pass."""
         multiple = math.sqrt(self._threshold**2 + _GROWTH * math.log1p(self._lines_at / length))
         multiple -= _LONG * math.log(length)
-        own = _sum_variance(baseline.count, baseline.phi) / baseline.count**2
-        return self._caution * multiple * math.sqrt(_sum_variance(length, baseline.phi) + length**2 * own)
+        own = sum_variance(baseline.count, baseline.phi) / baseline.count**2
+        return self._caution * multiple * math.sqrt(sum_variance(length, baseline.phi) + length**2 * own)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, JSON-able and exact."""
@@ -275,9 +275,3 @@ class DegradationDetector:
         self._block = [float(value) for value in state["block"]]
         self._waiting = [float(value) for value in state["waiting"]]
         self._alarmed = bool(state["alarmed"])
-
-
-def _sum_variance(length: float, phi: float) -> float:
-    """Return the variance of the sum of ``length`` scores of a unit-variance AR(1) with ``phi``."""
-    growth = length * (1.0 + phi) / (1.0 - phi)
-    return growth - 2.0 * phi * (1.0 - math.pow(phi, length)) / (1.0 - phi) ** 2

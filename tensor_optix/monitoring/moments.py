@@ -62,9 +62,10 @@ class Moments:
 
     @property
     def sd(self) -> float:
-        """The standard deviation of single scores."""
+        """The standard deviation of single scores, unbiased for an autoregression with ``phi``."""
         scatter = self.squares - self.total * (self.total / self.count)
-        return math.sqrt(max(scatter, 0.0) / max(self.count - 1, 1))
+        lost = sum_variance(self.count, self.phi) / self.count
+        return math.sqrt(max(scatter, 0.0) / max(self.count - lost, 1.0))
 
     @property
     def phi(self) -> float:
@@ -87,3 +88,9 @@ class Moments:
     def state_dict(self) -> dict[str, Any]:
         """Return all sums, JSON-able; ``Moments(**state)`` brings them back."""
         return asdict(self)
+
+
+def sum_variance(length: float, phi: float) -> float:
+    """Return the variance of the sum of ``length`` scores of a unit-variance AR(1) with ``phi``."""
+    growth = length * (1.0 + phi) / (1.0 - phi)
+    return growth - 2.0 * phi * (1.0 - math.pow(phi, length)) / (1.0 - phi) ** 2
