@@ -62,15 +62,18 @@ class GreedyBox(keras.layers.Layer):
 
 
 def make_policy_model(model: Any, inputs: ModelInputs, sampler: ActionSampler) -> keras.Model:
-    """Return a model on a copy of the weights that gives the greedy action for raw observations."""
-    copied = keras.models.clone_model(model) if not _is_subclassed(model) else model
-    if copied is not model:
-        copied.set_weights(model.get_weights())
+    """Return a model on a copy of the weights that gives the greedy action for raw observations.
+
+    A subclassed model that cannot be rebuilt from its ``get_config`` is shared instead of copied.
+    """
     tensors = [
         keras.Input(shape, dtype=dtype.name, name=_input_name(inputs, i))
         for i, (shape, dtype) in enumerate(zip(inputs.shapes, inputs.dtypes, strict=True))
     ]
+    copied = _copy_of(model)
     outputs = copied(inputs.pack(tensors), training=False)
+    if copied is not model:
+        copied.set_weights(model.get_weights())
     actions = _greedy_layer(sampler)(keras.ops.cast(outputs, "float32"))
     entry: Any = tensors[0] if len(tensors) == 1 else dict(zip([t.name for t in tensors], tensors, strict=True))
     return keras.Model(entry, actions, name=f"{model.name}_policy")
@@ -87,5 +90,8 @@ def _input_name(inputs: ModelInputs, index: int) -> str:
     return "observation" if len(inputs.names) == 1 else inputs.names[index]
 
 
-def _is_subclassed(model: Any) -> bool:
-    return not isinstance(model, (keras.Sequential, keras.src.models.functional.Functional))
+def _copy_of(model: Any) -> Any:
+    try:
+        return type(model).from_config(model.get_config())
+    except (NotImplementedError, TypeError, ValueError):
+        return model

@@ -62,7 +62,10 @@ def build_from_config(text: str, custom_objects: Mapping[str, Any] | None, large
         config = json.loads(text)
         for node in _nodes(config):
             _check_node(node, custom, max(largest, _MAX_PLAIN_NUMBER))
-        return keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
+        built = keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
+        if not isinstance(built, (keras.Model, keras.optimizers.Optimizer)):
+            raise TypeError(f"it describes a {type(built).__name__}")
+        return built
     except (UnsafeFileError, MemoryError):
         raise
     except Exception as error:
@@ -87,7 +90,7 @@ def _check_node(node: Any, custom: Mapping[str, Any], largest: int) -> None:
     registered = node.get("registered_name")
     if name in _DATA_CLASSES - {"__typespec__"} or {name, registered} & set(custom):
         return
-    if name == "function" or module not in _MODULES or name in _FORBIDDEN or not _is_known(module, name):
+    if name == "function" or name in _FORBIDDEN or not _is_known(module, name):
         wanted = node.get("config") if name == "function" and isinstance(node.get("config"), str) else name
         raise UnsafeFileError(
             f"The saved configuration uses {wanted!r:.80} of module {module!r:.80}, which is none of Keras's own "
@@ -95,6 +98,15 @@ def _check_node(node: Any, custom: Mapping[str, Any], largest: int) -> None:
         )
 
 
-def _is_known(module: str, name: Any) -> bool:
-    found = getattr(_MODULES[module], name, None) if isinstance(name, str) else None
-    return isinstance(found, type) and issubclass(found, _KINDS)
+def _is_known(module: Any, name: Any) -> bool:
+    if not isinstance(module, str) or not isinstance(name, str):
+        return False
+    if (module, name) == ("keras.src.models.functional", "Functional"):
+        return True
+    if module in _MODULES:
+        found = getattr(_MODULES[module], name, None)
+        return isinstance(found, type) and issubclass(found, _KINDS)
+    # Arithmetic on tensors in a functional model, such as x * 2.0, is kept as an operation.
+    return module.startswith("keras.src.ops.") and any(
+        kind.__name__ == name and kind.__module__ == module for kind in keras.Operation.__subclasses__()
+    )

@@ -13,14 +13,11 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow import agent_state, hyperparameters, model_checks
 from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
 from tensor_optix.adapters.tensorflow.custom_loss import custom_step
-from tensor_optix.adapters.tensorflow.distributions import Categorical, ClippedGaussian
 from tensor_optix.adapters.tensorflow.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.frozen_policy import FrozenPolicy
+from tensor_optix.adapters.tensorflow.learner_assembly import assemble_learner
 from tensor_optix.adapters.tensorflow.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.policy_export import make_policy_model
-from tensor_optix.adapters.tensorflow.policy_learner import PolicyLearner
-from tensor_optix.adapters.tensorflow.policy_update import PolicyUpdate
-from tensor_optix.adapters.tensorflow.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.window_reading import read_steps
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.state_files import read_agent_state, write_agent_state
@@ -272,26 +269,7 @@ class TFAgent(BaseAgent):
         self._forward = compile_forward(self.model, example)
         self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
         self._sampler = sampler
-        self._learner = self._make_learner()
-
-    def _make_learner(self) -> PolicyLearner:
-        """Return what learns by default; nothing is traced before the first window."""
-        sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
-        baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._inputs.shapes, sizes)
-        parts = [
-            tf.TensorSpec((None, *shape), dtype)
-            for shape, dtype in zip(self._inputs.shapes, self._inputs.dtypes, strict=True)
-        ]
-        groups = [(self.optimizer, self.model.trainable_variables)]
-        if self._log_std is None:
-            distribution, action_spec = Categorical(), tf.TensorSpec((None,), tf.int32)
-        else:
-            bounds = (self._sampler.to_units(self._sampler.low), self._sampler.to_units(self._sampler.high))
-            distribution = ClippedGaussian(self._log_std, *bounds)
-            action_spec = tf.TensorSpec((None, self._sampler.num_outputs), tf.float32)
-            groups.append((self._spread_optimizer, [self._log_std]))
-        update = PolicyUpdate(self._outputs, distribution, groups, parts, action_spec)
-        return PolicyLearner(baseline, update, derive_rng(self._seed, "learn"))
+        self._learner = assemble_learner(self)
 
     def _outputs(self, parts: list[Any]) -> Any:
         """Return the model's outputs ``[B, K]``, as acting sees them."""

@@ -1,0 +1,197 @@
+"""Windows become steps, steps become recent steps: what belongs together stays together."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tensor_optix.adapters.tensorflow.action_sampling import DiscreteSampler
+from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.noise_stream import BLOCK_ROWS, NoiseStream
+from tensor_optix.adapters.tensorflow.recent_steps import RecentSteps
+from tensor_optix.adapters.tensorflow.space_json import space_from_json, space_to_json
+from tensor_optix.adapters.tensorflow.value_baseline import ValueBaseline
+from tensor_optix.adapters.tensorflow.window_reading import read_steps
+from tensor_optix.core.types import EpisodeData
+from tensor_optix.exceptions import CheckpointError
+
+INPUTS = ModelInputs(("observation",), ((1,),), (np.dtype(np.float32),), lambda tensors: tensors[0])
+SAMPLER = DiscreteSampler(2)
+
+
+def stream(ends, valid=None):
+    """One long life: observations count up; after an end the count jumps, as a reset does."""
+    length = len(ends)
+    observations = (
+        np.arange(length, dtype=np.float32)[:, None] + 100 * np.concatenate([[0], np.cumsum(ends)[:-1]])[:, None]
+    )
+    return EpisodeData(
+        observations,
+        np.zeros(length, int),
+        np.arange(length, dtype=float),
+        np.asarray(ends, bool),
+        np.zeros(length, bool),
+        [],
+        0,
+        next_observations=observations + 1,
+        valid=valid,
+    )
+
+
+def part(window, rows):
+    names = ("observations", "actions", "rewards", "terminated", "truncated", "next_observations")
+    return EpisodeData(**{name: getattr(window, name)[rows] for name in names}, infos=[], episode_id=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.booleans(), min_size=2, max_size=20), st.data())
+def test_cutting_a_stream_into_windows_changes_nothing(ends, data):
+    whole = read_steps(stream(ends), INPUTS, SAMPLER)
+    cut = data.draw(st.integers(1, len(ends) - 1))
+    recent = RecentSteps(10**6)
+    for rows in (slice(0, cut), slice(cut, None)):
+        recent.append(read_steps(part(stream(ends), rows), INPUTS, SAMPLER))
+    joined = recent.all()
+    np.testing.assert_array_equal(joined.continues, whole.continues)
+    values = whole.observations[0][..., 0]
+    for steps in (joined, whole):
+        after = steps.next_values(values, steps.successors[0][:, 0])
+        np.testing.assert_array_equal(after, values + 1)
+
+
+def test_windows_that_do_not_follow_each_other_are_not_joined():
+    recent = RecentSteps(10**6)
+    recent.append(read_steps(part(stream([0] * 9), slice(0, 3)), INPUTS, SAMPLER))
+    recent.append(read_steps(part(stream([0] * 9), slice(5, 9)), INPUTS, SAMPLER))
+    assert recent.all().continues[:, 0].tolist() == [1, 1, 0, 1, 1, 1, 0]
+
+
+def test_an_episode_does_not_run_on_through_a_step_that_only_resets():
+    valid = np.array([True, True, False, True])
+    steps = read_steps(stream([0, 1, 0, 0], valid), INPUTS, SAMPLER)
+    assert steps.continues[:, 0].tolist() == [True, False, True, False]
+    assert steps.rewards[:, 0].tolist() == [0.0, 1.0, 0.0, 3.0]
+
+
+def test_as_few_windows_are_kept_as_hold_the_capacity():
+    recent = RecentSteps(10)
+    for _ in range(7):
+        recent.append(read_steps(stream([0] * 4), INPUTS, SAMPLER))
+    assert len(recent) == 3
+    recent.append(read_steps(stream([0] * 50), INPUTS, SAMPLER))
+    assert len(recent) == 1
+
+
+def test_recent_steps_come_back_from_their_state_and_go_on_alike():
+    first, second = RecentSteps(9), RecentSteps(9)
+    for length in (3, 5, 2):
+        first.append(read_steps(stream([0, 1, 0, 0, 0][:length]), INPUTS, SAMPLER))
+    first.fill_log_probs(np.arange(10.0)[:, None])
+    second.load_state_dict(first.state_dict())
+    for recent in (first, second):
+        recent.append(read_steps(stream([0] * 4), INPUTS, SAMPLER))
+    one, other = first.state_dict(), second.state_dict()
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_recorded_log_probs_are_kept():
+    window = stream([0, 0, 0])
+    window.action_log_probs = np.array([-1.0, np.nan, -3.0])
+    recent = RecentSteps(10)
+    recent.append(read_steps(window, INPUTS, SAMPLER))
+    recent.fill_log_probs(np.full((3, 1), -9.0))
+    assert recent.all().log_probs[:, 0].tolist() == [-1.0, -9.0, -3.0]
+
+
+def test_forgetting_the_newest_window_undoes_it():
+    recent = RecentSteps(10**6)
+    recent.append(read_steps(part(stream([0] * 6), slice(0, 3)), INPUTS, SAMPLER))
+    before = recent.state_dict()
+    recent.append(read_steps(part(stream([0] * 6), slice(3, 6)), INPUTS, SAMPLER))
+    assert recent.all().continues[2, 0]
+    recent.forget_newest()
+    for name, array in recent.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=6))
+def test_noise_is_one_stream_however_it_is_taken(counts):
+    def draw(rng, count):
+        return rng.normal(size=(count, 2))
+
+    blocks, singles = (NoiseStream(np.random.default_rng(1), draw) for _ in range(2))
+    taken = np.concatenate([blocks.batch(count) for count in counts])
+    np.testing.assert_array_equal(taken, np.stack([singles.one() for _ in range(sum(counts))]))
+    restored = NoiseStream(np.random.default_rng(2), draw)
+    restored.load_state_dict(blocks.state_dict())
+    np.testing.assert_array_equal(restored.batch(BLOCK_ROWS), blocks.batch(BLOCK_ROWS))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_the_baseline_does_not_mind_the_scale_of_observations(scale):
+    rng = np.random.default_rng(0)
+    observations = rng.normal(size=(500, 3))
+    baseline = ValueBaseline(np.random.default_rng(1), [(3,)], [None])
+    baseline.observe([scale * observations])
+    targets = observations[:, 0] * observations[:, 1]
+    baseline.fit(baseline.features([scale * observations]), targets)
+    left = targets - baseline.predict(baseline.features([scale * observations]))
+    assert np.var(left) < 0.1 * np.var(targets)
+
+
+@pytest.mark.parametrize("num_values", [6, 500])
+def test_the_baseline_tells_discrete_observations_apart(num_values):
+    rng = np.random.default_rng(0)
+    observations, worth = rng.integers(0, num_values, 3000), rng.normal(size=num_values)
+    baseline = ValueBaseline(np.random.default_rng(1), [()], [num_values])
+    baseline.observe([observations])
+    baseline.fit(baseline.features([observations]), worth[observations])
+    left = worth[observations] - baseline.predict(baseline.features([observations]))
+    assert np.var(left) < (0.01 if num_values == 6 else 0.9) * np.var(worth)
+
+
+def test_images_and_constants_give_finite_features():
+    images = np.random.default_rng(0).integers(0, 255, (5, 20, 20, 3)).astype(np.uint8)
+    baseline = ValueBaseline(np.random.default_rng(1), [(20, 20, 3), (2,)], [None, None])
+    parts = [images, np.full((5, 2), 7.0)]
+    baseline.observe(parts)
+    features = baseline.features(parts)
+    assert features.shape[1] < 400
+    assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gym.spaces.Discrete(5, start=-2),
+        gym.spaces.Box(-1.5, 2.5, (3, 2), np.float64),
+        gym.spaces.Box(np.array([0.1, -np.inf], np.float32), np.array([np.inf, 7.0], np.float32)),
+        gym.spaces.Box(0, 255, (8, 8, 3), np.uint8),
+        gym.spaces.Dict({"b": gym.spaces.Discrete(2), "a": gym.spaces.Tuple([gym.spaces.Box(-1, 1, ())])}),
+    ],
+)
+def test_spaces_come_back_from_json(space):
+    assert space_from_json(space_to_json(space)) == space
+
+
+def test_spaces_that_cannot_be_described_are_none():
+    assert space_to_json(gym.spaces.Sequence(gym.spaces.Discrete(2))) is None
+    assert space_to_json(gym.spaces.Dict({"a": gym.spaces.Text(3)})) is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        {"kind": "oracle"},
+        {"kind": "discrete", "n": 0, "start": 0},
+        {"kind": "box", "shape": [10**9], "dtype": "float32", "low": "0", "high": "1"},
+        {"kind": "box", "shape": [1], "dtype": "object", "low": "0", "high": "1"},
+    ],
+)
+def test_a_description_that_is_none_is_named(document):
+    with pytest.raises(CheckpointError, match="saved description of a space cannot be read"):
+        space_from_json(document)
