@@ -11,15 +11,14 @@ from tensor_optix.core.types import Bounds, EvalMetrics
 from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.coordinate import BOLD_SHARE, Side
-from tensor_optix.optimizers.evidence import small_sample_inflation, spent_threshold
+from tensor_optix.optimizers.evidence import noise_sd, small_sample_inflation, spent_threshold
 from tensor_optix.optimizers.score_buffer import NewScores, ScoreBuffer
 from tensor_optix.optimizers.search_point import Probe, SearchPoint
 
 _ALPHA = 0.05
-_WIDEN_ON_IMPROVEMENT = 1.2
+_WIDEN_ON_IMPROVEMENT = 1.1
 _WIDEN_ON_PLATEAU = 2.0
 _MAX_WIDENING = 4.0
-_RELATIVE_FLOOR = 1e-9
 
 
 class BackoffOptimizer(BoundedOptimizer):
@@ -101,12 +100,14 @@ class BackoffOptimizer(BoundedOptimizer):
         self._point = SearchPoint()
         self._unbracketed: list[Probe] = []
         self._turn = 0
+        self._scores_per_suggestion = 1
 
     def _suggest(self, values: dict[str, float], history: list[EvalMetrics]) -> dict[str, float]:
         for change in self._point.resync(values, self._specs):
             self._record(change.name, change.issued, change.value, "changed from outside: start anew", is_move=True)
             self._abandon()
         news = self._news.take(history)
+        self._scores_per_suggestion = len(news)
         for metrics in news:
             self._absorb(metrics)
         if news:
@@ -172,7 +173,7 @@ class BackoffOptimizer(BoundedOptimizer):
         if coordinate.width is None:
             delta = self._widening * max(self._perturbation_scale * abs(coordinate.centre), self._min_delta)
             return Probe(name, side, coordinate.stepped(side * delta), True, is_other_side)
-        return Probe(name, side, coordinate.at(side * coordinate.width), False, is_other_side)
+        return Probe(name, side, coordinate.look(side, self._scores_per_suggestion), False, is_other_side)
 
     def _judge(self, probe: Probe) -> None:
         """Commit: keep the probe's value, try the other side, or go back to theta."""
@@ -183,7 +184,7 @@ class BackoffOptimizer(BoundedOptimizer):
         coordinate = self._point.coordinates[probe.name]
         coordinate.looks += 1
         level, relative_variance = self._buffer.level_at(probe.time)
-        spread = _spread(noise[0], level) * math.sqrt(relative_variance + 1.0 / len(probe.scores))
+        spread = noise_sd(noise[0], level) * math.sqrt(relative_variance + 1.0 / len(probe.scores))
         t_value = (probe.score - level) / spread
         threshold = spent_threshold(coordinate.looks, _ALPHA, noise[1])
         if t_value > threshold:
@@ -250,7 +251,7 @@ class BackoffOptimizer(BoundedOptimizer):
         for probe in probes:
             coordinate = self._point.coordinates[probe.name]
             level, relative_variance = self._buffer.level_at(probe.time)
-            contrast = (probe.score - level) / (_spread(noise[0], level) * small_sample_inflation(noise[1]))
+            contrast = (probe.score - level) / (noise_sd(noise[0], level) * small_sample_inflation(noise[1]))
             offset = coordinate.distance(probe.value)
             is_pair = coordinate.note(Side(offset, contrast, relative_variance + 1.0 / len(probe.scores)))
             if self._move_if_proven(probe.name):
@@ -267,7 +268,7 @@ class BackoffOptimizer(BoundedOptimizer):
         coordinate.has_gained = True
         coordinate.direction = 1 if offset > 0 else -1
         value = coordinate.at(offset)
-        if coordinate.width is not None and abs(offset) >= coordinate.width:
+        if abs(offset) >= coordinate.reach:
             coordinate.widen(1.0 + self._base_lr)
         else:
             coordinate.narrow()
@@ -295,7 +296,5 @@ class BackoffOptimizer(BoundedOptimizer):
         self._unbracketed = [Probe(**saved) for saved in state["unbracketed"]]
         self._turn = state["turn"]
 
-
-def _spread(variance: float, level: float) -> float:
-    """Return the sd of one score, never zero: what rounding alone may do to a score."""
-    return max(math.sqrt(variance), _RELATIVE_FLOOR * abs(level), 1e-300)
+    def _names_in(self, state: dict[str, Any]) -> list[str]:
+        return list(state["point"]["coordinates"])

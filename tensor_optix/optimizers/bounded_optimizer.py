@@ -139,9 +139,16 @@ class BoundedOptimizer(BaseOptimizer):
         kind = type(self).__name__
         if state.get("kind") != kind:
             raise StateMismatchError(f"The state must be one of {kind}. Received: one of {state.get('kind')!r}.")
+        unknown = sorted(set(self._names_in(state)) - set(self._specs))
+        if unknown:
+            raise StateMismatchError(f"The state holds {unknown}, but there are no bounds for them: {self._specs}.")
         self._rng = np.random.default_rng()
         self._rng.bit_generator.state = state["rng"]
         self._episode_id = state["episode_id"]
+
+    def _names_in(self, state: dict[str, Any]) -> list[str]:
+        """Return the parameters that a state speaks of."""
+        raise NotImplementedError
 
 
 def as_specs(bounds: Bounds) -> dict[str, ParamSpec]:

@@ -53,7 +53,9 @@ class Coordinate:
         spec: Its range and scale.
         centre: theta, the value that probes start from; not rounded.
         direction: Side that the next probe looks at first: +1 or -1.
-        width: Distance of probes from the centre, in units; None until the first probe was judged.
+        width: Distance of probes from the centre, in units, where each is scored once; None until the
+            first probe was judged.
+        reach: Distance of the latest probe, in units; shorter where it was to be scored more often.
         has_gained: Whether a probe ever proved better: only then may probes reach ``COARSE``.
         looks: Probes judged since the centre last moved.
         half: One side of a pair, until the other is known.
@@ -67,6 +69,7 @@ class Coordinate:
     centre: float
     direction: int = 1
     width: float | None = None
+    reach: float = FINE
     has_gained: bool = False
     looks: int = 0
     half: Side | None = None
@@ -78,6 +81,15 @@ class Coordinate:
     def stepped(self, delta: float) -> float:
         """Return ``theta + delta``, clipped."""
         return self._distinct(self.spec.clip(self.centre + delta), delta)
+
+    def look(self, side: int, num_scores: int) -> float:
+        """Return where to probe on ``side``, if the probe is to stay for ``num_scores`` scores.
+
+        A probe that stays is seen more sharply and costs more, so it keeps closer: each has the
+        same power, whatever it costs in windows.
+        """
+        self.reach = (FINE if self.width is None else self.width) / math.sqrt(max(num_scores, 1))
+        return self.at(side * self.reach)
 
     def at(self, offset: float) -> float:
         """Return the value ``offset`` units away from the centre, clipped."""
@@ -120,21 +132,20 @@ class Coordinate:
 
     def proven_offset(self) -> float:
         """Return how far to move, in units, by all that was pooled at this centre; 0: nothing is proven."""
-        width = self.width if self.width is not None else FINE
         alpha = _ALPHA_KNOWN if self.has_gained else _ALPHA_NEW
         for side, gain in zip((1, -1), self.gains, strict=True):
             if gain.mean > 0 and gain.is_proven(alpha, _GAIN_PRIOR):
-                return side * width
+                return side * self.reach
         if not self.slope.is_proven(alpha, _SLOPE_PRIOR):
             return 0.0
-        top = self.top(width)
-        return top if abs(top) > _LEAST_MOVE * width else 0.0
+        top = self.top(self.reach)
+        return top if abs(top) > _LEAST_MOVE * self.reach else 0.0
 
-    def top(self, width: float) -> float:
-        """Return where the pooled parabola is highest, at most ``width`` away."""
+    def top(self, furthest: float) -> float:
+        """Return where the pooled parabola is highest, at most ``furthest`` away."""
         slope, curvature = self.slope.mean, self.curvature.mean
-        if abs(slope) >= 2.0 * curvature * width:
-            return math.copysign(width, slope)
+        if abs(slope) >= 2.0 * curvature * furthest:
+            return math.copysign(furthest, slope)
         return slope / (2.0 * curvature)
 
     def recentre(self, value: float) -> None:
@@ -182,7 +193,7 @@ class Coordinate:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of everything but the spec."""
-        plain = ("centre", "direction", "width", "has_gained", "looks", "pairs")
+        plain = ("centre", "direction", "width", "reach", "has_gained", "looks", "pairs")
         return {name: getattr(self, name) for name in plain} | {
             "half": None if self.half is None else [self.half.offset, self.half.contrast, self.half.variance],
             "slope": self.slope.state(),

@@ -26,6 +26,11 @@ class Decision:
     reason: str
     is_move: bool = False
 
+    def __str__(self) -> str:
+        if not self.param:
+            return self.reason
+        return f"{self.param} {self.old:.6g} -> {self.new:.6g}: {self.reason}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy."""
         return asdict(self)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 _MEMORY = 0.98
+_ROUNDING = 1e-9
+_TINY = 1e-300
 
 
 def line_at(times: Sequence[float], scores: Sequence[float], time: float) -> tuple[float, float]:
@@ -52,6 +54,11 @@ def noise_variance(differences: Sequence[float]) -> float:
     n = len(differences)
     mean = sum(differences) / n
     return sum((d - mean) ** 2 for d in differences) / (2.0 * (n - 1))
+
+
+def noise_sd(variance: float, level: float) -> float:
+    """Return the standard deviation of a score, at least what rounding does to one of size ``level``."""
+    return max(math.sqrt(variance), _ROUNDING * abs(level), _TINY)
 
 
 def spent_threshold(look: int, alpha: float, dof: int) -> float:

@@ -192,6 +192,9 @@ class PBTOptimizer(BoundedOptimizer):
         self._names = list(state["names"])
         self._past = deque((Member(**saved) for saved in state["past"]), maxlen=self._past.maxlen)
 
+    def _names_in(self, state: dict[str, Any]) -> list[str]:
+        return list(state["names"])
+
 
 def _quantile(values: np.ndarray, share: float) -> float:
     """Return the value below which ``share`` of ``values`` lies, interpolated."""
