@@ -113,7 +113,7 @@ class Progress(LoopCallback):
 
     def on_dormant(self, episode_id: int) -> None:
         """Say so, at once: what comes next takes a moment."""
-        self._event = f"window {episode_id:,}: nothing more to gain; playing the champion's report"
+        self._event = f"window {episode_id:,}: DORMANT; the champion plays its last episodes"
         self._show()
 
     def on_degradation(self, episode_id: int, eval_metrics: EvalMetrics) -> None:
@@ -133,7 +133,7 @@ class Progress(LoopCallback):
         values = self._values()
         table = Table.grid(padding=(0, 3))
         for _ in values:
-            table.add_column(justify="right")
+            table.add_column(justify="right", min_width=8)
         table.add_row(*(Text(name, style="dim") for name in values))
         table.add_row(*(Text(value, style=self._style_of(name)) for name, value in values.items()))
         return Panel(table, title="tensor-optix", title_align="left", subtitle=self._event or None, expand=False)
