@@ -146,7 +146,7 @@ def _policy_gradient(
     """Return the plain ``TFAgent``: KL-controlled policy gradient with a linear baseline."""
     import keras
 
-    from tensor_optix.adapters.tensorflow.default_model import build_model
+    from tensor_optix.adapters.tensorflow.default_networks import build_model
     from tensor_optix.adapters.tensorflow.hyperparameters import DEFAULTS
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
     from tensor_optix.core.types import HyperparamSet

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from tensor_optix.adapters.tensorflow.default_model import build_model
+from tensor_optix.adapters.tensorflow.default_networks import build_model
 from tensor_optix.exceptions import InvalidArgumentError, UnknownEnvironmentError, UnsupportedSpaceError
 from tensor_optix.presets import check_environment_id, known_algorithms, make_agent, make_pipeline
 
@@ -43,7 +43,7 @@ class TestModel:
             (5, 2),
         ]
 
-    @pytest.mark.parametrize("space", [gym.spaces.Text(3), gym.spaces.Discrete(3, start=1)])
+    @pytest.mark.parametrize("space", [gym.spaces.Text(3), gym.spaces.Discrete(3, start=-1)])
     def test_another_space_is_an_error(self, space: gym.Space[Any]) -> None:
         with pytest.raises(UnsupportedSpaceError, match="no default model for observations"):
             build_model(space, 2)
