@@ -20,10 +20,13 @@ SCORE_COLOR = "#2b5c8a"
 CHAMPION_COLOR = "#d9730d"
 ALARM_COLOR = "#c0392b"
 REPORT_COLOR = "#1a1a1a"
+MARGIN = 0.03
+"""Room to the right of the last window, as a share of all steps."""
+
 STATE_COLORS = {
     LoopState.ACTIVE: "#ffffff",
     LoopState.COOLING: "#dcecf7",
-    LoopState.DORMANT: "#e4e0f2",
+    LoopState.DORMANT: "#cfc6ea",
     LoopState.WATCHDOG: "#f5e3ef",
 }
 
@@ -83,10 +86,13 @@ def _columns_of(run: Any) -> tuple[dict[str, list[Any]], RunResult | None]:
 
 def _draw_states(axes: Any, columns: dict[str, list[Any]]) -> None:
     seen = set()
+    last = columns["env_steps"][-1]
     for state, start, end in state_spans(columns["env_steps"], columns["state"]):
-        label = f"{state.name}" if state not in seen and state is not LoopState.ACTIVE else None
-        axes.axvspan(start, end, color=STATE_COLORS[state], label=label, zorder=0, linewidth=0)
+        label = state.name if state not in seen and state is not LoopState.ACTIVE else None
+        shown_end = last * (1 + MARGIN) if end == last else end  # so that an end in DORMANT can be seen
+        axes.axvspan(start, shown_end, color=STATE_COLORS[state], label=label, zorder=0, linewidth=0)
         seen.add(state)
+    axes.set_xlim(0, last * (1 + MARGIN))
 
 
 def _draw_scores(axes: Any, columns: dict[str, list[Any]]) -> None:
@@ -94,7 +100,7 @@ def _draw_scores(axes: Any, columns: dict[str, list[Any]]) -> None:
     if not len(scores):
         return
     axes.plot(
-        steps, scores, ".", color=SCORE_COLOR, alpha=0.3, markersize=4, markeredgewidth=0, label="score of a window"
+        steps, scores, ".", color=SCORE_COLOR, alpha=0.45, markersize=4.5, markeredgewidth=0, label="score of a window"
     )
     width = max(1, len(scores) // 40)
     axes.plot(
@@ -137,19 +143,19 @@ def _finish(axes: Any, title: str) -> None:
     axes.set_ylabel("score")
     axes.set_title(title, loc="left", fontsize=10)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_xlim(left=0)
-    axes.margins(x=0.01)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    axes.figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
 
 
 def _title(run: Any, result: RunResult | None) -> str:
     if result is None:
         return Path(run).name
-    return f"{result.reason}: {result.explanation}"
+    if result.report is None:
+        return f"{result.reason}: {result.explanation}"
+    return f"{result.reason}: mean return {result.report}, fresh and greedy"
 
 
 # ---------------------------------------------------------------- what the picture shows
