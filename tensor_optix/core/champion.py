@@ -30,6 +30,7 @@ class ChampionKeeper:
         self._registry = registry
         self.state: AgentState | None = None
         self.snapshot: PolicySnapshot | None = None
+        self.num_restores = 0
 
     def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
         """Make the agent, as it is now, the champion that earned ``metrics``."""
@@ -45,6 +46,10 @@ class ChampionKeeper:
 
     def restore(self) -> None:
         """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters."""
+        self.num_restores += 1
+        self._become_champion()
+
+    def _become_champion(self) -> None:
         if self.snapshot is None:
             return
         if self.state is not None:
@@ -57,7 +62,7 @@ class ChampionKeeper:
     def acting(self) -> Iterator[None]:
         """Let the agent act as the champion for a while, then be itself again."""
         parked = capture(self._agent)
-        self.restore()
+        self._become_champion()
         try:
             yield
         finally:

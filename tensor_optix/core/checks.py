@@ -6,7 +6,8 @@ import math
 import numbers
 from typing import Any
 
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
+from tensor_optix.core.types import EvalMetrics
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
 
 
 def check_int(name: str, value: Any, *, at_least: int, optional: bool = False) -> None:
@@ -34,3 +35,16 @@ def check_number(
         expected = f"> {above}" if above is not None else f">= {low}"
         upper = f" and <= {high}" if math.isfinite(high) else ""
         raise InvalidArgumentError(f"`{name}` must be finite, {expected}{upper}. Received: {value!r}.")
+
+
+def check_score(metrics: Any, evaluator: str, window: int) -> None:
+    """Raise unless an evaluator returned EvalMetrics whose score is a number or NaN (no evidence)."""
+    if not isinstance(metrics, EvalMetrics):
+        raise InvalidTypeError(
+            f"`{evaluator}.score` must return EvalMetrics. Received: {metrics!r} of type {type(metrics).__name__}."
+        )
+    if math.isinf(metrics.primary_score):
+        raise NonFiniteError(
+            f"`{evaluator}.score` gave {metrics.primary_score} for window {window}. "
+            "Return NaN where a window gives no evidence."
+        )

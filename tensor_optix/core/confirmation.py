@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tensor_optix.core.arena import Arena, is_better_paired
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.champion import ChampionKeeper
@@ -14,6 +17,7 @@ from tensor_optix.core.types import EpisodeData, EvaluationResult
 logger = logging.getLogger(__name__)
 
 FINAL_EPISODES = 20
+DIAGNOSIS_EPISODES = 20
 TARGET_EPISODES = 20
 
 
@@ -22,6 +26,9 @@ class Confirmation:
 
     A running environment can only be played in where a window ended with a barrier: a wish waits
     for the next one. An environment of its own can be played in at any time.
+
+    Attributes:
+        champion_returns: Returns of the champion when it last won or defended its place.
 
     Args:
         pipeline: Asked for a barrier.
@@ -40,21 +47,30 @@ class Confirmation:
         self._ledger = ledger
         self._needs_barrier = needs_barrier
         self._wishes: set[str] = set()
+        self.champion_returns: npt.NDArray[np.float64] | None = None
         self._target_backoff_windows = 1
         self._next_target_window = 0
 
-    def wish(self, kind: str) -> None:
-        """Ask for ``"challenge"`` or ``"target"`` at the next opportunity."""
-        if not self._wishes and self._needs_barrier and not self._pipeline.request_barrier():
-            return
-        self._wishes.add(kind)
+    def wish(self, kind: str) -> bool:
+        """Ask for something at the next opportunity; return whether there will be one.
 
-    def is_due(self, kind: str, window: EpisodeData) -> bool:
-        """Tell, once, whether a wish can be granted after this window."""
-        if kind not in self._wishes or (self._needs_barrier and not window.metadata.get("barrier")):
+        Args:
+            kind: ``"challenge"``, ``"target"``, ``"trial"``, ``"settlement"`` or ``"diagnosis"``.
+        """
+        if not self._arena.is_possible or (self._needs_barrier and not self._pipeline.request_barrier()):
             return False
-        self._wishes.discard(kind)
+        self._wishes.add(kind)
         return True
+
+    def is_possible_after(self, window: EpisodeData) -> bool:
+        """Tell whether episodes can be played after this window, and there is reason to."""
+        at_barrier = bool(window.metadata.get("barrier"))
+        return at_barrier or bool(self._wishes and not self._needs_barrier)
+
+    def take_wishes(self) -> frozenset[str]:
+        """Return what was wished for; it is not asked for again."""
+        wishes, self._wishes = frozenset(self._wishes), set()
+        return wishes
 
     def challenger_wins(self, num_episodes: int | None = None) -> bool:
         """Play the agent as it is and the champion on the same seeds.
@@ -65,19 +81,25 @@ class Confirmation:
         count = num_episodes or self._arena.affordable_episodes(
             self._ledger.steps["training"], self._ledger.steps["evaluation"]
         )
-        if count == 0 or not self._arena.is_possible:
+        played = self.play_both(count)
+        if played is None:
             return False
-        seed = self._arena.next_seed("challenge")
-        challenger = self._play(count, seed, "evaluation")
-        if challenger is None:
-            return False
-        with self._keeper.acting():
-            champion = self._play(count, seed, "evaluation")
-        wins = champion is not None and is_better_paired(challenger, champion)
-        logger.info(
-            "Greedy episodes: challenger %s, champion %s: %s.", challenger, champion, "replaced" if wins else "kept"
-        )
+        challenger, champion = played
+        wins = is_better_paired(challenger, champion)
+        self.champion_returns = (challenger if wins else champion).returns
+        verdict = "replaced" if wins else "kept"
+        logger.info("Greedy episodes: challenger %s, champion %s: %s.", challenger, champion, verdict)
         return wins
+
+    def play_both(self, num_episodes: int = DIAGNOSIS_EPISODES) -> tuple[EvaluationResult, EvaluationResult] | None:
+        """Play the agent as it is, then the champion, on the same seeds; None where that is not possible."""
+        if num_episodes == 0 or not self._arena.is_possible:
+            return None
+        seed = self._arena.next_seed("challenge")
+        current = self._play(num_episodes, seed, "evaluation")
+        with self._keeper.acting():
+            champion = None if current is None else self._play(num_episodes, seed, "evaluation")
+        return None if current is None or champion is None else (current, champion)
 
     def wants_target(self, level: float, target: float) -> bool:
         """Tell whether the training scores make it worth while to play for the target."""
@@ -100,8 +122,10 @@ class Confirmation:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of wishes and waits."""
+        returns = self.champion_returns
         return {
             "wishes": sorted(self._wishes),
+            "champion_returns": None if returns is None else [float(value) for value in returns],
             "target_backoff_windows": self._target_backoff_windows,
             "next_target_window": self._next_target_window,
         }
@@ -110,6 +134,8 @@ class Confirmation:
         """Become what :meth:`state_dict` returned; what was wished for is asked for again."""
         self._target_backoff_windows = int(state["target_backoff_windows"])
         self._next_target_window = int(state["next_target_window"])
+        returns = state["champion_returns"]
+        self.champion_returns = None if returns is None else np.asarray(returns, np.float64)
         for kind in state["wishes"]:
             self.wish(kind)
 

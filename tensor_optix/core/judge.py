@@ -129,6 +129,15 @@ class Judge:
         self._fresh.clear()
         self._look.clear()
 
+    def be_slower_to_cry(self) -> None:
+        """Take a false alarm back: the same scores will not raise the next one."""
+        self._drop.raise_threshold()
+        self._drop.reset()
+
+    def baseline_scores(self) -> list[float]:
+        """Return the scores that count as normal."""
+        return list(self._normal)
+
     def start_over(self) -> None:
         """Forget everything: the world is another one."""
         self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]

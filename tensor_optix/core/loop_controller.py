@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tensor_optix.core.alarm import AlarmResponse
 from tensor_optix.core.arena import Arena, PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
+from tensor_optix.core.bold_trial import BoldTrial
 from tensor_optix.core.callbacks import CallbackList, LoopCallback
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.checks import check_int, check_number, check_score
 from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
@@ -34,7 +35,6 @@ from tensor_optix.core.types import (
     PolicySnapshot,
 )
 from tensor_optix.core.watchdog import Watchdog
-from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.monitoring.trend import Trend
 
@@ -117,6 +117,17 @@ class LoopController:
         self._confirmation = Confirmation(
             pipeline, self._keeper, self._arena, self._ledger, needs_barrier=play_episodes is None
         )
+        self._trial = BoldTrial(agent, self._keeper, self._tuning)
+        self._alarm = AlarmResponse(
+            agent,
+            self._keeper,
+            self._judge,
+            backoff_scheduler,
+            self._tuning,
+            self._confirmation,
+            self.callbacks,
+            rollback_on_degradation,
+        )
         self._stop_requested = threading.Event()
         self._ending: tuple[str, str] | None = None
         if run_folder is not None:
@@ -182,57 +193,64 @@ class LoopController:
     # ---------------------------------------------------------------- one window
 
     def _process(self, window: EpisodeData) -> None:
-        self._ledger.count_window(window.env_steps)
-        self._arena.note_lengths(window)
+        restores, was_frozen = self._keeper.num_restores, self._is_frozen
         metrics = self._score(window)
-        may_learn = True
         if metrics.is_evidence:
-            may_learn = self._weigh(metrics)
-        self._confirm(window, metrics)
+            self._weigh(metrics)
+        self._play(window, metrics)
         self._look_for_the_end(metrics)
-        if may_learn and not self._is_frozen:
-            self._learn(window)
+        comes_from_these_weights = self._keeper.num_restores == restores
+        if comes_from_these_weights and not (was_frozen or self._is_frozen or self._alarm.is_open):
+            self._learn(window, metrics)
         self._record(window, metrics)
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
         self._session.save_if_due(window)
 
-    def _weigh(self, metrics: EvalMetrics) -> bool:
-        """Judge a window that gave evidence and return whether it may be learned from."""
+    def _score(self, window: EpisodeData) -> EvalMetrics:
+        """Score the policy that acted; its weights were made by the last ``learn``."""
+        self._ledger.count_window(window.env_steps)
+        self._arena.note_lengths(window)
+        metrics = self.evaluator.score(window, self.recorder.diagnostics)
+        check_score(metrics, type(self.evaluator).__name__, window.episode_id)
+        return self._tuning.stamp(metrics, self._ledger.steps["training"])
+
+    def _weigh(self, metrics: EvalMetrics) -> None:
+        """Judge a window that gave evidence, and act on the verdict."""
         self._tuning.add(metrics)
         if self._is_frozen:
             self._watch(metrics)
-            return False
-        may_learn = self._act_on(self._judge.weigh(metrics), metrics)
-        if may_learn and not self._is_frozen:
-            self._tuning.suggest()
-        return may_learn
-
-    def _score(self, window: EpisodeData) -> EvalMetrics:
-        """Score the policy that acted; its weights were made by the last ``learn``."""
-        metrics = self.evaluator.score(window, self.recorder.diagnostics)
-        if not isinstance(metrics, EvalMetrics):
-            raise InvalidTypeError(
-                f"`{type(self.evaluator).__name__}.score` must return EvalMetrics. "
-                f"Received: {metrics!r} of type {type(metrics).__name__}."
-            )
-        if math.isinf(metrics.primary_score):
-            raise NonFiniteError(
-                f"`{type(self.evaluator).__name__}.score` gave {metrics.primary_score} for window "
-                f"{window.episode_id}. Return NaN where a window gives no evidence."
-            )
-        return self._tuning.stamp(metrics, self._ledger.steps["training"])
-
-    def _act_on(self, verdict: Verdict, metrics: EvalMetrics) -> bool:
-        """Carry out the verdict and return whether this window may be learned from."""
+            return
+        verdict = self._judge.weigh(metrics)
         if verdict.improved:
             self._crown(metrics)
         if verdict.trend is not None:
             self._count_look(verdict, metrics)
-        if self.target_score is not None and self._confirmation.wants_target(self._judge.level, self.target_score):
+        if verdict.degraded:
+            self._trial.settle()
+            self._alarm.sound(metrics)
+        if self._wants_target():
             self._confirmation.wish("target")
-        return not (verdict.degraded and self._on_degraded(metrics))
 
-    def _learn(self, window: EpisodeData) -> None:
+    def _play(self, window: EpisodeData, metrics: EvalMetrics) -> None:
+        """Use an environment that is free after this window for what episodes are to decide."""
+        if not self._confirmation.is_possible_after(window):
+            return
+        grants = self._confirmation.take_wishes()
+        if "diagnosis" in grants:
+            self._alarm.diagnose()
+        if "target" in grants and self._confirmation.reaches_target(self.target_score or 0.0):
+            self._crown(self._evidence_for(metrics))
+            self._ending = ("target", f"fresh greedy episodes reach target_score={self.target_score:g}")
+        if "diagnosis" not in grants and not self._is_frozen:
+            self._challenge(metrics)
+        if "settlement" in grants:
+            self._trial.settle()
+        if "trial" in grants and self.state is LoopState.COOLING:
+            self._trial.begin()
+
+    def _learn(self, window: EpisodeData, metrics: EvalMetrics) -> None:
+        if metrics.is_evidence and not self._trial.is_running:
+            self._tuning.suggest()
         self._tuning.note_learn()
         self.recorder.diagnostics = self.agent.learn(window) or {}
 
@@ -242,79 +260,11 @@ class LoopController:
         """Keep the weights that acted in this window: before anything is learned from it."""
         snapshot = self._keeper.crown(metrics, self.agent.get_hyperparams())
         self._judge.crown(metrics)
+        self._confirmation.champion_returns = None
         if self.scheduler.best_score is None:
             self.scheduler.record_improvement(metrics.primary_score)
         self.optimizer.on_improvement(metrics)
         self.callbacks.fire("on_improvement", snapshot)
-
-    def _count_look(self, verdict: Verdict, metrics: EvalMetrics) -> None:
-        before = self.state
-        if verdict.trend is Trend.IMPROVING:
-            self.scheduler.record_improvement(verdict.look_score)
-        elif verdict.trend in (Trend.PLATEAU, Trend.STALLED):
-            self.scheduler.record_non_improvement()
-        entered = self.state if self.state is not before else None
-        if entered is LoopState.COOLING or (entered is LoopState.DORMANT and before is LoopState.ACTIVE):
-            self._tuning.on_plateau()
-            self.callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
-            self._confirmation.wish("challenge")
-        elif self.state is LoopState.COOLING and self.scheduler.should_adapt(self._judge.num_looks):
-            self._confirmation.wish("challenge")
-        if entered is LoopState.DORMANT:
-            self._on_dormant(metrics)
-
-    def _on_dormant(self, metrics: EvalMetrics) -> None:
-        self.callbacks.fire("on_dormant", metrics.episode_id)
-        if self.pipeline.is_live:
-            self._keeper.restore()
-            self._watchdog.start_over()
-            self.scheduler.record_watch()
-            return
-        if self._judge.last_trend is Trend.STALLED:
-            self._ending = ("stalled", "the loop went DORMANT, but the score never left its first level")
-        else:
-            self._ending = ("trained", "the loop went DORMANT: nothing more is to be gained")
-
-    def _on_degraded(self, metrics: EvalMetrics) -> bool:
-        """Raise the alarm and return whether the champion was brought back."""
-        logger.warning("Window %d: score %.4g is a degradation.", metrics.episode_id, metrics.primary_score)
-        self.scheduler.record_degradation()
-        self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
-        if not self.rollback_on_degradation or self._keeper.snapshot is None:
-            return False
-        before = self.agent.get_hyperparams()
-        self._keeper.restore()
-        self._judge.forgive()
-        self._tuning.note_learn()
-        self._tuning.announce(before)
-        return True
-
-    def _watch(self, metrics: EvalMetrics) -> None:
-        """Hold a frozen champion against its own past: if it is worse, the world changed."""
-        if not self._watchdog.update(metrics.primary_score):
-            return
-        self._on_world_change()
-        self.scheduler.record_degradation()
-        self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
-
-    def _on_world_change(self) -> None:
-        self.agent.on_world_change()
-        self.scheduler.void_best()
-        self._judge.start_over()
-        self._tuning.forget()
-
-    def _confirm(self, window: EpisodeData, metrics: EvalMetrics) -> None:
-        """Grant what was wished for, if the environment is free after this window."""
-        target = self.target_score
-        if (
-            target is not None
-            and self._confirmation.is_due("target", window)
-            and self._confirmation.reaches_target(target)
-        ):
-            self._crown(self._evidence_for(metrics))
-            self._ending = ("target", f"fresh greedy episodes reach target_score={target:g}")
-        if self._confirmation.is_due("challenge", window):
-            self._challenge(metrics)
 
     def _challenge(self, metrics: EvalMetrics, num_episodes: int | None = None) -> None:
         """Let the policy that acted in this window play for the championship."""
@@ -322,12 +272,57 @@ class LoopController:
         if champion is None or champion.episode_id == metrics.episode_id:
             return
         if self._confirmation.challenger_wins(num_episodes):
+            returns = self._confirmation.champion_returns
             self._crown(self._evidence_for(metrics))
+            self._confirmation.champion_returns = returns
 
     def _evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
         """Return these metrics or, where the window gave no evidence, the latest that did."""
         latest = metrics if metrics.is_evidence else self._tuning.latest
         return replace(latest or metrics, episode_id=metrics.episode_id)
+
+    def _count_look(self, verdict: Verdict, metrics: EvalMetrics) -> None:
+        before = self.state
+        if verdict.trend is Trend.IMPROVING:
+            self.scheduler.record_improvement(verdict.look_score)
+        elif verdict.trend in (Trend.PLATEAU, Trend.STALLED):
+            self.scheduler.record_non_improvement()
+        if self._trial.is_over() and not self._confirmation.wish("settlement"):
+            self._trial.settle()
+        if before is LoopState.ACTIVE and self.state is not LoopState.ACTIVE:
+            self._on_plateau(metrics)
+        elif self.state is LoopState.COOLING and self.scheduler.should_adapt(self._judge.num_looks):
+            self._confirmation.wish("challenge")
+        if self.state is LoopState.DORMANT:
+            self._on_dormant(metrics)
+
+    def _on_plateau(self, metrics: EvalMetrics) -> None:
+        self._tuning.on_plateau()
+        self.callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
+        if self.state is LoopState.COOLING and not self._confirmation.wish("trial"):
+            self._trial.begin()
+
+    def _on_dormant(self, metrics: EvalMetrics) -> None:
+        self.callbacks.fire("on_dormant", metrics.episode_id)
+        if self.pipeline.is_live:
+            self._keeper.restore()
+            self._watchdog.start_over()
+            self.scheduler.record_watch()
+        elif self._judge.last_trend is Trend.STALLED:
+            self._ending = ("stalled", "the loop went DORMANT, but the score never left its first level")
+        else:
+            self._ending = ("trained", "the loop went DORMANT: nothing more is to be gained")
+
+    def _watch(self, metrics: EvalMetrics) -> None:
+        """Hold a frozen champion against its own past: if it is worse, the world changed."""
+        if self._watchdog.update(metrics.primary_score):
+            self._alarm.accept_new_world()
+            self.scheduler.record_degradation()
+            self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
+
+    def _wants_target(self) -> bool:
+        target = self.target_score
+        return target is not None and self._confirmation.wants_target(self._judge.level, target)
 
     # ---------------------------------------------------------------- beginning and end
 
@@ -350,6 +345,8 @@ class LoopController:
             "tuning": self._tuning,
             "arena": self._arena,
             "confirmation": self._confirmation,
+            "trial": self._trial,
+            "alarm": self._alarm,
             "recorder": self.recorder,
         }
         optional = [self.evaluator, *self.callbacks.callbacks]

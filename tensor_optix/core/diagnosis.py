@@ -1,0 +1,56 @@
+"""Why scores dropped: the policy, the world, or nothing at all."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+_SIGNIFICANCE = 0.01
+_PRACTICAL_SPREADS = 0.5
+
+
+class Cause(enum.Enum):
+    """What a drop comes from.
+
+    Attributes:
+        POLICY_DAMAGED: The champion is as good as ever, the current policy is not.
+        WORLD_CHANGED: The champion is worse than it was, too.
+        FALSE_ALARM: Both are as good as ever.
+    """
+
+    POLICY_DAMAGED = "policy damaged"
+    WORLD_CHANGED = "world changed"
+    FALSE_ALARM = "false alarm"
+
+
+def find_cause(champion_then: npt.ArrayLike, champion_now: npt.ArrayLike, current_now: npt.ArrayLike) -> Cause:
+    """Tell why scores dropped, from greedy episodes.
+
+    The world is held responsible only for what the champion lost; where champion and world are as
+    they were, the current policy is compared with the champion of now.
+
+    Args:
+        champion_then: Returns of the champion when all was well, ``[n]``.
+        champion_now: Its returns now, ``[m]``.
+        current_now: Returns of the current policy now, on the same seeds, ``[m]``.
+    """
+    if is_lower(champion_now, champion_then):
+        return Cause.WORLD_CHANGED
+    if is_lower(current_now, champion_now):
+        return Cause.POLICY_DAMAGED
+    return Cause.FALSE_ALARM
+
+
+def is_lower(sample: npt.ArrayLike, reference: npt.ArrayLike) -> bool:
+    """Tell whether a sample is lower, beyond chance and by more than half a spread.
+
+    One-sided Mann-Whitney test at 1 %, which knows ranks only: no scale, no outliers.
+    """
+    low, high = np.asarray(sample, np.float64), np.asarray(reference, np.float64)
+    spread = float(np.std(high))
+    if float(np.mean(high) - np.mean(low)) <= _PRACTICAL_SPREADS * spread:
+        return False
+    return bool(stats.mannwhitneyu(low, high, alternative="less").pvalue < _SIGNIFICANCE)
