@@ -11,6 +11,7 @@ from tensor_optix.optimizers.evidence import line_at, noise_variance
 _MAX_VISITS = 8
 _MAX_DIFFERENCES = 40
 _MIN_DIFFERENCES = 4
+_LATEST = 8
 
 
 class NewScores:
@@ -107,7 +108,8 @@ class ScoreBuffer:
         """Return the variance of one score and its degrees of freedom, or None while unknown.
 
         Neighbouring scores of the centre are best; until there are enough, neighbouring scores of
-        whatever was in force serve, once the buffer is full.
+        whatever was in force serve, once the buffer is full. Noise that has just grown counts as it
+        is now: the greater of a long and a short memory is taken.
         """
         if len(self._differences) >= _MIN_DIFFERENCES:
             differences = self._differences
@@ -115,7 +117,8 @@ class ScoreBuffer:
             differences = self._raw_differences
         else:
             return None
-        return noise_variance(differences), len(differences) - 1
+        estimates = [(noise_variance(part), len(part) - 1) for part in (differences, list(differences)[-_LATEST:])]
+        return max(estimates)
 
     @property
     def last_score(self) -> float:

@@ -306,7 +306,26 @@ class TestSteadiness:
         other = list(tune(restated, BackoffOptimizer(LR, seed=3), {"lr": 0.01}, 80, seed=4))
         assert [v["lr"] for v in other] == pytest.approx([v["lr"] for v in one], rel=1e-9)
 
-    def test_ten_thousand_windows_do_not_make_it_grow(self):
+    @pytest.mark.parametrize("noise", ["grows and shrinks", "heavy tails", "autocorrelated"])
+    def test_noise_that_is_not_as_assumed_moves_nothing(self, noise):
+        class Unruly(TuningTask):
+            last = 0.0
+
+            def score(self, window, params, rng):
+                if noise == "heavy tails":
+                    return float(rng.standard_t(2.5))
+                if noise == "autocorrelated":
+                    self.__dict__["last"] = 0.6 * self.last + float(rng.normal())
+                    return self.last
+                return float(rng.normal()) * (5.0 if window // 50 % 2 else 1.0)
+
+        moves = []
+        for seed in range(15):
+            *_, last = tune(Unruly(LR, {"lr": None}), BackoffOptimizer(LR, seed=seed), {"lr": 0.01}, 200, seed)
+            moves.append(abs(math.log10(last["lr"] / 0.01)))
+        assert np.median(moves) < 0.1
+
+    def test_thousands_of_windows_do_not_make_it_grow(self):
         optimizer = BackoffOptimizer(LR, seed=0)
         sizes = []
         for window, _ in enumerate(tune(TuningTask(LR, {"lr": 0.1}), optimizer, {"lr": 0.5}, 3000, seed=0)):

@@ -67,6 +67,13 @@ class TestScoreBuffer:
         buffer = self.filled(scores, [True, False] * 6)
         assert buffer.noise() == (0.0, 4)
 
+    def test_noise_that_has_grown_counts_as_it_is_now(self):
+        quiet, loud = [0.0, 1.0] * 10, [0.0, 10.0] * 4
+        variance, dof = self.filled(quiet + loud, [True] * 28).noise()
+        assert variance > 40.0
+        assert dof == 7
+        assert self.filled(loud * 3 + quiet, [True] * 44).noise()[0] > 10.0
+
     def test_a_new_centre_keeps_the_noise_and_forgets_the_level(self):
         buffer = self.filled([1, 2, 1, 2, 1, 2], [True] * 6)
         before = buffer.noise()
