@@ -69,7 +69,7 @@ class World:
         reward, terminated, truncated, is_late = 0.0, False, False, False
         action, tick, due_at = 0, 0, time.monotonic()
         while True:
-            shown = [tick, time.monotonic(), observation.tolist(), reward, terminated, truncated, is_late]
+            shown = [tick, time.monotonic(), observation.tolist(), reward, terminated, truncated, action, is_late]
             connection.send(json.dumps(shown))
             if terminated or truncated:
                 return
@@ -135,6 +135,7 @@ class CartPoleFeed:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.num_actions = 0
         self.num_late = 0
         # From the moment the server showed an observation until the action on it left this process.
         self.latencies_seconds: deque[float] = deque(maxlen=100_000)
@@ -147,14 +148,15 @@ class CartPoleFeed:
         with connect(self.uri, compression=None, proxy=None, open_timeout=2, close_timeout=0.2) as connection:
             self._connection = connection
             for message in connection:
-                self._tick, self._shown_at, observation, reward, terminated, truncated, is_late = json.loads(message)
+                self._tick, self._shown_at, *step, applied_action, is_late = json.loads(message)
                 self.num_late += is_late
-                yield observation, reward, terminated, truncated, {"is_late": is_late}
+                yield *step, {"applied_action": applied_action, "is_late": is_late}
 
     def send_action(self, action: int) -> None:
         """Answer the observation that was yielded last."""
         if self._connection is not None:
             self._connection.send(json.dumps([self._tick, action]))
+            self.num_actions += 1
             # Both processes read the same clock of one machine.
             self.latencies_seconds.append(time.monotonic() - self._shown_at)
 
@@ -251,7 +253,6 @@ def learn_from(uri: str, seconds: float, seed: int, checkpoint_dir: str) -> Live
         result = optimizer.run()
     finally:
         alarm.cancel()
-    latencies = np.array(feed.latencies_seconds)
     return LiveReport(
         result,
         seconds=time.monotonic() - started_at,
@@ -259,8 +260,8 @@ def learn_from(uri: str, seconds: float, seed: int, checkpoint_dir: str) -> Live
         evaluation=tx.evaluate(agent, "CartPole-v1", num_episodes=20, seed=seed),
         reconnects=pipeline.reconnects,
         dropped_steps=pipeline.dropped_steps,
-        late_share=feed.num_late / max(1, len(latencies)),
-        latencies_seconds=latencies,
+        late_share=feed.num_late / max(1, feed.num_actions),
+        latencies_seconds=np.array(feed.latencies_seconds),
     )
 
 

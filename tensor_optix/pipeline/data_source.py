@@ -21,6 +21,7 @@ class DataSource(Protocol):
     - ``disconnect_errors``: exception types that mean a lost connection (``OSError`` and
       ``EOFError`` always do).
     - ``observation_space``, ``action_space``.
+    - ``info["applied_action"]``, on the item after an action: what the world did instead of it.
     """
 
     def stream(self) -> Iterator[Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tensor_optix.exceptions import StreamError
 from tensor_optix.pipeline.live_actor import Choice
 from tensor_optix.pipeline.step_checks import FeedItem
 from tensor_optix.pipeline.step_queue import LiveStep
@@ -26,6 +28,10 @@ class StepPairing:
     episode. Such an item is what ``reset`` is to an environment: its reward belongs to no action and
     is left out. An item that ends an episode carries the final observation; nobody acts on it.
 
+    Where the item's info has ``applied_action``, the world did something else than it was asked to
+    (the answer came late, a limiter or a person stepped in): that action is what is recorded, and
+    its log-probability is NaN, for not known.
+
     Also counts the return of each episode, whole, whatever happens to its steps later on.
     """
 
@@ -36,23 +42,28 @@ class StepPairing:
         self._is_whole = True
 
     def complete(self, item: FeedItem, now: float) -> LiveStep | None:
-        """Return the step that ``item`` ends; None where it only begins an episode."""
+        """Return the step that ``item`` ends; None where it only begins an episode.
+
+        Raises:
+            StreamError: ``applied_action`` has another shape than the agent's action.
+        """
         begun, self._begun = self._begun, None
         if begun is None:
             if item.done:
                 self.start_episode()
             return None
+        action, log_prob = _applied(begun.choice, item.info)
         self._return += item.reward
         self._length += 1
         step = LiveStep(
             begun.observation,
-            _own(begun.choice.action),
+            action,
             item.reward,
             item.terminated,
             item.truncated,
             item.info,
             item.observation,
-            begun.choice.log_prob,
+            log_prob,
             begun.choice.policy_version,
             started_at=begun.at,
             arrived_at=now,
@@ -78,5 +89,17 @@ class StepPairing:
         self._is_whole = False
 
 
-def _own(action: Any) -> Any:
-    return action.copy() if isinstance(action, np.ndarray) else action
+def _applied(choice: Choice, info: dict[str, Any]) -> tuple[Any, float | None]:
+    """Return the action to record and its log-probability, NaN where the action was another's."""
+    chosen = choice.action.copy() if isinstance(choice.action, np.ndarray) else choice.action
+    if "applied_action" not in info:
+        return chosen, choice.log_prob
+    applied = info["applied_action"]
+    if np.shape(applied) != np.shape(chosen):
+        raise StreamError(
+            f"`info['applied_action']` must have the shape {np.shape(chosen)} of the agent's actions. "
+            f"Received: {applied!r}."
+        )
+    if np.array_equal(applied, chosen):
+        return chosen, choice.log_prob
+    return applied, None if choice.log_prob is None else math.nan

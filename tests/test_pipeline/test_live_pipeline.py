@@ -18,7 +18,7 @@ from live_fakes import (
     take,
 )
 
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError, NotBoundError
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError, NotBoundError, StreamError
 from tensor_optix.pipeline import stream_worker
 from tensor_optix.pipeline.live_pipeline import LivePipeline
 
@@ -108,6 +108,27 @@ class TestPairing:
         np.testing.assert_array_equal(window.observations[:, 0], [1.0])
         np.testing.assert_array_equal(window.completed_returns, [5.0])
         assert "both begins and ends an episode" in caplog.text
+
+    def test_what_the_world_did_instead_is_recorded(self, live):
+        class Feed:
+            def stream(self):
+                yield [0.0], 0.0, False, False, {"applied_action": 5}
+                yield [1.0], 1.0, False, False, {"applied_action": 7}
+                yield [2.0], 1.0, False, False, {"applied_action": 1}
+                yield [3.0], 1.0, True, False, {}
+
+        (window,) = take(live(Feed(), TellingAgent()), 1)
+        np.testing.assert_array_equal(window.actions, [7, 1, 2])
+        np.testing.assert_array_equal(window.action_log_probs, [np.nan, -0.5, -0.5])
+
+    def test_what_the_world_did_has_the_shape_of_an_action(self, live):
+        class Feed:
+            def stream(self):
+                yield [0.0], 0.0, False, False, {}
+                yield [1.0], 1.0, False, False, {"applied_action": [1, 2]}
+
+        with pytest.raises(StreamError, match=r"must have the shape \(\) of the agent's actions. Received: \[1, 2\]"):
+            take(live(Feed()), 1)
 
     def test_a_source_may_refill_one_array(self, live):
         class Feed:
