@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers import BackoffOptimizer, PBTOptimizer
+from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline
 from tensor_optix.testing.tuning_figures import count_found, count_four_found, neutral_moves, score_loss
-from tensor_optix.testing.tuning_loop import tune_in_loop
+from tensor_optix.testing.tuning_loop import TunedAgent, tune_in_loop
 from tensor_optix.testing.tuning_task import TuningTask, tune
 
 OPTIMA = (0.05, 0.3, 0.8)
@@ -63,13 +66,8 @@ class TestOrder:
         assert abs(math.log10(last["a"] / 0.8)) < 0.2
 
     def test_decisions_reach_the_history(self, tmp_path):
-        from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-        from tensor_optix.core.loop_controller import LoopController
-        from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline
-        from tensor_optix.testing.tuning_loop import TunedAgent
-
         optimizer = backoff(RANGE, 0)
-        LoopController(
+        controller = LoopController(
             TunedAgent({"a": 0.1}),
             RewardEvaluator(),
             optimizer,
@@ -77,8 +75,9 @@ class TestOrder:
             CheckpointRegistry(str(tmp_path)),
             BackoffScheduler(),
             report_episodes=0,
-        ).run()
-        assert optimizer.decisions
+        )
+        rows = controller.run().history["tuning"]
+        assert "a 0.1 -> 0.105: probe" in rows[0]
         assert optimizer.pop_decisions() == []
 
 
