@@ -211,3 +211,21 @@ def test_lists_without_successors_are_enough():
     for name in ("observations", "actions", "rewards", "terminated", "truncated"):
         setattr(window, name, list(getattr(window, name)))
     assert np.isfinite(agent.learn(window)["loss"])
+
+
+def test_images_stay_bytes_until_they_reach_the_graph():
+    layers = [
+        keras.Input((6, 6, 1)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(4, 3),
+        keras.layers.Flatten(),
+    ]
+    agent = TFAgent(keras.Sequential([*layers, keras.layers.Dense(2)]), keras.optimizers.Adam(), HyperparamSet({}, 0))
+    space = gym.spaces.Box(0, 255, (6, 6, 1), np.uint8)
+    agent.bind(space, gym.spaces.Discrete(2), seed=0)
+    space.seed(0)
+    images, flags = np.stack([space.sample() for _ in range(11)]), np.zeros(10, bool)
+    actions = [agent.act(image) for image in images[:-1]]
+    window = EpisodeData(images[:-1], actions, np.ones(10), flags, flags, [], 0, next_observations=images[1:])
+    assert np.isfinite(agent.learn(window)["loss"])
+    assert agent.get_state().arrays["learner.recent.observations_0"].dtype == np.uint8

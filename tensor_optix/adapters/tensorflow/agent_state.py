@@ -26,10 +26,10 @@ def capture(agent: Any, scope: str) -> AgentState:
         raise InvalidArgumentError(f"`scope` must be one of {SCOPES}. Received: {scope!r}.")
     arrays: dict[str, Any] = {}
     meta = {"version": agent.version, "architecture": describe(agent)}
-    for prefix, variables in _policy_variables(agent):
+    for prefix, variables in agent._policy_variables():
         arrays |= read_variables(prefix, variables)
     if scope != "policy":
-        for prefix, variables in _optimizer_variables(agent):
+        for prefix, variables in agent._learner_variables():
             arrays |= read_variables(prefix, variables)
         learner_arrays, learner_meta = agent._learner.state_dict()
         arrays |= {f"learner.{name}": array for name, array in learner_arrays.items()}
@@ -49,9 +49,9 @@ def restore(agent: Any, state: AgentState) -> None:
     Raises:
         StateMismatchError: It belongs to an agent of another structure; nothing has changed.
     """
-    groups = _policy_variables(agent)
+    groups = agent._policy_variables()
     if state.scope != "policy":
-        groups += _optimizer_variables(agent)
+        groups += agent._learner_variables()
     for prefix, variables in groups:
         check_variables(prefix, variables, state.arrays)
     for prefix, variables in groups:
@@ -71,12 +71,18 @@ def restore(agent: Any, state: AgentState) -> None:
 
 def describe(agent: Any) -> dict[str, Any]:
     """Return what rebuilds the agent without the script that made it: spaces, model, optimizer."""
+    if agent._architecture is None:
+        agent._architecture = _describe(agent)
+    return dict(agent._architecture)
+
+
+def _describe(agent: Any) -> dict[str, Any]:
     observation_space, action_space = (None if s is None else space_to_json(s) for s in agent._spaces)
     return {
+        "agent": agent._saved_as,
         "observation_space": observation_space,
         "action_space": action_space,
-        "model": _config_of(agent.model),
-        "optimizer": _config_of(agent.optimizer),
+        **agent._describe(),
     }
 
 
@@ -95,16 +101,7 @@ def bind_as_saved(agent: Any, state: AgentState) -> None:
     agent.bind(space_from_json(saved["observation_space"]), space_from_json(saved["action_space"]))
 
 
-def _policy_variables(agent: Any) -> list[tuple[str, list[Any]]]:
-    groups = [("model", list(agent.model.variables))]
-    return groups if agent._log_std is None else [*groups, ("log_std", [agent._log_std])]
-
-
-def _optimizer_variables(agent: Any) -> list[tuple[str, list[Any]]]:
-    return [(f"optimizer_{i}", list(optimizer.variables)) for i, optimizer in enumerate(agent._optimizers())]
-
-
-def _config_of(thing: Any) -> str | None:
+def config_of(thing: Any) -> str | None:
     """Return the Keras configuration as JSON, or None where a subclass gives none."""
     try:
         return json.dumps(keras.saving.serialize_keras_object(thing))

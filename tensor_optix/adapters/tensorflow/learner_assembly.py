@@ -21,7 +21,7 @@ def assemble_learner(agent: Any) -> PolicyLearner:
     sizes = discrete_sizes(agent._spaces[0], inputs)
     baseline = ValueBaseline(derive_rng(agent._seed, "baseline"), inputs.shapes, sizes)
     part_specs = [
-        tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(inputs.shapes, inputs.dtypes, strict=True)
+        tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(inputs.shapes, agent._part_dtypes, strict=True)
     ]
     groups = [(agent.optimizer, agent.model.trainable_variables)]
     if agent._log_std is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,15 @@ from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import CheckpointError
+
+
+_HOME_OF = {
+    "TFAgent": "tensor_optix.adapters.tensorflow.tf_agent",
+    "PPOAgent": "tensor_optix.algorithms.ppo",
+    "DQNAgent": "tensor_optix.algorithms.dqn",
+    "SACAgent": "tensor_optix.algorithms.sac",
+}
+"""Where the classes are that a saved agent may be of: nothing else is ever imported for it."""
 
 
 def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, Any] | None = None) -> TFAgent:
@@ -39,18 +49,27 @@ def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, 
         raise CheckpointError(f"{registry.root} holds no champion: no snapshot of it is whole.")
     state = registry.load_state(best.snapshot_id)
     saved = state.meta.get("architecture") or {}
-    for part in ("model", "optimizer"):
+    largest = max(sum(array.size for array in state.arrays.values()), 1)
+
+    def build(part: str) -> Any:
         if not saved.get(part):
             raise CheckpointError(
                 f"Snapshot {best.snapshot_id} in {registry.root} holds no configuration of its {part}: its class gives "
                 "none. Build the agent as in the training script, bind it, and call "
                 "CheckpointRegistry(run_dir).load_best(agent)."
             )
-    largest = max(sum(array.size for array in state.arrays.values()), 1)
-    model = build_from_config(saved["model"], custom_objects, largest)
-    optimizer = build_from_config(saved["optimizer"], custom_objects, largest)
-    agent = TFAgent(model, optimizer, HyperparamSet(dict(best.hyperparams.params), best.hyperparams.episode_id))
+        return build_from_config(saved[part], custom_objects, largest)
+
+    hyperparams = HyperparamSet(dict(best.hyperparams.params), best.hyperparams.episode_id)
+    agent = _class_named(saved.get("agent", "TFAgent"))._rebuilt(saved, build, hyperparams)
     agent_state.bind_as_saved(agent, state)
     agent.set_state(state)
     agent.set_hyperparams(best.hyperparams)
     return agent
+
+
+def _class_named(name: Any) -> type[TFAgent]:
+    if name not in _HOME_OF:
+        raise CheckpointError(f"The saved agent is a {name!r:.80}. Known are {', '.join(_HOME_OF)}.")
+    found: type[TFAgent] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    return found

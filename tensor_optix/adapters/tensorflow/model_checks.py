@@ -102,12 +102,11 @@ def example_of(observation_space: Any) -> Any:
     return np.zeros(observation_space.shape, observation_space.dtype)
 
 
-def build_and_probe(model: Any, example: Any) -> tuple[ModelInputs, int]:
-    """Build the model on one observation and return its inputs and the size of its output.
+def probe(model: Any, example: Any) -> tuple[ModelInputs, list[tuple[int, ...]]]:
+    """Build the model on one observation and return its inputs and the shapes of its outputs, batch first.
 
     Raises:
-        IncompatibleModelError: The model does not take the observation, or does not give one
-            vector of numbers per observation.
+        IncompatibleModelError: The model does not take the observation.
     """
     inputs = inputs_of(model, example)
     parts = [np.asarray(x, d) for x, d in zip(inputs.flat(example, batched=False), inputs.dtypes, strict=True)]
@@ -117,13 +116,23 @@ def build_and_probe(model: Any, example: Any) -> tuple[ModelInputs, int]:
         raise IncompatibleModelError(
             f"Model '{model.name}' cannot run on an observation with shapes {[part.shape for part in parts]}: {error}"
         ) from error
-    flat = keras.tree.flatten(outputs)
-    if len(flat) != 1 or len(flat[0].shape) != 2:
+    return inputs, [tuple(x.shape) for x in keras.tree.flatten(outputs)]
+
+
+def build_and_probe(model: Any, example: Any) -> tuple[ModelInputs, int]:
+    """Build the model on one observation and return its inputs and the size of its output.
+
+    Raises:
+        IncompatibleModelError: The model does not take the observation, or does not give one
+            vector of numbers per observation.
+    """
+    inputs, shapes = probe(model, example)
+    if len(shapes) != 1 or len(shapes[0]) != 2:
         raise IncompatibleModelError(
-            f"Model '{model.name}' must give one output of shape (batch, size). It gives {len(flat)} of shapes "
-            f"{[tuple(x.shape) for x in flat]}. Flatten its last layer, or keep only the policy's output."
+            f"Model '{model.name}' must give one output of shape (batch, size). It gives {len(shapes)} of shapes "
+            f"{shapes}. Flatten its last layer, or keep only the policy's output."
         )
-    return inputs, int(flat[0].shape[1])
+    return inputs, shapes[0][1]
 
 
 def check_output_size(model: Any, size: int, sampler: ActionSampler, action_space: Any) -> None:

@@ -63,11 +63,12 @@ def _read(document: Mapping[str, Any]) -> gym.Space[Any]:
 
 def _bound(values: np.ndarray) -> Any:
     """Return one word where all bounds are the same, else a flat list; JSON knows no infinity."""
-    words = [repr(float(x)) for x in (np.unique(values) if values.size else [0.0])]
-    return words[0] if len(words) == 1 else [repr(float(x)) for x in values.reshape(-1)]
+    words = [repr(value) for value in values.reshape(-1).tolist()]
+    return words[0] if len(set(words)) == 1 else words
 
 
 def _filled(words: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    number = {"f": float, "b": lambda word: word == "True"}.get(dtype.kind, int)
     if isinstance(words, list):
-        return np.array([float(word) for word in words], np.float64).reshape(shape).astype(dtype)
-    return np.full(shape, float(words), np.float64).astype(dtype)
+        return np.array([number(word) for word in words], dtype).reshape(shape)
+    return np.full(shape, number(words), dtype)

@@ -16,6 +16,7 @@ from tensor_optix.adapters.tensorflow.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.frozen_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.learner_assembly import assemble_learner
+from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.policy_export import make_policy_model
 from tensor_optix.adapters.tensorflow.window_reading import read_steps
@@ -37,7 +38,7 @@ class TFAgent(BaseAgent):
     ``learn`` is a policy gradient on the last 2,048 steps with the clipped surrogate loss
     (Schulman et al., 2017), generalized advantages over a linear value baseline, so that no second
     network is needed, and a learning rate under KL control. Hyperparameters and their defaults:
-    ``gamma`` 0.99, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef`` 0.01, ``kl_target``
+    ``gamma`` 0.99, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef`` 0.003, ``kl_target``
     0.02 (nats per 2,048 new steps), ``num_epochs`` 10 (passes per new step); all are read at each
     ``learn``, and changing one never retraces. ``learning_rate`` is that of the Keras optimizer; the
     KL control multiplies it by a factor that is part of the state, not of the hyperparameters.
@@ -71,6 +72,12 @@ class TFAgent(BaseAgent):
         True
     """
 
+    _makes_models = False
+    """Whether ``bind`` makes a model where none was given."""
+
+    _saved_as = "TFAgent"
+    """The class that ``load_agent`` rebuilds."""
+
     def __init__(
         self,
         model: keras.Model,
@@ -79,7 +86,8 @@ class TFAgent(BaseAgent):
         compute_loss_fn: LossFn | None = None,
     ) -> None:
         model_checks.require_tensorflow_backend()
-        model_checks.check_model(model)
+        if model is not None or not self._makes_models:
+            model_checks.check_model(model)
         model_checks.check_optimizer(optimizer)
         model_checks.check_callable("compute_loss_fn", compute_loss_fn)
         self.model = model
@@ -113,11 +121,10 @@ class TFAgent(BaseAgent):
             and seed in (None, self._seed)
         ):
             return
-        sampler = model_checks.sampler_for(action_space)
+        sampler = self._sampler_for(action_space)
         example = model_checks.example_of(observation_space)
-        inputs, size = model_checks.build_and_probe(self.model, example)
-        model_checks.check_output_size(self.model, size, sampler, action_space)
         self._seed = self._seed if seed is None else seed
+        inputs = self._fit_models(observation_space, action_space, sampler, example)
         self._spaces = (observation_space, action_space)
         self._assemble(inputs, sampler, example)
 
@@ -179,7 +186,7 @@ class TFAgent(BaseAgent):
         """
         if self._sampler is None:
             self._infer(_first(episode_data.observations))
-        steps = read_steps(episode_data, self._inputs, self._sampler)
+        steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
         if self._compute_loss_fn is not None:
             returns = self._learner.returns_of(steps, self._hyperparams.params).astype(np.float32)
             diagnostics = custom_step(
@@ -255,9 +262,21 @@ class TFAgent(BaseAgent):
 
     # Steps that subclasses may override
 
-    def _assemble(self, inputs: Any, sampler: ActionSampler, example: Any) -> None:
+    def _sampler_for(self, action_space: Any) -> ActionSampler:
+        """Return how outputs become actions, or raise ``UnsupportedSpaceError``."""
+        return model_checks.sampler_for(action_space)
+
+    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
+        """Build the models, check that they fit the spaces, and return how observations reach them."""
+        inputs, size = model_checks.build_and_probe(self.model, example)
+        model_checks.check_output_size(self.model, size, sampler, action_space)
+        return inputs
+
+    def _assemble(self, inputs: ModelInputs, sampler: ActionSampler, example: Any) -> None:
         """Make everything that depends on the shapes of observations and actions."""
         self._inputs = inputs
+        self._part_dtypes = _kept_dtypes(inputs, example)
+        self._architecture = None
         self._log_std = None
         self._spread_optimizer = None
         if not self.optimizer.built:
@@ -273,10 +292,29 @@ class TFAgent(BaseAgent):
 
     def _outputs(self, parts: list[Any]) -> Any:
         """Return the model's outputs ``[B, K]``, as acting sees them."""
-        return tf.cast(self.model(self._inputs.pack(list(parts)), training=False), tf.float32)
+        cast = [tf.cast(part, dtype) for part, dtype in zip(parts, self._inputs.dtypes, strict=True)]
+        return tf.cast(self.model(self._inputs.pack(cast), training=False), tf.float32)
 
     def _optimizers(self) -> list[Any]:
         return [self.optimizer] if self._spread_optimizer is None else [self.optimizer, self._spread_optimizer]
+
+    def _policy_variables(self) -> list[tuple[str, list[Any]]]:
+        """Return, in named groups, all variables that acting depends on."""
+        spread = [] if self._log_std is None else [("log_std", [self._log_std])]
+        return [("model", list(self.model.variables)), *spread]
+
+    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
+        """Return, in named groups, all variables that only learning depends on."""
+        return [(f"optimizer_{i}", list(optimizer.variables)) for i, optimizer in enumerate(self._optimizers())]
+
+    def _describe(self) -> dict[str, Any]:
+        """Return, JSON-able, what ``_rebuilt`` makes the agent from."""
+        return {"model": agent_state.config_of(self.model), "optimizer": agent_state.config_of(self.optimizer)}
+
+    @classmethod
+    def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> TFAgent:
+        """Return an agent as described; ``build(name)`` makes a Keras object from its configuration."""
+        return cls(build("model"), build("optimizer"), hyperparams)
 
     def _after_learn(self) -> None:
         self.version += 1
@@ -308,6 +346,12 @@ def _followed_by_refresh(learn: Callable[..., Any]) -> Callable[..., Any]:
             self._after_learn()
 
     return wrapped
+
+
+def _kept_dtypes(inputs: ModelInputs, example: Any) -> list[np.dtype]:
+    """Return the dtypes in which observations are kept: images stay bytes until they reach the graph."""
+    parts = inputs.flat(example, batched=False)
+    return [part.dtype if part.dtype == np.uint8 else dtype for part, dtype in zip(parts, inputs.dtypes, strict=True)]
 
 
 def _first(observations: Any) -> Any:

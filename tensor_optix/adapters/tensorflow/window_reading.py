@@ -14,11 +14,19 @@ from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import NonFiniteError
 
 
-def read_steps(window: EpisodeData, inputs: ModelInputs, sampler: ActionSampler) -> Steps:
+def read_steps(
+    window: EpisodeData, inputs: ModelInputs, sampler: ActionSampler, dtypes: Sequence[Any] | None = None
+) -> Steps:
     """Return the window's steps, time-major ``[T, N]``.
 
     Where ``next_observations`` are missing, a step that was cut off takes its own observation as
     its successor: the nearest thing known.
+
+    Args:
+        window: What a pipeline yielded.
+        inputs: How observations reach the model.
+        sampler: How actions are encoded.
+        dtypes: In which each part is kept; those that the model takes, if not given.
 
     Raises:
         NonFiniteError: An observation or a reward is NaN or infinite.
@@ -30,9 +38,10 @@ def read_steps(window: EpisodeData, inputs: ModelInputs, sampler: ActionSampler)
     ended = terminated | truncated
     continues = np.zeros(lead, bool)
     continues[:-1] = ~ended[:-1] & valid[1:]
-    flat = _flat_parts(window.observations, inputs, lead, num_axes)
+    kept = inputs.dtypes if dtypes is None else dtypes
+    flat = _flat_parts(window.observations, inputs, lead, num_axes, kept)
     after = window.next_observations
-    after_parts = flat if after is None else _flat_parts(after, inputs, lead, num_axes)
+    after_parts = flat if after is None else _flat_parts(after, inputs, lead, num_axes, kept)
     cut = ~continues
     encoded = sampler.encode(window.actions)
     steps = Steps(
@@ -56,11 +65,13 @@ def _two_axes(values: Any, dtype: Any) -> np.ndarray:
     return array if array.ndim == 2 else array.reshape(-1, 1)
 
 
-def _flat_parts(observations: Any, inputs: ModelInputs, lead: tuple[int, ...], num_axes: int) -> list[np.ndarray]:
-    """Return one array ``[T * N, ...]`` per input, in the dtype that the model takes."""
+def _flat_parts(
+    observations: Any, inputs: ModelInputs, lead: tuple[int, ...], num_axes: int, dtypes: Any
+) -> list[np.ndarray]:
+    """Return one array ``[T * N, ...]`` per input."""
     flat = _map_arrays(observations, lambda array: array.reshape(lead[0] * lead[1], *array.shape[num_axes:]))
     parts = inputs.flat(flat, batched=True)
-    return [np.asarray(part, dtype) for part, dtype in zip(parts, inputs.dtypes, strict=True)]
+    return [np.asarray(part, dtype) for part, dtype in zip(parts, dtypes, strict=True)]
 
 
 def _map_arrays(tree: Any, function: Any) -> Any:
