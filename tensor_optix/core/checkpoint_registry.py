@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import logging
 import math
@@ -15,7 +14,8 @@ from typing import Any
 from tensor_optix.core.agent_state import WEIGHTS_NAME, apply_hyperparams, read_files, restore
 from tensor_optix.core.atomic_files import make_writable_folder
 from tensor_optix.core.checks import check_int
-from tensor_optix.core.manifest import age_key, highest_number, take_inventory
+from tensor_optix.core.encoding import decode_hyperparams, decode_metrics
+from tensor_optix.core.manifest import age_key, highest_number, ids_on_disk, take_inventory
 from tensor_optix.core.snapshot_files import METADATA_FILE, StoredSnapshot, check_files, folder_name
 from tensor_optix.core.snapshot_writer import Entry, SnapshotWriter
 from tensor_optix.core.state_files import META_FILE, read_agent_state
@@ -189,6 +189,58 @@ class CheckpointRegistry:
         return entry.snapshot
 
     @property
+    def last_number(self) -> int:
+        """Number of the newest snapshot that was ever saved, 0 before the first."""
+        return self._last_number
+
+    def rewind(self, last_number: int) -> None:
+        """Go back to when ``last_number`` was the newest: later snapshots are made anew.
+
+        They stay on disk until then, but are no longer known here.
+        """
+        self._refuse_if_read_only()
+        with self._lock:
+            later = [id_ for id_ in {*self._entries, *ids_on_disk(self.root)} if age_key(id_)[0] > last_number]
+            for snapshot_id in later:
+                self._entries.pop(snapshot_id, None)
+                self._writer.may_replace(snapshot_id)
+            if self._best_id not in self._entries:
+                self._best_id = None
+            self._last_number = last_number
+
+    def readmit(self, plain: dict[str, Any], state: AgentState) -> None:
+        """Take a snapshot back under its own id, unless it is here: it was pruned or damaged since.
+
+        Args:
+            plain: ``snapshot_id``, ``metrics``, ``hyperparams``, ``episode_id`` and ``timestamp``,
+                encoded.
+            state: The agent's, when the snapshot was made. It is not copied.
+
+        Raises:
+            CheckpointError: ``plain`` says something that no snapshot can be.
+        """
+        self._refuse_if_read_only()
+        snapshot_id = str(plain["snapshot_id"])
+        weights_path = str(self.root / folder_name(snapshot_id) / WEIGHTS_NAME)
+        hyperparams = decode_hyperparams(plain["hyperparams"])
+        snapshot = PolicySnapshot(
+            snapshot_id,
+            decode_metrics(plain["metrics"]),
+            hyperparams,
+            weights_path,
+            int(plain["episode_id"]),
+            float(plain["timestamp"]),
+        )
+        with self._lock:
+            if snapshot_id in self._entries:
+                return
+            self._writer.may_replace(snapshot_id)
+            self._best_id = snapshot_id
+            self._admit(Entry(snapshot, state=state))
+        self._writer.start_thread()
+        self._writer.request()
+
+    @property
     def failures(self) -> list[Exception]:
         """What could not be written so far, oldest first."""
         return list(self._writer.failures)
@@ -243,12 +295,17 @@ class CheckpointRegistry:
     def _name(self, eval_metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
         self._refuse_if_read_only()
         with self._lock:
-            with contextlib.suppress(CheckpointError):  # a folder that is gone is reported by whoever writes
-                self._last_number = max(self._last_number, highest_number(self.root))
-            self._last_number += 1
-            snapshot_id = f"{self._last_number:06d}"
+            snapshot_id = self._next_id()
         weights_path = str(self.root / folder_name(snapshot_id) / WEIGHTS_NAME)
         return PolicySnapshot(snapshot_id, eval_metrics, hyperparams.copy(), weights_path, eval_metrics.episode_id)
+
+    def _next_id(self) -> str:
+        """Return the next number whose folder is free, or may be replaced."""
+        while True:
+            self._last_number += 1
+            snapshot_id = f"{self._last_number:06d}"
+            if self._writer.is_free(snapshot_id):
+                return snapshot_id
 
     def _admit(self, entry: Entry) -> None:
         """Take a snapshot in, see whether it is the best, and let go of the oldest ones."""

@@ -8,15 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.core.json_files import read_sealed_json, to_jsonable, write_sealed_json
+from tensor_optix.core.atomic_files import inside, regular_file, sync_all
+from tensor_optix.core.exact_json import from_exact
+from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.core.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-_SLOTS = ("a", "b")
-_LOOP_FILE = "loop.json"
+CHECKPOINT_FOLDER = "checkpoint"
+SLOTS = ("a", "b")
+LOOP_FILE = "loop.json"
+STATES = ("agent", "champion")
+
 _FORMAT = "tensor-optix run checkpoint"
 _VERSION = 1
 
@@ -27,26 +32,23 @@ class CheckpointSlots:
     ``loop.json`` is removed first and written last: a folder without it holds nothing.
 
     Args:
-        folder: Where the two are; made when first written to.
+        root: The run's folder; ``checkpoint/`` is made in it when first written to.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, root: Path) -> None:
+        self.folder = root / CHECKPOINT_FOLDER
+        self._root = root
+        self._numbers: dict[str, int] | None = None
 
     def write(self, document: Mapping[str, Any], states: Mapping[str, AgentState]) -> None:
-        """Write the loop's document and the agents' states.
+        """Write the loop's document, made by ``to_exact``, and the agents' states.
 
         Raises:
             CheckpointError: They cannot be written; the other slot is untouched.
         """
-        numbers = {slot: self._number(slot) for slot in _SLOTS}
-        slot = min(_SLOTS, key=lambda name: numbers[name])
-        target = self.folder / slot
-        try:
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir(parents=True)
-        except OSError as error:
-            raise CheckpointError(f"Could not make the folder {target}: {error.strerror or error}.") from error
+        numbers = self._known_numbers()
+        slot = min(SLOTS, key=lambda name: numbers[name])
+        target = self._emptied(slot)
         for name, state in states.items():
             write_agent_state(target / name, state)
         sealed = {
@@ -54,37 +56,75 @@ class CheckpointSlots:
             "version": _VERSION,
             "number": max(numbers.values()) + 1,
             "states": sorted(states),
-            "loop": to_jsonable(dict(document)),
+            "loop": dict(document),
         }
-        write_sealed_json(target / _LOOP_FILE, sealed)
+        write_sealed_json(target / LOOP_FILE, sealed)
+        numbers[slot] = sealed["number"]
 
     def read(self) -> tuple[dict[str, Any], dict[str, AgentState]] | None:
-        """Return the newest state that is whole; what is damaged is reported and skipped."""
-        for slot in sorted(_SLOTS, key=self._number, reverse=True):
-            path = self.folder / slot
-            if not (path / _LOOP_FILE).exists():
+        """Return the newest state that is whole; what is damaged is reported and skipped.
+
+        A slot that was skipped is the next one to be written to, however new it is.
+        """
+        self._numbers = None
+        numbers = self._known_numbers()
+        for slot in sorted(SLOTS, key=lambda name: numbers[name], reverse=True):
+            if numbers[slot] < 0:
                 continue
             try:
-                sealed = self._read_sealed(path)
-                return sealed["loop"], {name: read_agent_state(path / name) for name in sealed["states"]}
-            except (CheckpointError, KeyError, TypeError) as error:
-                logger.warning("Checkpoint %s is not whole and is skipped: %s", path, error)
+                path = inside(self._root, f"{CHECKPOINT_FOLDER}/{slot}")
+                sealed = _read_sealed(path)
+                return from_exact(sealed["loop"]), {
+                    name: read_agent_state(inside(self._root, f"{CHECKPOINT_FOLDER}/{slot}/{name}"))
+                    for name in sealed["states"]
+                }
+            except CheckpointError as error:
+                numbers[slot] = -1
+                logger.warning("Checkpoint %s is not whole and is skipped: %s", self.folder / slot, error)
         return None
 
+    def _known_numbers(self) -> dict[str, int]:
+        if self._numbers is None:
+            self._numbers = {slot: self._number(slot) for slot in SLOTS}
+        return self._numbers
+
     def _number(self, slot: str) -> int:
+        """Return how new a slot is; -1 where nothing whole is in it."""
+        path = self.folder / slot
+        if not (path / LOOP_FILE).exists():
+            return -1
         try:
-            return int(self._read_sealed(self.folder / slot)["number"])
-        except (CheckpointError, KeyError, TypeError, ValueError):
+            return int(_read_sealed(inside(self._root, f"{CHECKPOINT_FOLDER}/{slot}"))["number"])
+        except CheckpointError as error:
+            logger.warning("Checkpoint %s is not whole and is skipped: %s", path, error)
             return -1
 
-    @staticmethod
-    def _read_sealed(path: Path) -> dict[str, Any]:
-        sealed = read_sealed_json(path / _LOOP_FILE)
-        if sealed.get("format") != _FORMAT or sealed.get("version") != _VERSION:
-            raise CheckpointError(
-                f"{path / _LOOP_FILE} is no checkpoint of this version. Received: "
-                f"format={sealed.get('format')!r}, version={sealed.get('version')!r}; expected {_FORMAT!r}, {_VERSION}."
-            )
-        if any(name not in ("agent", "champion") for name in sealed["states"]):
-            raise CheckpointError(f"{path / _LOOP_FILE} names states that no run has: {sealed['states']!r:.200}.")
-        return sealed
+    def _emptied(self, slot: str) -> Path:
+        """Return the slot's folder with nothing in it; ``loop.json`` is the first thing to go."""
+        self._known_numbers()[slot] = -1
+        target = inside(self._root, f"{CHECKPOINT_FOLDER}/{slot}")
+        try:
+            if target.exists():
+                (target / LOOP_FILE).unlink(missing_ok=True)
+                sync_all(target)
+                shutil.rmtree(target)
+            target.mkdir(parents=True)
+        except OSError as error:
+            raise CheckpointError(f"Could not make the folder {target} anew: {error.strerror or error}.") from error
+        return target
+
+
+def _read_sealed(path: Path) -> dict[str, Any]:
+    file = regular_file(path, LOOP_FILE)
+    sealed = read_sealed_json(file)
+    if sealed.get("format") != _FORMAT or sealed.get("version") != _VERSION:
+        raise CheckpointError(
+            f"{file} is no checkpoint of this version. Received: format={sealed.get('format')!r:.80}, "
+            f"version={sealed.get('version')!r:.80}; expected {_FORMAT!r}, {_VERSION}."
+        )
+    states, number = sealed.get("states"), sealed.get("number")
+    if not isinstance(states, list) or "agent" not in states or any(name not in STATES for name in states):
+        raise CheckpointError(f"{file} names states that no run has: {states!r:.200}.")
+    if not isinstance(number, int) or number < 0 or not isinstance(sealed.get("loop"), dict):
+        raise CheckpointError(f"{file} is no checkpoint: its number is {number!r:.80}.")
+    return sealed

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,23 +53,52 @@ class HistoryFile:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write a row; NaN and infinity become null. Never raises for what the disk does."""
-        self._waiting += json.dumps(to_jsonable(row), allow_nan=False).encode() + b"\n"
+        self._waiting += _line(row)
         self._hand_over()
         if time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
 
-    def rewind(self, num_rows: int) -> None:
-        """Keep the first ``num_rows`` rows: a resumed run writes the later ones again.
+    def rewind(self, num_rows: int, is_kept: Callable[[dict[str, Any]], bool] | None = None) -> list[dict[str, Any]]:
+        """Keep the first ``num_rows`` rows, and return them: a resumed run writes the later ones again.
+
+        Args:
+            num_rows: How many.
+            is_kept: Tells which rows those are. Where lines were lost or damaged their number tells
+                no more, so the rows that it speaks for are written anew.
 
         Raises:
             CheckpointError: The file cannot be read or cut.
         """
         self._hand_over()
+        rows = self._first_rows(num_rows)
+        if is_kept is None or (len(rows) == num_rows and all(map(is_kept, rows))):
+            return rows
+        kept = [row for row in read_history(self.path) if is_kept(row)]
+        logger.warning("%s holds %d of the %d rows that it had; the others were lost.", self.path, len(kept), num_rows)
+        self._cut(0)
+        for row in kept:
+            self._waiting += _line(row)
+        self._hand_over()
+        return kept
+
+    def _first_rows(self, num_rows: int) -> list[dict[str, Any]]:
+        """Cut the file after ``num_rows`` lines, if all of them are whole, and return their rows."""
+        rows: list[dict[str, Any]] = []
         try:
             with self.path.open("rb") as file:
-                for _ in range(num_rows):
-                    file.readline()
+                while len(rows) < num_rows:
+                    row = _parsed(file.readline(_MAX_LINE_BYTES), self.path)
+                    if row is None:
+                        return rows
+                    rows.append(row)
                 end = file.tell()
+        except OSError as error:
+            raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
+        self._cut(end)
+        return rows
+
+    def _cut(self, end: int) -> None:
+        try:
             os.ftruncate(self._descriptor, end)
         except OSError as error:
             raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
@@ -134,11 +164,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             while line := file.readline(_MAX_LINE_BYTES):
-                try:
-                    row = parse_json(line, str(path))
-                except CheckpointError:
-                    row = None
-                if isinstance(row, dict) and line.endswith(b"\n"):
+                row = _parsed(line, path)
+                if row is not None:
                     rows.append(row)
                 else:
                     num_bad += 1
@@ -147,3 +174,16 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     if num_bad:
         logger.warning("%d lines of %s are not whole and are left out.", num_bad, path)
     return rows
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(to_jsonable(row), allow_nan=False).encode() + b"\n"
+
+
+def _parsed(line: bytes, path: Path) -> dict[str, Any] | None:
+    """Return the row of a whole line, None for any other."""
+    try:
+        row = parse_json(line, str(path))
+    except CheckpointError:
+        return None
+    return row if isinstance(row, dict) and line.endswith(b"\n") else None

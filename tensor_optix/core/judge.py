@@ -31,6 +31,8 @@ _MIN_FRESH_WINDOWS = 2
 _MIN_BASELINE_WINDOWS = 3
 _SETTLING_WINDOWS = 2
 _LUCK_WINDOWS = 10
+_LEVEL_WINDOWS = 5
+_STEADY_WINDOWS = (50, 32, 16, 8)
 _LUCK_SPREADS = 5.0
 
 
@@ -181,8 +183,8 @@ class Judge:
     @property
     def level(self) -> float:
         """Steady score of the latest windows, NaN before the first."""
-        pool = next(self._pools(), None)
-        return math.nan if pool is None else robust_level(pool)
+        latest = [(score, 1) for score in list(self._recent)[-_LEVEL_WINDOWS:]]
+        return robust_level(latest) if latest else math.nan
 
     @property
     def noise(self) -> float:
@@ -268,7 +270,7 @@ class Judge:
 
     def _calibrate(self) -> None:
         if len(self._normal) >= _MIN_BASELINE_WINDOWS:
-            self._drop.calibrate(list(self._normal))
+            self._drop.calibrate(steady_tail(list(self._normal)))
 
     def _recalibrate_when_doubled(self) -> None:
         """Few scores make a coarse baseline: make it again whenever there are twice as many.
@@ -307,3 +309,19 @@ def robust_level(pool: list[tuple[float, int]]) -> float:
         return min(scores)
     total = sum(weight for _, weight in pool)
     return min(sum(score * weight for score, weight in pool) / total, statistics.median(scores))
+
+
+def steady_tail(scores: list[float]) -> list[float]:
+    """Return the longest of a few tails of a series whose two halves do not differ beyond noise.
+
+    A baseline made from scores that were still rising would be too wide to notice a drop.
+    """
+    for size in _STEADY_WINDOWS:
+        tail = scores[-size:]
+        if len(tail) < size:
+            continue
+        half = size // 2
+        rise = statistics.fmean(tail[half:]) - statistics.fmean(tail[:half])
+        if abs(rise) <= _BEYOND_NOISE * difference_noise(tail) * math.sqrt(4.0 / size):
+            return tail
+    return scores[-_LEVEL_WINDOWS:]

@@ -71,7 +71,7 @@ def take_inventory(root: Path) -> Inventory:
     document = _read_manifest(root)
     listed = {} if document is None else _checksums_by_id(document)
     snapshots = []
-    for snapshot_id in sorted({*listed, *_ids_on_disk(root)}, key=age_key):
+    for snapshot_id in sorted({*listed, *ids_on_disk(root)}, key=age_key):
         try:
             stored = read_snapshot(root, snapshot_id)
             if listed.get(snapshot_id) not in (None, _files_checksum(stored)):
@@ -87,13 +87,13 @@ def take_inventory(root: Path) -> Inventory:
 
 def unfinished_folders(root: Path) -> list[Path]:
     """Return the folders of snapshots that a crash cut short."""
-    folders = [root / folder_name(snapshot_id) for snapshot_id in _ids_on_disk(root)]
+    folders = [root / folder_name(snapshot_id) for snapshot_id in ids_on_disk(root)]
     return [folder for folder in folders if is_unfinished(folder)]
 
 
 def highest_number(root: Path) -> int:
     """Return the highest number that a snapshot's folder carries, whole or not; 0 where there is none."""
-    return max((age_key(snapshot_id)[0] for snapshot_id in _ids_on_disk(root)), default=0)
+    return max((age_key(snapshot_id)[0] for snapshot_id in ids_on_disk(root)), default=0)
 
 
 def age_key(snapshot_id: str) -> tuple[int, str]:
@@ -101,7 +101,12 @@ def age_key(snapshot_id: str) -> tuple[int, str]:
     return (int(snapshot_id) if snapshot_id.isdecimal() else 0, snapshot_id)
 
 
-def _ids_on_disk(root: Path) -> list[str]:
+def ids_on_disk(root: Path) -> list[str]:
+    """Return the ids of all snapshots' folders, whole or not.
+
+    Raises:
+        CheckpointError: The folder cannot be listed.
+    """
     try:
         names = [path.name for path in root.iterdir() if path.is_dir() and path.name.startswith(PREFIX)]
     except OSError as error:
@@ -120,7 +125,7 @@ def _is_id(snapshot_id: object) -> bool:
 def _read_manifest(root: Path) -> dict[str, Any] | None:
     path = root / MANIFEST_FILE
     if not path.exists() and not path.is_symlink():
-        if _ids_on_disk(root):
+        if ids_on_disk(root):
             logger.warning("%s is missing; it is made anew from the snapshots.", path)
         return None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tensor_optix.core.json_files import to_jsonable
 from tensor_optix.core.run_result import History
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ class Recorder:
         self.history = History()
         self.diagnostics: dict[str, Any] = {}
         self._num_rows = 0
+        self._last_window: int | None = None
 
     def record(self, row: dict[str, Any]) -> None:
         """Add the row of one window, and the numbers among the diagnostics of the latest ``learn``."""
-        row = {**row, **self._numbers()}
+        # As it will be read back: a resumed run's history must equal the uninterrupted one's.
+        row = to_jsonable({**row, **self._numbers()})
+        self._last_window = row.get("window")
         self._num_rows += 1
         self.history.append(row)
         if self.run_folder is not None:
@@ -47,15 +51,21 @@ class Recorder:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of the counts; the rows themselves are in the run's folder."""
-        return {"num_rows": self._num_rows, "diagnostics": self._numbers()}
+        return {"num_rows": self._num_rows, "last_window": self._last_window, "diagnostics": self._numbers()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to where :meth:`state_dict` was taken."""
         self._num_rows, self.diagnostics = int(state["num_rows"]), dict(state["diagnostics"])
+        self._last_window = state["last_window"]
         self.history = History()
-        rows = [] if self.run_folder is None else self.run_folder.rewind_history(self._num_rows)
+        rows = [] if self.run_folder is None else self.run_folder.rewind_history(self._num_rows, self._is_kept)
         for row in rows:
             self.history.append(row)
+
+    def _is_kept(self, row: dict[str, Any]) -> bool:
+        """Tell whether a row belongs to the part of the run that is gone back to."""
+        window = row.get("window")
+        return isinstance(window, int) and self._last_window is not None and window <= self._last_window
 
     def _numbers(self) -> dict[str, float]:
         return {name: float(value) for name, value in self.diagnostics.items() if isinstance(value, (int, float))}

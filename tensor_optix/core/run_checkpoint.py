@@ -11,13 +11,22 @@ from typing import Any
 from tensor_optix.core.agent_state import capture, has_own_state, restore
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.champion import ChampionKeeper
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.exact_json import to_exact
 from tensor_optix.core.types import AgentState
-from tensor_optix.exceptions import CheckpointError
+from tensor_optix.exceptions import CheckpointError, TensorOptixError
 
 logger = logging.getLogger(__name__)
 
 SAVE_INTERVAL_SECONDS = 30.0
+"""Time between saves. With the time to the next barrier it makes what a crash costs."""
+
+MAX_COST = 0.01
+"""Largest share of the wall time that saving may take; slower saves come less often."""
+
+LAST_PART = "recorder"
+"""Restored after all others, because it cuts the history file: that cannot be taken back."""
 
 
 class RunCheckpoint:
@@ -31,8 +40,8 @@ class RunCheckpoint:
         slots: Where to write.
         agent: Its state, replay included, is part of the run's.
         keeper: The champion is saved along: the registry may have pruned it by then.
+        registry: Goes back to the snapshots it had.
         parts: Everything else, by name; a part without ``state_dict`` is left out and named.
-        interval_seconds: Time between saves.
     """
 
     def __init__(
@@ -40,26 +49,21 @@ class RunCheckpoint:
         slots: CheckpointSlots,
         agent: BaseAgent,
         keeper: ChampionKeeper,
+        registry: CheckpointRegistry,
         parts: Mapping[str, Any],
-        interval_seconds: float = SAVE_INTERVAL_SECONDS,
     ) -> None:
         self._slots = slots
         self._agent = agent
         self._keeper = keeper
+        self._registry = registry
         self._parts = {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
-        self._left_out = [name for name, part in parts.items() if not hasattr(part, "state_dict")]
-        self._interval_seconds = interval_seconds
-        self._last_save = -float("inf")
+        self._left_out = {
+            name: f"the {name} has no state_dict, so it starts afresh" for name in parts if name not in self._parts
+        }
+        self._next_save = -float("inf")
         self._thread: threading.Thread | None = None
         self.failures: list[str] = []
-
-    @property
-    def inexact(self) -> list[str]:
-        """What keeps a resumed run from being exactly the uninterrupted one, in sentences."""
-        reasons = [f"the {name} has no state_dict, so it starts afresh" for name in self._left_out]
-        if not has_own_state(self._agent):
-            reasons.append("the agent has no get_state, so its random state and optimizer are not known")
-        return reasons
+        self.inexact: list[str] = []
 
     def save_if_due(self, own: Mapping[str, Any]) -> None:
         """Save, if enough time has passed and nothing is being written.
@@ -68,16 +72,18 @@ class RunCheckpoint:
             own: The loop's own numbers.
         """
         is_busy = self._thread is not None and self._thread.is_alive()
-        if not is_busy and time.monotonic() - self._last_save >= self._interval_seconds:
+        if not is_busy and time.monotonic() >= self._next_save:
             self.save(own)
 
     def save(self, own: Mapping[str, Any]) -> None:
         """Take the state now and write it beside the loop."""
         self.flush()
+        started = time.monotonic()
         document, states = self._take(own)
-        self._last_save = time.monotonic()
+        seconds = time.monotonic() - started
+        self._next_save = started + max(SAVE_INTERVAL_SECONDS, seconds / MAX_COST)
         self._thread = threading.Thread(
-            target=self._write, args=(document, states), name="tensor-optix-checkpoint", daemon=True
+            target=self._write, args=(document, states, started, seconds), name="tensor-optix-checkpoint", daemon=True
         )
         self._thread.start()
 
@@ -87,34 +93,94 @@ class RunCheckpoint:
             self._thread.join()
             self._thread = None
 
-    def load(self) -> dict[str, Any] | None:
-        """Bring every part back and return the loop's own numbers; None if nothing whole was found."""
+    def load(self, *, is_same_platform: bool = True) -> dict[str, Any] | None:
+        """Bring every part back and return the loop's own numbers; None if nothing whole was found.
+
+        Args:
+            is_same_platform: Whether machine and versions are those that the run was saved with.
+                Only then will the run make its later snapshots again as they were, so that they
+                may be replaced.
+
+        Raises:
+            CheckpointError: A part cannot take its state.
+            TensorOptixError: The agent is another one than the one that was saved.
+        """
+        self.flush()
         found = self._slots.read()
         if found is None:
             return None
         document, states = found
-        for name, part in self._parts.items():
-            if name in document["parts"]:
-                part.load_state_dict(document["parts"][name])
+        try:
+            return self._give_back(document, states, is_same_platform)
+        except TensorOptixError:
+            raise
+        except Exception as error:
+            raise CheckpointError(
+                f"The run saved in {self._slots.folder} cannot be taken up: {type(error).__name__}: {error}. "
+                "Give RLOptimizer the same parts as when it was saved."
+            ) from error
+
+    def _give_back(
+        self, document: dict[str, Any], states: dict[str, AgentState], is_same_platform: bool
+    ) -> dict[str, Any]:
+        saved = {name: entry for name, entry in document["parts"].items() if self._fits(name, entry)}
+        self._note_what_is_inexact(document)
         restore(self._agent, states["agent"])
-        self._keeper.load_state_dict(document["keeper"], states.get("champion"))
+        if is_same_platform and not self.inexact:
+            self._registry.rewind(int(document["last_snapshot_number"]))
+        champion = states.get("champion")
+        if champion is not None and document["keeper"]:
+            self._registry.readmit(document["keeper"], champion)
+        self._keeper.load_state_dict(document["keeper"], champion)
+        for name in sorted(saved, key=lambda name: name == LAST_PART):
+            self._parts[name].load_state_dict(saved[name]["state"])
         own: dict[str, Any] = document["own"]
         return own
 
+    def _fits(self, name: str, entry: dict[str, Any]) -> bool:
+        return name in self._parts and entry["class"] == type(self._parts[name]).__qualname__
+
+    def _note_what_is_inexact(self, document: dict[str, Any]) -> None:
+        self.inexact = [str(reason) for reason in document["inexact"]]
+        for name, entry in document["parts"].items():
+            if not self._fits(name, entry):
+                now = type(self._parts[name]).__qualname__ if name in self._parts else "missing"
+                self.inexact.append(f"the {name} was {entry['class']} and is {now}, so it starts afresh")
+        new = set(self._parts) - set(document["parts"]) - set(document["left_out"])
+        self.inexact += [f"the {name} is new, so it starts afresh" for name in sorted(new)]
+
     def _take(self, own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, AgentState]]:
+        left_out = dict(self._left_out)
+        parts = {}
+        for name, part in self._parts.items():
+            try:
+                parts[name] = {"class": type(part).__qualname__, "state": to_exact(part.state_dict(), name)}
+            except Exception as error:
+                left_out[name] = f"the state of the {name} cannot be saved, so it starts afresh ({error})"
+        inexact = list(left_out.values())
+        if not has_own_state(self._agent):
+            inexact.append("the agent has no get_state, so its random state and optimizer are not known")
         document = {
-            "own": dict(own),
-            "parts": {name: part.state_dict() for name, part in self._parts.items()},
-            "keeper": self._keeper.state_dict(),
+            "own": to_exact(dict(own), "own"),
+            "parts": parts,
+            "left_out": sorted(left_out),
+            "inexact": inexact,
+            "keeper": to_exact(self._keeper.state_dict(), "keeper"),
+            "last_snapshot_number": self._registry.last_number,
         }
         states = {"agent": capture(self._agent, "all")}
         if self._keeper.state is not None:
             states["champion"] = self._keeper.state
         return document, states
 
-    def _write(self, document: dict[str, Any], states: dict[str, AgentState]) -> None:
+    def _write(
+        self, document: dict[str, Any], states: dict[str, AgentState], started: float, seconds_blocked: float
+    ) -> None:
+        """Write what was taken, in a thread; what that costs the loop is at most the thread's own CPU time."""
         try:
             self._slots.write(document, states)
-        except CheckpointError as error:
+        except Exception as error:
             self.failures.append(str(error))
             logger.error("The run could not be saved; training goes on in memory. %s", error)
+        seconds = seconds_blocked + time.thread_time()
+        self._next_save = started + max(SAVE_INTERVAL_SECONDS, seconds / MAX_COST)

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +117,19 @@ class RunFolder:
         """Return the rows of all windows, oldest first; lines that are not whole are left out."""
         return read_history(self.path / HISTORY_FILE)
 
-    def rewind_history(self, num_rows: int) -> list[dict[str, Any]]:
+    def rewind_history(
+        self, num_rows: int, is_kept: Callable[[dict[str, Any]], bool] | None = None
+    ) -> list[dict[str, Any]]:
         """Keep the first ``num_rows`` rows of the history and return them.
+
+        Args:
+            num_rows: How many.
+            is_kept: Tells which rows those are; needed where damage has taken some of them.
 
         Raises:
             CheckpointError: The history cannot be read or cut.
         """
-        self._history.rewind(num_rows)
-        return self.read_history()
+        return self._history.rewind(num_rows, is_kept)
 
     def flush(self) -> None:
         """Put the history on the disk. Never raises for what the disk does."""

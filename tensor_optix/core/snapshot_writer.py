@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -60,6 +61,7 @@ class SnapshotWriter:
         self._contents = contents
         self._disk = threading.RLock()
         self._on_disk: set[str] = set()
+        self._replaceable: set[str] = set()
         self._thread: ThreadPoolExecutor | None = None
         self._last_job: Future[None] | None = None
         self._best_on_disk: str | None = None
@@ -75,6 +77,15 @@ class SnapshotWriter:
     def leave_alone(self, snapshot_id: str) -> None:
         """Never remove this folder, for example because it is damaged and may be looked into."""
         self._on_disk.discard(snapshot_id)
+
+    def may_replace(self, snapshot_id: str) -> None:
+        """Let a new snapshot take the place of the one with this id; until then its folder stays."""
+        self.leave_alone(snapshot_id)
+        self._replaceable.add(snapshot_id)
+
+    def is_free(self, snapshot_id: str) -> bool:
+        """Tell whether a new snapshot may have this id."""
+        return snapshot_id in self._replaceable or not os.path.lexists(self._root / folder_name(snapshot_id))
 
     def start_thread(self) -> None:
         """Write beside the caller from now on."""
@@ -104,6 +115,7 @@ class SnapshotWriter:
         """
         with self._disk:
             self._sweep()
+            self._make_room(snapshot.snapshot_id)
             stored = write_snapshot(self._root, snapshot, "agent", lambda path: agent.save_weights(str(path)))
             self._on_disk.add(snapshot.snapshot_id)
             return Entry(snapshot, stored)
@@ -187,7 +199,13 @@ class SnapshotWriter:
         self.failures.append(error)
         logger.error("%s: %s What is not on disk stays in memory and is tried again with the next save.", what, error)
 
+    def _make_room(self, snapshot_id: str) -> None:
+        if snapshot_id in self._replaceable:
+            remove_snapshot(self._root / folder_name(snapshot_id))
+            self._replaceable.discard(snapshot_id)
+
     def _write_state(self, snapshot: PolicySnapshot, state: AgentState) -> StoredSnapshot:
+        self._make_room(snapshot.snapshot_id)
         if is_file_state(state):
             return write_snapshot(self._root, snapshot, "files", lambda path: write_files(state, path.parent))
         return write_snapshot(self._root, snapshot, "state", lambda path: write_agent_state(path, state, flush=False))

@@ -13,7 +13,8 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import LoopCallback
-from tensor_optix.core.types import AgentState, EpisodeData, EvalMetrics, HyperparamSet
+from tensor_optix.core.types import AgentState, EpisodeData, EvalMetrics, EvaluationResult, HyperparamSet
+from tensor_optix.functional.statistics import mean_interval
 
 
 class SixMethodAgent(BaseAgent):
@@ -129,6 +130,51 @@ class ScriptedPipeline(BasePipeline):
             infos=[{}],
             episode_id=self.num_windows,
         )
+
+
+class PlayablePipeline(ScriptedPipeline):
+    """A scripted pipeline with an environment that greedy episodes can be played in.
+
+    Args:
+        scores: See :class:`ScriptedPipeline`.
+        play_score: ``() -> float``, asked for the mean return whenever episodes are played; it knows the agent.
+        spread: Standard deviation of single returns.
+        barrier_every: Every so many windows end with a barrier unasked; 0: only on request.
+    """
+
+    def __init__(
+        self,
+        scores: Iterable[float] | Callable[[int], float],
+        play_score: Callable[[], float],
+        spread: float = 1.0,
+        barrier_every: int = 0,
+    ) -> None:
+        super().__init__(scores)
+        self._play_score = play_score
+        self._spread = spread
+        self._barrier_every = barrier_every
+        self._barrier_requested = False
+        self.seeds_played: list[int] = []
+
+    def request_barrier(self) -> bool:
+        """Make the next window end with a barrier."""
+        self._barrier_requested = True
+        return True
+
+    def play_episodes(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
+        """Return noisy returns around the score of the agent as it is; same seed, same noise."""
+        self.seeds_played.append(seed)
+        noise = np.random.default_rng(seed).normal(size=num_episodes)
+        returns = self._play_score() + self._spread * noise
+        lengths = np.ones(num_episodes, np.int64)
+        return EvaluationResult(float(returns.mean()), mean_interval(returns), returns, lengths, num_episodes)
+
+    def _window(self, score: float) -> EpisodeData:
+        window = super()._window(score)
+        is_regular = bool(self._barrier_every) and self.num_windows % self._barrier_every == 0
+        window.metadata["barrier"] = self._barrier_requested or is_regular
+        self._barrier_requested = False
+        return window
 
 
 class RewardEvaluator(BaseEvaluator):

@@ -222,7 +222,13 @@ class TestDegradation:
                     after["slot"] = getattr(agent, "slot", None)
 
         loop, _ = make_loop(
-            tmp_path, pipeline, agent, optimizer=Drift(), callbacks=[Peek()], rollback_on_degradation=True, max_episodes=60
+            tmp_path,
+            pipeline,
+            agent,
+            optimizer=Drift(),
+            callbacks=[Peek()],
+            rollback_on_degradation=True,
+            max_episodes=60,
         )
         loop.run()
         champion = loop.best_snapshot

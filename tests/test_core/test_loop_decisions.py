@@ -1,0 +1,217 @@
+"""What the loop decides by playing: causes, trials, champions, targets."""
+
+import numpy as np
+import pytest
+
+from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController, LoopState
+from tensor_optix.core.diagnosis import Cause, find_cause
+from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
+
+
+class NoTuning(BaseOptimizer):
+    def suggest(self, current_hyperparams, metrics_history):
+        return current_hyperparams.copy()
+
+    def on_improvement(self, metrics):
+        pass
+
+    def on_plateau(self, metrics_history):
+        pass
+
+
+class Learner(StatefulAgent):
+    """Skill grows by one a window up to a ceiling; `damage` takes it away; the world may get harder."""
+
+    def __init__(self, ceiling=40.0):
+        super().__init__({"x": 1.0})
+        self.ceiling = ceiling
+        self.world_loss = 0.0
+        self.changed_worlds = 0
+        self.bold = None
+
+    def learn(self, episode_data):
+        diagnostics = super().learn(episode_data)
+        self.weight = min(self.weight, self.ceiling)
+        return diagnostics
+
+    def on_world_change(self):
+        self.changed_worlds += 1
+
+    def bold_hyperparams(self):
+        return self.bold
+
+    @property
+    def skill(self):
+        return self.weight - self.world_loss
+
+
+def make_loop(tmp_path, agent, script=None, barrier_every=0, **arguments):
+    rng = np.random.default_rng(0)
+    pipeline = PlayablePipeline(
+        script or (lambda k: agent.skill + 0.3 * rng.normal()), lambda: agent.skill, 0.3, barrier_every
+    )
+    recorder = RecordingCallback()
+    arguments.setdefault("report_episodes", 10)
+    loop = LoopController(
+        agent,
+        RewardEvaluator(),
+        NoTuning(),
+        pipeline,
+        CheckpointRegistry(str(tmp_path / "run")),
+        BackoffScheduler(),
+        callbacks=[recorder],
+        seed=0,
+        **arguments,
+    )
+    return loop, recorder, pipeline
+
+
+def damage_at(agent, window, rng):
+    """A script that wrecks the policy itself at one window."""
+
+    def script(k):
+        if k == window:
+            agent.weight = 2.0
+            agent.ceiling = 2.0
+        return agent.skill + 0.3 * rng.normal()
+
+    return script
+
+
+class TestCause:
+    @pytest.mark.parametrize("roll_back", [True, False])
+    def test_a_damaged_policy_is_rolled_back_where_asked_for(self, tmp_path, roll_back):
+        agent = Learner()
+        script = damage_at(agent, 60, np.random.default_rng(1))
+        loop, recorder, _ = make_loop(tmp_path, agent, script, rollback_on_degradation=roll_back, max_episodes=66)
+        loop.run()
+        assert recorder.count("on_degradation") == 1
+        assert agent.changed_worlds == 0
+        champion = loop.best_snapshot
+        assert champion.eval_metrics.primary_score > 30
+
+    def test_the_bad_windows_are_not_learned_from(self, tmp_path):
+        agent = Learner()
+        script = damage_at(agent, 60, np.random.default_rng(1))
+        loop, recorder, _ = make_loop(tmp_path, agent, script, rollback_on_degradation=True, max_episodes=70)
+        loop.run()
+        ((alarm, _),) = recorder.arguments("on_degradation")
+        assert not {alarm, alarm + 1} & set(agent.learned_windows)
+        assert alarm + 2 in agent.learned_windows
+
+    def test_a_changed_world_is_accepted_and_voids_the_old_best(self, tmp_path):
+        agent = Learner()
+        rng = np.random.default_rng(2)
+
+        def script(k):
+            if k == 60:
+                agent.world_loss = 25.0
+            return agent.skill + 0.3 * rng.normal()
+
+        loop, recorder, _ = make_loop(tmp_path, agent, script, rollback_on_degradation=True, max_episodes=75)
+        loop.run()
+        assert recorder.count("on_degradation") == 1
+        assert agent.changed_worlds == 1
+        assert loop.best_snapshot.eval_metrics.primary_score < 20, "the old best was earned in another world"
+        assert loop.best_snapshot.episode_id > 60
+
+    def test_a_false_alarm_changes_nothing(self, tmp_path):
+        agent = Learner()
+        rng = np.random.default_rng(3)
+        loop, recorder, _ = make_loop(
+            tmp_path,
+            agent,
+            lambda k: (5.0 if 60 <= k < 64 else agent.skill) + 0.3 * rng.normal(),
+            rollback_on_degradation=True,
+            max_episodes=90,
+        )
+        loop.run()
+        assert recorder.count("on_degradation") == 1
+        assert agent.changed_worlds == 0
+        ((alarm, _),) = recorder.arguments("on_degradation")
+        assert sorted(set(range(90)) - set(agent.learned_windows)) == [alarm]
+
+    def test_find_cause_on_known_cases(self):
+        rng = np.random.default_rng(0)
+        good, bad = rng.normal(100, 5, 20), rng.normal(60, 5, 20)
+        assert find_cause(good, rng.normal(100, 5, 20), bad) is Cause.POLICY_DAMAGED
+        assert find_cause(good, bad, rng.normal(60, 5, 20)) is Cause.WORLD_CHANGED
+        assert find_cause(good, rng.normal(100, 5, 20), rng.normal(100, 5, 20)) is Cause.FALSE_ALARM
+        assert find_cause([500.0] * 20, [500.0] * 20, [9.0] * 20) is Cause.POLICY_DAMAGED
+        assert find_cause([500.0] * 20, [500.0] * 19 + [480.0], [500.0] * 20) is Cause.FALSE_ALARM
+
+
+class TestTrial:
+    def run(self, tmp_path, bold_ceiling):
+        agent = Learner()
+        agent.bold = HyperparamSet({"x": 99.0}, 0)
+        learn = agent.learn
+
+        def learn_bolder(window):
+            agent.ceiling = bold_ceiling if agent.hyperparams.params["x"] == 99.0 else 40.0
+            return learn(window)
+
+        agent.learn = learn_bolder
+        loop, recorder, _ = make_loop(tmp_path, agent, max_episodes=2000)
+        return loop.run(), recorder, agent
+
+    def test_a_trial_that_does_not_pay_is_taken_back(self, tmp_path):
+        result, recorder, agent = self.run(tmp_path, bold_ceiling=40.0)
+        updates = recorder.arguments("on_hyperparam_update")
+        assert ({"x": 1.0}, {"x": 99.0}) in updates
+        assert ({"x": 99.0}, {"x": 1.0}) in updates
+        assert agent.hyperparams.params == {"x": 1.0}
+        assert result.reason == "trained"
+
+    def test_a_trial_that_pays_is_kept(self, tmp_path):
+        result, _, agent = self.run(tmp_path, bold_ceiling=60.0)
+        assert agent.hyperparams.params == {"x": 99.0}
+        assert result.report.mean > 55
+
+
+class TestChampion:
+    def test_training_luck_is_corrected_by_episodes_at_barriers(self, tmp_path):
+        agent = Learner(ceiling=30.0)
+        rng = np.random.default_rng(4)
+
+        def script(k):  # training scores flatter windows 10-12
+            return agent.skill + (50.0 if 10 <= k < 13 else 0.0) + 0.3 * rng.normal()
+
+        loop, _, _ = make_loop(tmp_path, agent, script, barrier_every=10, max_episodes=400)
+        result = loop.run()
+        assert agent.weight > 25
+        assert result.report.mean > 25
+
+    def test_choosing_takes_at_most_a_tenth_of_the_steps(self, tmp_path):
+        agent = Learner()
+        loop, _, _ = make_loop(tmp_path, agent, barrier_every=5, max_episodes=1500)
+        result = loop.run()
+        closing = 2 * 20
+        assert result.env_steps["evaluation"] - closing <= 0.1 * result.env_steps["training"] + 1
+
+    def test_the_episodes_that_report_are_not_those_that_chose(self, tmp_path):
+        agent = Learner()
+        loop, _, pipeline = make_loop(tmp_path, agent, barrier_every=20, max_episodes=300)
+        result = loop.run()
+        assert result.report.num_episodes == 10
+        assert pipeline.seeds_played[-1] not in pipeline.seeds_played[:-1]
+        pairs = pipeline.seeds_played[:-1]
+        assert pairs[::2] == pairs[1::2], "challenger and champion play the same seeds"
+        assert len(set(pairs[::2])) == len(pairs) / 2, "each comparison has seeds of its own"
+
+
+class TestTarget:
+    def test_the_run_ends_as_soon_as_the_lower_bound_reaches_the_target(self, tmp_path):
+        agent = Learner()
+        loop, _, _ = make_loop(tmp_path, agent, target_score=20.0)
+        result = loop.run()
+        assert result.reason == "target"
+        assert result.report.mean >= 20.0
+        assert agent.weight < 30
+
+    def test_a_target_out_of_reach_is_never_claimed(self, tmp_path):
+        agent = Learner()
+        loop, _, _ = make_loop(tmp_path, agent, target_score=45.0)
+        result = loop.run()
+        assert result.reason == "trained"
+        assert loop.state is LoopState.DORMANT
