@@ -129,7 +129,7 @@ class LivePipeline(BasePipeline):
         self._max_reconnect_wait_seconds = max_reconnect_wait_seconds
         self._max_window_steps = max_window_steps
         self._seed = seed
-        self._episode_id = 0
+        self._next_window_id = 0
         self._queue = StepQueue(buffer_size, drop_oldest=self._drop_oldest)
         self._worker: StreamWorker | None = None
         self._stop_requested = False
@@ -221,8 +221,8 @@ class LivePipeline(BasePipeline):
         while True:
             window, ended_by = self._collect(worker)
             if window:
-                data = window.build(self._episode_id, {"ended_by": ended_by, "follows_gap": window.follows_gap})
-                self._episode_id += 1
+                data = window.build(self._next_window_id, {"ended_by": ended_by, "follows_gap": window.follows_gap})
+                self._next_window_id += 1
                 with worker.actor.lent_to_loop():
                     yield data
                     worker.actor.refresh()
@@ -248,6 +248,14 @@ class LivePipeline(BasePipeline):
                     "interrupts its reads."
                 )
             self._queue.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of the next window: all that a feed which went on meanwhile leaves to save."""
+        return {"next_window_id": self._next_window_id}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Number windows on from where ``state_dict`` was taken."""
+        self._next_window_id = int(state["next_window_id"])
 
     def _open_feed(self) -> StreamWorker:
         if self._agent is None:

@@ -259,6 +259,13 @@ class TestWindows:
         assert windows[0].metadata["ended_by"] == "cap"
         assert not windows[0].truncated.any()
 
+    def test_window_numbers_go_on_after_a_resume(self, live):
+        first = live(EchoFeed([2] * 5))
+        take(first, 3)
+        second = live(EchoFeed([2] * 5))
+        second.load_state_dict(first.state_dict())
+        assert [window.episode_id for window in take(second, 2)] == [3, 4]
+
     def test_it_is_live_and_cannot_play(self, live):
         pipeline = live(EchoFeed([1]))
         assert pipeline.is_live
