@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
 
 from tensor_optix.cli.quiet import load_tensorflow
+from tensor_optix.core.run_folder import read_run_json
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 from tensor_optix.presets import check_environment_id
 
@@ -37,8 +37,8 @@ def environment_of(run_dir: Path) -> str:
         InvalidArgumentError: It names none.
     """
     try:
-        env_id = json.loads((run_dir / "run.json").read_text(encoding="utf-8")).get("env_id")
-    except (OSError, ValueError, AttributeError):
+        env_id = read_run_json(run_dir).get("pipeline", {}).get("env_id")
+    except CheckpointError:
         env_id = None
     if not isinstance(env_id, str):
         raise InvalidArgumentError(

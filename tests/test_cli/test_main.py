@@ -71,8 +71,10 @@ class TestTrain:
 class TestEvaluate:
     def test_a_run_is_played(self) -> None:
         invoke("train", "CartPole-v1", *SHORT)
-        done = invoke("evaluate", "tensor_optix_checkpoints/run-0001", "CartPole-v1", "--episodes", "7")
+        done = invoke("evaluate", "tensor_optix_checkpoints/run-0001", "--episodes", "7")
         assert done.exit_code == 0, done.output
+        same = invoke("evaluate", "tensor_optix_checkpoints/run-0001", "CartPole-v1", "--episodes", "7")
+        assert same.output == done.output
         assert re.search(r"CartPole-v1: mean return [\d.]+ \(95 % interval .*, 7 episodes\)", done.output)
 
     def test_a_missing_folder_is_an_error(self) -> None:
