@@ -135,7 +135,7 @@ class TestEvidence:
                 return 3.0
 
         loop, _ = make_loop(tmp_path, [1.0], evaluator=Number())
-        with pytest.raises(InvalidTypeError, match="must return EvalMetrics. Received: 3.0"):
+        with pytest.raises(InvalidTypeError, match=r"must return EvalMetrics\. Received: 3\.0"):
             loop.run()
 
 
