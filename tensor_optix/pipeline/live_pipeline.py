@@ -43,13 +43,15 @@ class LivePipeline(BasePipeline):
       item that ends an episode).
     - ``send_action(action)``: called with each action (never on an item that ends an episode).
     - neither: the source is only observed. Actions are chosen and recorded as if they had been
-      taken, but go nowhere, so nothing can be learned about their effect.
+      taken, but go nowhere, so nothing can be learned about their effect; unless the feed tells
+      what was done instead, in ``info["applied_action"]``, which is then recorded.
 
     An agent that has ``policy()`` acts through a frozen copy, swapped between two steps whenever
-    the loop asks for the next window: no update, however slow, delays an action. An agent with the
-    six methods only acts itself and is never asked to while the loop has it: its actions wait for
-    its updates. A policy with ``act_with_log_prob(observation) -> (action, log_prob)`` has
-    ``action_log_probs`` recorded.
+    the loop asks for the next window: no action waits for an update. (Python's threads still share
+    one interpreter; ``sys.setswitchinterval(0.0005)`` makes the learner give way sooner.) An agent
+    with the six methods only acts itself and is never asked to while the loop has it: its actions
+    wait for its updates. A policy with ``act_with_log_prob(observation) -> (action, log_prob)`` has
+    ``action_log_probs`` recorded, NaN where another action was applied.
 
     The end of a window that is not the end of an episode is no flag in the data: learners bootstrap
     from ``next_observations``, and ``completed_returns`` counts episodes across windows. Where steps
@@ -66,8 +68,9 @@ class LivePipeline(BasePipeline):
         reconnect_on_disconnect: Open the stream again when it ends or breaks, after waits that
             double from 0.1 s, with jitter, without end (a source that never gave anything is given
             up after 9 attempts). Otherwise the windows end there.
-        on_full: With ``"block"`` the feed waits for the learner, and so does the next action; with
-            ``"drop_oldest"`` no action ever waits, and what was dropped is counted.
+        on_full: With ``"block"`` the feed waits while the learner is ``buffer_size`` steps behind,
+            and so do its actions; with ``"drop_oldest"`` none ever waits, and what was dropped is
+            counted.
         silence_timeout_seconds: How long the source may give nothing; None: for ever.
         on_bad_step: ``"raise"``, or ``"skip"``: leave unusable items out, count them, and answer
             them with the last action again.
