@@ -69,13 +69,16 @@ class Moments:
 
     @property
     def phi(self) -> float:
-        """The autocorrelation at lag 1 inside [0, 0.9], corrected for the bias of short series."""
+        """The autocorrelation at lag 1, corrected for the bias of short series.
+
+        Inside [0, 0.9], and below ``1 - 3 / count``: a handful of scores cannot show more.
+        """
         mean = self.total / self.count
         variance = self.squares / self.count - mean * mean
         if variance <= 0.0 or self.pairs == 0:
             return 0.0
         raw = (self.products / self.pairs - mean * mean) / variance
-        return min(max(raw + (1.0 + 4.0 * raw) / self.count, 0.0), 0.9)
+        return min(max(raw + (1.0 + 4.0 * raw) / self.count, 0.0), max(1.0 - 3.0 / self.count, 0.0), 0.9)
 
     @property
     def low_tail(self) -> float:

@@ -75,7 +75,7 @@ class PlateauDetector:
         confidence_sds: float = 1.1,
         confirmations: int = 2,
         min_looks: int = 40,
-        stall_patience: int = 600,
+        stall_patience: int = 650,
         constant_looks: int = 12,
         level_sds: float = 2.0,
     ) -> None:
