@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from tensor_optix.core.arena import PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -18,8 +20,8 @@ from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.interrupts import stop_on_interrupt
 from tensor_optix.core.loop_controller import LoopController
-from tensor_optix.core.run_folder import RunFolder, list_runs
-from tensor_optix.core.run_info import describe_run, differences
+from tensor_optix.core.run_folder import RunFolder, list_runs, was_started
+from tensor_optix.core.run_info import describe_run, setting_differences
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, TensorOptixError
@@ -153,31 +155,48 @@ class RLOptimizer:
             CheckpointError: There is nothing to resume, or another process holds the run.
         """
         if resume:
-            self._take_over(self._latest_run() if resume is True else Path(resume))
+            self._take_over(self._latest_run() if resume is True else Path(resume).absolute())
         elif self._run_folder.is_closed:
             self._run_folder = RunFolder.open(self._run_folder.path)
             self._controller.recorder.run_folder = self._run_folder
-        with stop_on_interrupt(self.stop), self._run_folder as folder:
+        # Two BLAS threads on small matrices wait for each other more than they work.
+        one_thread = threadpool_limits(limits=1, user_api="blas")
+        with stop_on_interrupt(self.stop), one_thread, self._run_folder as folder:
             if not resume:
                 folder.write_run_json(self._describe())
             return self._controller.run(bool(resume))
 
     def _latest_run(self) -> Path:
-        own = self._run_folder.path
-        earlier = [run for run in list_runs(self._checkpoint_dir) if run != own and (run / "checkpoint").is_dir()]
-        if not earlier:
+        """Return the latest run that was ever started, this one included.
+
+        Raises:
+            CheckpointError: There is none, or it was interrupted before its first checkpoint.
+        """
+        started = [run for run in list_runs(self._checkpoint_dir) if was_started(run)]
+        if not started:
             raise CheckpointError(
                 f"Nothing to resume: {self._checkpoint_dir} holds no run with a checkpoint. Start with run() instead."
             )
-        return earlier[-1]
+        return started[-1].absolute()
 
     def _take_over(self, path: Path) -> None:
         """Go on in the folder of an earlier run; the one made for this run was never used."""
-        unused, self._run_folder = self._run_folder, RunFolder.open(path)
-        unused.discard()
+        unused = self._run_folder
+        if path.resolve() == unused.path.resolve():
+            unused.close()
+            self._run_folder = RunFolder.open(path)
+        else:
+            self._run_folder = RunFolder.open(path)
+            unused.discard_if_unused()
         self._controller = self._controller_in(self._run_folder)
-        for difference in differences(self._run_folder.read_run_json()):
-            logger.warning("Resuming where something is different, so not exactly: %s.", difference)
+        for difference in self._setting_differences():
+            logger.warning("Resuming with other settings: %s.", difference)
+
+    def _setting_differences(self) -> list[str]:
+        try:
+            return setting_differences(self._run_folder.read_run_json(), self._describe())
+        except CheckpointError:
+            return []
 
     def _controller_in(self, folder: RunFolder) -> LoopController:
         try:

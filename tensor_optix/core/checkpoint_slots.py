@@ -51,15 +51,16 @@ class CheckpointSlots:
         target = self._emptied(slot)
         for name, state in states.items():
             write_agent_state(target / name, state)
+        number = max(numbers.values()) + 1
         sealed = {
             "format": _FORMAT,
             "version": _VERSION,
-            "number": max(numbers.values()) + 1,
+            "number": number,
             "states": sorted(states),
             "loop": dict(document),
         }
         write_sealed_json(target / LOOP_FILE, sealed)
-        numbers[slot] = sealed["number"]
+        numbers[slot] = number
 
     def read(self) -> tuple[dict[str, Any], dict[str, AgentState]] | None:
         """Return the newest state that is whole; what is damaged is reported and skipped.

@@ -7,10 +7,10 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tensor_optix.core.atomic_files import write_atomically
 from tensor_optix.core.json_files import parse_json, to_jsonable
 from tensor_optix.exceptions import CheckpointError
 
@@ -40,11 +40,7 @@ class HistoryFile:
         self._waiting = bytearray()
         self._flushed_at = time.monotonic()
         self._warned_at = -math.inf
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        try:
-            self._descriptor = os.open(path, flags, 0o666)
-        except OSError as error:
-            raise CheckpointError(f"Could not open {path} for appending: {error.strerror or error}.") from error
+        self._descriptor = _open(path)
         try:
             self._cut_torn_line()
         except OSError as error:
@@ -58,50 +54,33 @@ class HistoryFile:
         if time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
 
-    def rewind(self, num_rows: int, is_kept: Callable[[dict[str, Any]], bool] | None = None) -> list[dict[str, Any]]:
+    def rewind(self, num_rows: int, last_window: int | None) -> list[dict[str, Any]]:
         """Keep the first ``num_rows`` rows, and return them: a resumed run writes the later ones again.
 
         Args:
             num_rows: How many.
-            is_kept: Tells which rows those are. Where lines were lost or damaged their number tells
-                no more, so the rows that it speaks for are written anew.
+            last_window: The ``"window"`` of the last of them. Where damage took lines away, their
+                number tells no more, and the rows up to this window are written anew.
 
         Raises:
             CheckpointError: The file cannot be read or cut.
         """
         self._hand_over()
-        rows = self._first_rows(num_rows)
-        if is_kept is None or (len(rows) == num_rows and all(map(is_kept, rows))):
-            return rows
-        kept = [row for row in read_history(self.path) if is_kept(row)]
-        logger.warning("%s holds %d of the %d rows that it had; the others were lost.", self.path, len(kept), num_rows)
-        self._cut(0)
-        for row in kept:
-            self._waiting += _line(row)
-        self._hand_over()
-        return kept
-
-    def _first_rows(self, num_rows: int) -> list[dict[str, Any]]:
-        """Cut the file after ``num_rows`` lines, if all of them are whole, and return their rows."""
-        rows: list[dict[str, Any]] = []
         try:
-            with self.path.open("rb") as file:
-                while len(rows) < num_rows:
-                    row = _parsed(file.readline(_MAX_LINE_BYTES), self.path)
-                    if row is None:
-                        return rows
-                    rows.append(row)
-                end = file.tell()
+            rows, end = _first_rows(self.path, num_rows)
+            if len(rows) == num_rows and (not rows or rows[-1].get("window") == last_window):
+                os.ftruncate(self._descriptor, end)
+                return rows
+            rows = [row for row in read_history(self.path) if _is_up_to(row.get("window"), last_window)]
+            logger.warning("%s holds %d of its %d rows; the others were lost.", self.path, len(rows), num_rows)
+            write_atomically(self.path, b"".join(map(_line, rows)))
+            os.close(self._descriptor)
+            self._descriptor = _open(self.path)
         except OSError as error:
+            if isinstance(error, CheckpointError):
+                raise
             raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
-        self._cut(end)
         return rows
-
-    def _cut(self, end: int) -> None:
-        try:
-            os.ftruncate(self._descriptor, end)
-        except OSError as error:
-            raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
 
     def flush(self) -> None:
         """Put everything on the disk. Never raises for what the disk does."""
@@ -174,6 +153,30 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     if num_bad:
         logger.warning("%d lines of %s are not whole and are left out.", num_bad, path)
     return rows
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        raise CheckpointError(f"Could not open {path} for appending: {error.strerror or error}.") from error
+
+
+def _first_rows(path: Path, num_rows: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows of the first lines, up to one that is not whole, and where they end in the file."""
+    rows: list[dict[str, Any]] = []
+    with path.open("rb") as file:
+        while len(rows) < num_rows:
+            row = _parsed(file.readline(_MAX_LINE_BYTES), path)
+            if row is None:
+                break
+            rows.append(row)
+        return rows, file.tell()
+
+
+def _is_up_to(window: Any, last_window: int | None) -> bool:
+    return isinstance(window, int) and last_window is not None and window <= last_window
 
 
 def _line(row: dict[str, Any]) -> bytes:

@@ -58,14 +58,12 @@ class Recorder:
         self._num_rows, self.diagnostics = int(state["num_rows"]), dict(state["diagnostics"])
         self._last_window = state["last_window"]
         self.history = History()
-        rows = [] if self.run_folder is None else self.run_folder.rewind_history(self._num_rows, self._is_kept)
+        rows: list[dict[str, Any]] = []
+        if self.run_folder is not None:
+            rows = self.run_folder.rewind_history(self._num_rows, self._last_window)
+            self._num_rows = len(rows)
         for row in rows:
             self.history.append(row)
-
-    def _is_kept(self, row: dict[str, Any]) -> bool:
-        """Tell whether a row belongs to the part of the run that is gone back to."""
-        window = row.get("window")
-        return isinstance(window, int) and self._last_window is not None and window <= self._last_window
 
     def _numbers(self) -> dict[str, float]:
         return {name: float(value) for name, value in self.diagnostics.items() if isinstance(value, (int, float))}

@@ -15,7 +15,7 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.exact_json import to_exact
 from tensor_optix.core.types import AgentState
-from tensor_optix.exceptions import CheckpointError, TensorOptixError
+from tensor_optix.exceptions import CheckpointError, NotBoundError, TensorOptixError
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,13 @@ class RunCheckpoint:
         """Take the state now and write it beside the loop."""
         self.flush()
         started = time.monotonic()
-        document, states = self._take(own)
+        try:
+            document, states = self._take(own)
+        except NotBoundError:  # the agent has seen neither spaces nor an observation: there is nothing to save yet
+            return
+        except Exception as error:
+            self._complain(error)
+            return
         seconds = time.monotonic() - started
         self._next_save = started + max(SAVE_INTERVAL_SECONDS, seconds / MAX_COST)
         self._thread = threading.Thread(
@@ -180,7 +186,10 @@ class RunCheckpoint:
         try:
             self._slots.write(document, states)
         except Exception as error:
-            self.failures.append(str(error))
-            logger.error("The run could not be saved; training goes on in memory. %s", error)
+            self._complain(error)
         seconds = seconds_blocked + time.thread_time()
         self._next_save = started + max(SAVE_INTERVAL_SECONDS, seconds / MAX_COST)
+
+    def _complain(self, error: Exception) -> None:
+        self.failures.append(str(error))
+        logger.error("The run could not be saved; training goes on in memory. %s", error)

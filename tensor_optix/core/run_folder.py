@@ -8,13 +8,13 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from tensor_optix.core.atomic_files import inside, make_writable_folder, regular_file
+from tensor_optix.core.checkpoint_slots import CHECKPOINT_FOLDER
 from tensor_optix.core.history_file import HistoryFile, read_history
 from tensor_optix.core.json_files import read_sealed_json, to_jsonable, write_sealed_json
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
@@ -117,19 +117,18 @@ class RunFolder:
         """Return the rows of all windows, oldest first; lines that are not whole are left out."""
         return read_history(self.path / HISTORY_FILE)
 
-    def rewind_history(
-        self, num_rows: int, is_kept: Callable[[dict[str, Any]], bool] | None = None
-    ) -> list[dict[str, Any]]:
+    def rewind_history(self, num_rows: int, last_window: int | None) -> list[dict[str, Any]]:
         """Keep the first ``num_rows`` rows of the history and return them.
 
         Args:
             num_rows: How many.
-            is_kept: Tells which rows those are; needed where damage has taken some of them.
+            last_window: The ``"window"`` of the last of them; where damage has taken some away, all
+                rows up to it are kept.
 
         Raises:
             CheckpointError: The history cannot be read or cut.
         """
-        return self._history.rewind(num_rows, is_kept)
+        return self._history.rewind(num_rows, last_window)
 
     def flush(self) -> None:
         """Put the history on the disk. Never raises for what the disk does."""
@@ -154,7 +153,7 @@ class RunFolder:
 
     def discard_if_unused(self) -> None:
         """Remove the folder if no run was ever described in it; otherwise let go of it."""
-        if (self.path / RUN_FILE).exists():
+        if was_started(self.path):
             self.close()
         else:
             self.discard()
@@ -180,6 +179,11 @@ def list_runs(checkpoint_dir: str | os.PathLike[str]) -> list[Path]:
     except OSError as error:
         raise CheckpointError(f"Could not list {parent}: {error.strerror or error}.") from error
     return sorted(runs, key=_number_of)
+
+
+def was_started(run: Path) -> bool:
+    """Tell whether a run was ever begun in a folder; otherwise it was only made."""
+    return (run / RUN_FILE).exists() or (run / CHECKPOINT_FOLDER).exists()
 
 
 def read_run_json(path: str | os.PathLike[str]) -> dict[str, Any]:

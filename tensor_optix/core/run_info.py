@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from tensor_optix.core.json_files import to_jsonable
+
 _PACKAGES = ("tensor-optix", "numpy", "gymnasium", "keras", "tensorflow")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
@@ -44,10 +46,10 @@ def describe_run(settings: Mapping[str, Any], seed: int, agent: Any, pipeline: A
 
 def differences(recorded: Mapping[str, Any]) -> list[str]:
     """Return how this platform differs from the recorded one, in phrases; empty if it does not."""
-    here = describe_platform()
+    here, versions = describe_platform(), recorded.get("versions")
     found = []
     for key, value in here["versions"].items():
-        then = recorded.get("versions", {}).get(key)
+        then = versions.get(key) if isinstance(versions, Mapping) else None
         if then != value:
             found.append(f"{key} was {then}, is {value}")
     found += [
@@ -55,6 +57,18 @@ def differences(recorded: Mapping[str, Any]) -> list[str]:
         for key in ("machine", "num_cpus", "threads")
         if recorded.get(key) != here[key]
     ]
+    return found
+
+
+def setting_differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Return how a run is asked for otherwise than it was, in phrases; empty if it is not."""
+    found = []
+    for group in ("settings", "pipeline"):
+        then, now = recorded.get(group), to_jsonable(dict(current[group]))
+        then = then if isinstance(then, Mapping) else {}
+        for name, value in now.items():
+            if name in then and then[name] != value:
+                found.append(f"{name} was {then[name]}, is {value}")
     return found
 
 

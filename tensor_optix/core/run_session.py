@@ -13,6 +13,7 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.recorder import Recorder
 from tensor_optix.core.run_checkpoint import RunCheckpoint
+from tensor_optix.core.run_info import differences
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
@@ -48,13 +49,13 @@ class RunSession:
         self._recorder = recorder
         self._checkpoint: RunCheckpoint | None = None
         self._is_bound = False
-        self._was_resumed = False
+        self._resume_notes: list[str] = []
         self.seed = fresh_seed() if seed is None else seed
 
     def keep_on_disk(self, folder: RunFolder, keeper: ChampionKeeper, parts: Mapping[str, Any]) -> None:
         """Say where the run is saved, and which parts have a state."""
-        slots = CheckpointSlots(folder.path / "checkpoint")
-        self._checkpoint = RunCheckpoint(slots, self._agent, keeper, parts)
+        slots = CheckpointSlots(folder.path)
+        self._checkpoint = RunCheckpoint(slots, self._agent, keeper, self._registry, parts)
 
     def open(self) -> None:
         """Get pipeline and agent ready for the first step.
@@ -93,29 +94,53 @@ class RunSession:
             if self._checkpoint is not None:
                 self._checkpoint.save({"seed": self.seed})
             return
-        own = None if self._checkpoint is None else self._checkpoint.load()
-        if own is None:
+        reasons = self._platform_differences()
+        own = None if self._checkpoint is None else self._checkpoint.load(is_same_platform=not reasons)
+        if self._checkpoint is None or own is None:
             raise CheckpointError(
                 f"Nothing to resume: {self._recorder.run_dir} holds no whole checkpoint. Start with run() instead."
             )
         self.seed = own["seed"]
-        self._was_resumed = True
+        reasons += self._checkpoint.inexact
+        if self._pipeline.is_live:
+            reasons.append("a live feed cannot be rewound")
+        elif not self._has_barriers:
+            reasons.append(f"{type(self._pipeline).__name__} has no barriers, at which episodes begin anew")
+        self._resume_notes = [f"the run was resumed, but not exactly: {reason}" for reason in reasons]
+        for note in self._resume_notes:
+            logger.warning("%s.", note)
+
+    def _platform_differences(self) -> list[str]:
+        folder = self._recorder.run_folder
+        try:
+            return [] if folder is None else differences(folder.read_run_json())
+        except CheckpointError as error:
+            return [f"whether machine and versions are the same cannot be told ({error})"]
 
     def save_if_due(self, window: EpisodeData) -> None:
-        """Save after a window from which a run can go on: one that ended with a barrier, or any live one."""
-        is_place = window.metadata.get("barrier") or self._pipeline.is_live
-        if self._checkpoint is not None and is_place:
+        """Save after a window from which the run can go on, if it is time.
+
+        That is one that ended with a barrier or, where the pipeline has none, any.
+        """
+        if self._checkpoint is not None and (window.metadata.get("barrier") or not self._has_barriers):
             self._checkpoint.save_if_due({"seed": self.seed})
 
     @property
+    def _has_barriers(self) -> bool:
+        own = getattr(type(self._pipeline), "request_barrier", BasePipeline.request_barrier)
+        return own is not BasePipeline.request_barrier and not self._pipeline.is_live
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What kept a resumed run from being exactly the uninterrupted one, in sentences."""
-        if not self._was_resumed or self._checkpoint is None:
-            return ()
-        reasons = list(self._checkpoint.inexact)
-        if self._pipeline.is_live:
-            reasons.append("a live feed cannot be rewound")
-        return tuple(f"the run was resumed, but not exactly: {reason}" for reason in reasons)
+        """What else should be known of the run, in sentences."""
+        notes = [*self._resume_notes, *getattr(self._pipeline, "notes", ())]
+        failures = [] if self._checkpoint is None else self._checkpoint.failures
+        if failures:
+            notes.append(f"the run could not be saved {len(failures)} times, last: {failures[-1]}")
+        if self._registry.failures:
+            num, last = len(self._registry.failures), self._registry.failures[-1]
+            notes.append(f"a snapshot could not be saved {num} times, last: {last}")
+        return tuple(notes)
 
     def close(self) -> None:
         """Let go of everything; nothing here may hide an error that is on its way out."""
