@@ -48,7 +48,7 @@ class LivePipeline(BasePipeline):
 
     An agent that has ``policy()`` acts through a frozen copy, swapped between two steps whenever
     the loop asks for the next window: no action waits for an update. (Python's threads still share
-    one interpreter; ``sys.setswitchinterval(0.0005)`` makes the learner give way sooner.) An agent
+    one interpreter; ``sys.setswitchinterval(0.0001)`` makes the learner give way sooner.) An agent
     with the six methods only acts itself and is never asked to while the loop has it: its actions
     wait for its updates. A policy with ``act_with_log_prob(observation) -> (action, log_prob)`` has
     ``action_log_probs`` recorded, NaN where another action was applied.

@@ -25,7 +25,7 @@ def example():
 def _surroundings(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     yield
     sys.setswitchinterval(interval)
     assert not [thread for thread in threading.enumerate() if thread.name == "tensor-optix-feed"]
@@ -55,21 +55,21 @@ def test_the_feed_pairs_over_the_wire(example):
 
 
 def test_it_learns_on_while_the_connection_is_cut_ten_times(example, tmp_path, capsys):
-    with example.server_process(speed=20.0, num_cuts=10, seconds_between_cuts=0.6) as uri:
+    with example.server_process(speed=20.0, num_cuts=10, seconds_between_cuts=0.4) as uri:
         report = example.learn_from(uri, seconds=10.0, seed=0, checkpoint_dir=str(tmp_path))
     print(report)
     assert report.reconnects == 10
-    assert report.result.reason == "stopped"
+    assert report.result.reason in ("stopped", "target")
     assert report.result.windows > 5
-    assert report.evaluation.num_episodes == 20
     assert np.median(report.latencies_seconds) < 0.05
     assert "p99" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_it_learns_the_task_though_the_connection_is_cut_ten_times(example, tmp_path):
-    with example.server_process(speed=20.0, num_cuts=10, seconds_between_cuts=5.0) as uri:
+    with example.server_process(speed=20.0, num_cuts=10, seconds_between_cuts=0.8) as uri:
         report = example.learn_from(uri, seconds=280.0, seed=0, checkpoint_dir=str(tmp_path))
     print(report)
-    assert report.reconnects >= min(10, int(report.seconds / 5.0) - 1)
-    assert report.evaluation.mean >= 475.0
+    assert report.reconnects == 10
+    assert report.result.reason == "target"
+    assert report.result.confirmed_mean >= 475.0
