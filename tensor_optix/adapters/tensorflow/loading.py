@@ -14,7 +14,6 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import CheckpointError
 
-
 _HOME_OF = {
     "TFAgent": "tensor_optix.adapters.tensorflow.tf_agent",
     "PPOAgent": "tensor_optix.algorithms.ppo",

@@ -160,7 +160,7 @@ class TFAgent(BaseAgent):
             NotBoundError: The agent has seen neither spaces nor an observation yet.
         """
         self._require_ready()
-        return make_policy_model(self.model, self._inputs, self._sampler)
+        return make_policy_model(self._acting_model, self._inputs, self._sampler)
 
     def refresh(self) -> None:
         """Let acting follow the model's weights, after something else than ``learn`` changed them."""
@@ -277,18 +277,31 @@ class TFAgent(BaseAgent):
         self._inputs = inputs
         self._part_dtypes = _kept_dtypes(inputs, example)
         self._architecture = None
-        self._log_std = None
+        has_spread = isinstance(sampler, GaussianSampler)
+        self._log_std = keras.Variable(np.log(sampler.std), name="log_std") if has_spread else None
+        self._build_optimizers()
+        self._acting_model = self._make_acting_model()
+        self._forward = compile_forward(self._acting_model, example)
+        self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
+        self._sampler = sampler
+        self._learner = self._make_learner()
+
+    def _build_optimizers(self) -> None:
+        """Make room for the optimizers' moments; the spread has an optimizer of its own."""
         self._spread_optimizer = None
         if not self.optimizer.built:
             self.optimizer.build(self.model.trainable_variables)
-        if isinstance(sampler, GaussianSampler):
-            self._log_std = keras.Variable(np.log(sampler.std), name="log_std")
+        if self._log_std is not None:
             self._spread_optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
             self._spread_optimizer.build([self._log_std])
-        self._forward = compile_forward(self.model, example)
-        self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
-        self._sampler = sampler
-        self._learner = assemble_learner(self)
+
+    def _make_acting_model(self) -> keras.Model:
+        """Return what acting runs: raw observation in, outputs ``[B, K]`` out, on the weights that learn."""
+        return self.model
+
+    def _make_learner(self) -> Any:
+        """Return what learns, with ``state_dict``, ``load_state_dict`` and ``on_world_change``."""
+        return assemble_learner(self)
 
     def _outputs(self, parts: list[Any]) -> Any:
         """Return the model's outputs ``[B, K]``, as acting sees them."""

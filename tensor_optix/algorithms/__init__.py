@@ -1,0 +1,22 @@
+"""Algorithms on the user's Keras models: one file each, read from top to bottom."""
+
+import importlib
+from typing import Any
+
+_HOME_OF = {
+    "PPOAgent": "ppo",
+}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

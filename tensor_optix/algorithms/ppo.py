@@ -1,0 +1,275 @@
+"""Proximal policy optimization. See "Proximal Policy Optimization Algorithms" (Schulman et al., 2017)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow import agent_state
+from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.default_networks import build_model, is_image
+from tensor_optix.adapters.tensorflow.model_checks import check_model, probe
+from tensor_optix.adapters.tensorflow.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.policy_heads import head_for
+from tensor_optix.adapters.tensorflow.policy_learner import adapted_factor
+from tensor_optix.adapters.tensorflow.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+from tensor_optix.adapters.tensorflow.window_reading import read_steps
+from tensor_optix.algorithms.actor_critic import ActorCritic
+from tensor_optix.algorithms.on_policy_learner import OnPolicyLearner
+from tensor_optix.algorithms.ppo_update import PPOUpdate
+from tensor_optix.algorithms.settings import Setting, bounds_of, checked
+from tensor_optix.algorithms.xla import pays_to_compile
+from tensor_optix.core.checks import check_int
+from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.exceptions import NonFiniteError, NotBoundError
+from tensor_optix.functional.seeding import derive_rng, derive_seed
+
+SETTINGS = {
+    "learning_rate": Setting(3e-4, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0}),
+    "gamma": Setting(0.99, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "gae_lambda": Setting(0.95, ParamSpec(0.8, 0.999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
+    "entropy_coef": Setting(0.0, ParamSpec(0.0, 0.05), {"low": 0.0}),
+    "value_coef": Setting(0.5, ParamSpec(0.1, 2.0, scale="log"), {"low": 0.0}),
+    "kl_target": Setting(0.01, ParamSpec(1e-3, 0.1, scale="log"), {"low": 0.0}, can_be_off=True),
+    "max_grad_norm": Setting(0.5, ParamSpec(0.1, 10.0, scale="log"), {"low": 0.0}, can_be_off=True),
+    "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0}),
+}
+
+INITIAL_STD = 0.6
+"""First spread of a Box's actions, where 1 is half the width of the Box."""
+
+
+class PPOAgent(TFAgent):
+    """Learns a policy and a value function from each window, in several epochs of minibatches.
+
+    Acts in Discrete, MultiDiscrete, MultiBinary and float Box spaces. For a Box the actor gives
+    means, where -1 and 1 are the bounds; a learned spread that does not depend on the observation
+    belongs to the agent, and actions are clipped to the bounds.
+
+    Hyperparameters (``HyperparamSet.params``), read at each ``learn``; changing one never retraces:
+    ``learning_rate`` 3e-4, ``gamma`` 0.99, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef``
+    0, ``value_coef`` 0.5 (of the mean squared error), ``kl_target`` 0.01, ``max_grad_norm`` 0.5,
+    ``num_epochs`` 10. The learning rate is multiplied by a factor that holds the KL divergence of
+    one update near ``kl_target``, and an update ends early at twice that; None or 0 for neither.
+
+    Args:
+        actor: Your Keras model from observations to one logit per action (per option of a
+            MultiDiscrete, log-odds per bit of a MultiBinary, mean per dimension of a Box); or one
+            model with two outputs, the second being the value ``[batch, 1]``. None builds one.
+        critic: Your Keras model from observations to the value ``[batch, 1]``; None builds one.
+        optimizer: Keras optimizer for both. Default: Adam with epsilon 1e-5.
+        hyperparams: What differs from the defaults.
+        batch_size: Steps of a minibatch.
+        normalize_observations: Whether vectors of numbers reach the models at zero mean and unit
+            spread, by running moments; images and integers always pass as they are.
+        scale_rewards: Whether rewards are divided by the running spread of returns.
+        hidden_units: Of the networks built here; 64 and 64 with tanh.
+        jit_compile: Whether XLA compiles the update: True, False, or "auto" to decide by the amount
+            of work, see ``algorithms.xla``.
+
+    Raises:
+        InvalidTypeError: An argument is of a type that cannot be used.
+        InvalidArgumentError: A hyperparameter is unknown or out of range.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> agent = PPOAgent(hyperparams=HyperparamSet({"gamma": 0.98}, episode_id=0))
+        >>> env = gym.make("CartPole-v1")
+        >>> agent.bind(env.observation_space, env.action_space, seed=0)
+        >>> agent.act(env.observation_space.sample()) in (0, 1)
+        True
+    """
+
+    _makes_models = True
+    _saved_as = "PPOAgent"
+
+    def __init__(
+        self,
+        actor: keras.Model | None = None,
+        critic: keras.Model | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        hyperparams: HyperparamSet | None = None,
+        *,
+        batch_size: int = 64,
+        normalize_observations: bool = True,
+        scale_rewards: bool = True,
+        hidden_units: tuple[int, ...] = (64, 64),
+        jit_compile: bool | str = "auto",
+    ) -> None:
+        check_int("batch_size", batch_size, at_least=1)
+        if critic is not None:
+            check_model(critic)
+        self.critic = critic
+        self._given = (actor, critic)
+        self._batch_size = batch_size
+        self._normalize_observations = normalize_observations
+        self._scale_rewards = scale_rewards
+        self._hidden_units = tuple(hidden_units)
+        self._jit_compile = jit_compile
+        given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
+        super().__init__(actor, optimizer or keras.optimizers.Adam(epsilon=1e-5), given)
+
+    def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
+        """Update policy and value function from one window.
+
+        Returns:
+            ``loss``, ``policy_loss``, ``value_loss``, ``entropy``, ``clip_fraction`` and ``grad_norm``
+            (means over the gradient steps), ``num_gradient_steps``, ``kl`` of this update,
+            ``explained_variance`` of the values, ``kl_factor`` and ``learning_rate`` in effect.
+
+        Raises:
+            NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; the agent
+                is as it was.
+            NotBoundError: ``bind`` was never called.
+        """
+        self._require_ready()
+        steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
+        params, learner = self._hyperparams.params, self._learner
+        before = learner.state_dict()
+        is_first = not self._normalizer.has_seen
+        if is_first:
+            self._observe(steps)
+
+        rewards = learner.scaled_rewards(steps, params["gamma"]) if self._scale_rewards else steps.rewards
+        batches, num_steps = learner.minibatches(steps.valid.reshape(-1), params["num_epochs"], self._batch_size)
+        kl_target, max_norm = params["kl_target"] or math.inf, params["max_grad_norm"] or math.inf
+        factor = learner.kl_factor if math.isfinite(kl_target) else 1.0
+        settings = {**params, "learning_rate_factor": factor, "kl_limit": 2 * kl_target, "max_grad_norm": max_norm}
+        diagnostics, is_finite = self._update(steps, rewards, batches, num_steps, settings)
+
+        if not is_finite:
+            learner.load_state_dict(*before)
+            raise NonFiniteError(
+                "A loss or gradient became NaN or infinite; the agent is as it was before this window. "
+                "Lower the learning rate, or bound the scale of observations and rewards."
+            )
+        if math.isfinite(kl_target):
+            learner.kl_factor = adapted_factor(factor, diagnostics["kl"], kl_target)
+        if not is_first:
+            self._observe(steps)
+        return {**diagnostics, "kl_factor": factor, "learning_rate": self._base_learning_rate() * factor}
+
+    def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
+        """Check and use them from the next ``learn`` on; what is not given has its default."""
+        self._hyperparams = checked(hyperparams, SETTINGS, type(self).__name__)
+        self.optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
+
+    def hyperparam_bounds(self) -> dict[str, ParamSpec]:
+        """Return ranges around the usual values."""
+        return bounds_of(SETTINGS)
+
+    def bold_hyperparams(self) -> HyperparamSet:
+        """Return smaller, surer steps: a third of the learning rate and of the KL target, no entropy bonus."""
+        trial = self.get_hyperparams()
+        trial.params["learning_rate"] /= 3.0
+        trial.params["kl_target"] = (trial.params.get("kl_target") or 0.0) / 3.0
+        trial.params["entropy_coef"] = 0.0
+        return trial
+
+    def on_world_change(self) -> None:
+        """Forget the optimizer's moments and the scale of rewards; let new observations weigh more."""
+        super().on_world_change()
+        if self._sampler is not None:
+            self._normalizer.on_world_change()
+
+    def refresh(self) -> None:
+        """Let acting follow models and normaliser, after something else than ``learn`` changed them."""
+        if self._sampler is not None:
+            self._normalizer.refresh()
+        super().refresh()
+
+    # How the parts are made, at bind()
+
+    def _sampler_for(self, action_space: Any) -> ActionSampler:
+        self._head = head_for(action_space, INITIAL_STD)
+        return self._head.sampler
+
+    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
+        actor, critic = self._given
+        has_value = actor is not None and len(probe(actor, example)[1]) == 2
+        if actor is None and critic is None and is_image(observation_space):
+            actor, has_value = self._default(observation_space, (sampler.num_outputs, 1), (0.01, 1.0), "actor"), True
+        if actor is None:
+            actor = self._default(observation_space, sampler.num_outputs, 0.01, "actor")
+        if critic is None and not has_value:
+            critic = self._default(observation_space, 1, 1.0, "critic")
+        self._network = ActorCritic(actor, critic, example, sampler.num_outputs, self._head.outputs_mean)
+        self.model, self.critic = actor, critic
+        return self._network.inputs
+
+    def _default(self, observation_space: Any, num_outputs: Any, final_gains: Any, name: str) -> keras.Model:
+        return build_model(
+            observation_space,
+            num_outputs,
+            self._hidden_units,
+            derive_seed(self._seed, name),
+            activation="tanh",
+            gain=math.sqrt(2.0),
+            final_gains=final_gains,
+        )
+
+    def _build_optimizers(self) -> None:
+        """One optimizer moves everything, so that the norm of all gradients is bounded together."""
+        spread = [] if self._log_std is None else [self._log_std]
+        self._variables = [*self._network.trainable_variables, *spread]
+        self._spread_optimizer = None
+        if self.optimizer.built:
+            self.optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
+        self.optimizer.build(self._variables)
+
+    def _make_acting_model(self) -> keras.Model:
+        self._normalizer = ObservationNormalizer(self._inputs, self._normalize_observations)
+        return self._network.acting_model(self._normalizer)
+
+    def _make_learner(self) -> OnPolicyLearner:
+        shapes = zip(self._inputs.shapes, self._part_dtypes, strict=True)
+        self._update = PPOUpdate(
+            self._network,
+            self._normalizer,
+            self._head.make_distribution(self._log_std),
+            self.optimizer,
+            self._variables,
+            [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes],
+            self._head.action_spec,
+            pays_to_compile(self._variables, self._batch_size) if self._jit_compile == "auto" else self._jit_compile,
+        )
+        return OnPolicyLearner(derive_rng(self._seed, "learn"))
+
+    def _observe(self, steps: Steps) -> None:
+        rows = steps.valid.reshape(-1)
+        self._normalizer.observe([part[rows] for part in steps.flat_observations()])
+
+    def _infer(self, observation: Any) -> None:
+        raise NotBoundError(
+            "PPOAgent must know the spaces before it acts: call bind(observation_space, action_space) first."
+        )
+
+    # What is saved
+
+    def _policy_variables(self) -> list[tuple[str, list[Any]]]:
+        return [*super()._policy_variables(), ("observation_normalizer", self._normalizer.variables)]
+
+    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
+        critic = [] if self.critic is None else [("critic", list(self.critic.variables))]
+        return [*critic, *super()._learner_variables()]
+
+    def _describe(self) -> dict[str, Any]:
+        critic = None if self.critic is None else agent_state.config_of(self.critic)
+        structure = {
+            "batch_size": self._batch_size,
+            "normalize_observations": self._normalize_observations,
+            "scale_rewards": self._scale_rewards,
+            "jit_compile": self._jit_compile,
+        }
+        return {**super()._describe(), "has_critic": self.critic is not None, "critic": critic, "structure": structure}
+
+    @classmethod
+    def _rebuilt(cls, saved: Mapping[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> PPOAgent:
+        critic = build("critic") if saved["has_critic"] else None
+        return cls(build("model"), critic, build("optimizer"), hyperparams, **saved["structure"])

@@ -1,0 +1,209 @@
+"""PPO's update: values, advantages, and all gradient steps of one ``learn`` as one traced function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow.distributions import Distribution
+from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_loss
+from tensor_optix.adapters.tensorflow.recent_steps import Steps
+from tensor_optix.algorithms import advantages as adv
+from tensor_optix.algorithms.actor_critic import ActorCritic
+
+SETTINGS = (
+    "learning_rate_factor",
+    "gamma",
+    "gae_lambda",
+    "clip_ratio",
+    "entropy_coef",
+    "value_coef",
+    "max_grad_norm",
+    "kl_limit",
+)
+
+STEP_MEANS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm")
+"""Diagnostics that are means over the gradient steps taken."""
+
+
+class PPOUpdate:
+    """Turns one window into gradient steps.
+
+    Traced once: minibatches, their number and all settings come in as tensors.
+
+    Args:
+        network: Policy and value function.
+        normalize: Maps observation parts to what the network takes; it must not change meanwhile.
+        distribution: The policy's density on the network's outputs.
+        optimizer: A Keras optimizer, built for ``variables``.
+        variables: What it trains.
+        part_specs: Shape and dtype of each observation part, batch first.
+        action_spec: Shape and dtype of encoded actions, batch first.
+        jit_compile: Whether XLA compiles the update, anew for each new shape of a window.
+
+    Attributes:
+        num_traces: How often it was traced.
+    """
+
+    def __init__(
+        self,
+        network: ActorCritic,
+        normalize: Callable[[Sequence[Any]], list[Any]],
+        distribution: Distribution,
+        optimizer: Any,
+        variables: Sequence[Any],
+        part_specs: Sequence[tf.TensorSpec],
+        action_spec: tf.TensorSpec,
+        jit_compile: bool,
+    ) -> None:
+        self._network = network
+        self._normalize = normalize
+        self._distribution = distribution
+        self._optimizer = optimizer
+        self._variables = list(variables)
+        self.num_traces = 0
+        signature = [_window_spec(part_specs, action_spec), {name: tf.TensorSpec((), tf.float32) for name in SETTINGS}]
+        self._improve_compiled = tf.function(self._improve, autograph=False, jit_compile=jit_compile)
+        self._traced = tf.function(self._run, input_signature=signature, autograph=False)
+
+    def __call__(
+        self, steps: Steps, rewards: np.ndarray, batches: np.ndarray, num_steps: int, settings: Mapping[str, float]
+    ) -> tuple[dict[str, float], bool]:
+        """Take ``num_steps`` gradient steps, fewer if the KL limit is reached.
+
+        Args:
+            steps: The window.
+            rewards: ``[T, N]``, scaled.
+            batches: Row numbers, ``[at least num_steps, batch_size]`` int32.
+            num_steps: How many of the batches to use.
+            settings: A value for each name in ``SETTINGS``.
+
+        Returns:
+            Diagnostics, and whether everything was finite; if not, no variable has changed.
+        """
+        window = {
+            "parts": steps.flat_observations(),
+            "successors": steps.successors,
+            "actions": steps.actions.reshape(-1, *steps.actions.shape[2:]),
+            "rewards": rewards.astype(np.float32),
+            "log_probs": steps.log_probs,
+            **{name: getattr(steps, name) for name in ("terminated", "continues", "cut", "valid")},
+            "batches": batches,
+            "num_steps": np.int32(num_steps),
+        }
+        numbers = self._traced(window, {name: np.float32(settings[name]) for name in SETTINGS}).numpy().tolist()
+        *sums, taken, kl, explained, finite = numbers
+        diagnostics = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, sums, strict=True)}
+        diagnostics |= {"kl": kl, "explained_variance": explained, "num_gradient_steps": taken}
+        return diagnostics, bool(finite)
+
+    def _run(self, window: dict[str, Any], settings: Any) -> Any:
+        """Value the successors, of which each window has another number; all else has fixed shapes."""
+        self.num_traces += 1
+        values = self._network.value(self._normalize(window["successors"]))
+        cut_values = tf.scatter_nd(tf.where(window["cut"]), values, tf.shape(window["cut"], tf.int64))
+        fixed = {name: value for name, value in window.items() if name != "successors"}
+        return self._improve_compiled({**fixed, "cut_values": cut_values}, settings)
+
+    def _improve(self, window: dict[str, Any], settings: dict[str, Any]) -> Any:
+        parts, actions = self._normalize(window["parts"]), window["actions"]
+        valid = tf.reshape(window["valid"], [-1])
+        variables = [*self._variables, *self._optimizer.variables]
+        saved = [tf.identity(v) for v in variables]
+
+        outputs, values = self._network(parts)
+        before = self._distribution.log_prob(outputs, actions)
+        recorded = tf.reshape(window["log_probs"], [-1])
+        behaviour = tf.where(tf.math.is_nan(recorded), before, recorded)
+        advantages, returns = advantages_and_returns(window, values, settings)
+        numbers = tf.stack([adv.standardized(advantages, valid), returns, behaviour, before], axis=1)
+
+        rows = {"parts": parts, "actions": actions, "numbers": numbers}
+        sums, finite = self._take_steps(rows, window["batches"], window["num_steps"], settings)
+
+        log_ratio = self._distribution.log_prob(self._network(parts)[0], actions) - before
+        kl = approximate_kl(tf.where(valid, log_ratio, 0.0)) / tf.reduce_mean(tf.cast(valid, tf.float32))
+        explained = 1.0 - adv.masked_variance(returns - values, valid) / adv.masked_variance(returns, valid)
+        finite = finite & tf.math.is_finite(kl)
+        for variable, value in zip(variables, saved, strict=True):
+            variable.assign(tf.where(finite, tf.convert_to_tensor(variable), value))
+        return tf.concat([sums, tf.stack([kl, explained, tf.cast(finite, tf.float32)])], axis=0)
+
+    def _take_steps(self, rows: dict[str, Any], batches: Any, num_steps: Any, settings: dict[str, Any]) -> Any:
+        """Return the sums of ``STEP_MEANS`` and the number of steps taken, and whether all was finite."""
+        rate = self._optimizer.learning_rate
+        base_rate = tf.identity(rate)
+        rate.assign(base_rate * settings["learning_rate_factor"])
+
+        def step(i: Any, sums: Any, _going: Any, _finite: Any) -> Any:
+            batch = tf.nest.map_structure(lambda x: tf.gather(x, batches[i]), rows)
+            with tf.GradientTape() as tape:
+                loss, statistics, kl = self._loss(batch, settings)
+            grads = dense(tape.gradient(loss, sources), sources)
+            norm = tf.linalg.global_norm(grads)
+            finite = tf.math.is_finite(loss + norm)
+            going = finite & (kl <= settings["kl_limit"])
+            shrink = settings["max_grad_norm"] / tf.maximum(norm, settings["max_grad_norm"])
+            tf.cond(going, lambda: self._apply([g * shrink for g in grads]), lambda: tf.constant(0))
+            counted = tf.where(going, tf.stack([loss, *statistics, norm, 1.0]), tf.zeros(len(STEP_MEANS) + 1))
+            return i + 1, sums + counted, going, finite
+
+        sources = [getattr(v, "value", v) for v in self._variables]
+        _, sums, _, finite = tf.while_loop(
+            lambda i, _sums, going, _finite: (i < num_steps) & going,
+            step,
+            (tf.constant(0), tf.zeros(len(STEP_MEANS) + 1), tf.constant(True), tf.constant(True)),
+        )
+        rate.assign(base_rate)
+        return sums, finite
+
+    def _loss(self, batch: dict[str, Any], settings: dict[str, Any]) -> Any:
+        """Return PPO's loss on one minibatch, its parts, and the KL divergence from before the update."""
+        advantages, returns, behaviour, before = tf.unstack(batch["numbers"], axis=1)
+        outputs, values = self._network(batch["parts"])
+        log_probs = self._distribution.log_prob(outputs, batch["actions"])
+        entropy = tf.reduce_mean(self._distribution.entropy(outputs))
+        policy_loss = clipped_surrogate_loss(log_probs - behaviour, advantages, settings["clip_ratio"])
+        value_loss = tf.reduce_mean(tf.square(values - returns))
+        loss = policy_loss + settings["value_coef"] * value_loss - settings["entropy_coef"] * entropy
+        is_clipped = tf.abs(tf.exp(log_probs - behaviour) - 1.0) > settings["clip_ratio"]
+        clip_fraction = tf.reduce_mean(tf.cast(is_clipped, tf.float32))
+        kl = approximate_kl(log_probs - before)
+        return loss, (policy_loss, value_loss, entropy, clip_fraction), kl
+
+    def _apply(self, grads: Sequence[Any]) -> Any:
+        self._optimizer.apply(grads, self._variables)
+        return tf.constant(0)
+
+
+def advantages_and_returns(window: Mapping[str, Any], values: Any, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return generalized advantages and the values' targets ``A_t + v_t``, both ``[T * N]``."""
+    rewards, continues = window["rewards"], tf.cast(window["continues"], tf.float32)
+    discounts = settings["gamma"] * (1.0 - tf.cast(window["terminated"], tf.float32))
+    grid = tf.reshape(values, tf.shape(rewards))
+    successors = adv.next_values(grid, window["cut"], window["cut_values"])
+    advantages = adv.generalized_advantages(rewards, discounts, continues, grid, successors, settings["gae_lambda"])
+    return tf.reshape(advantages, [-1]), tf.reshape(advantages + grid, [-1])
+
+
+def dense(grads: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    """Return gradients as plain tensors, zeros where the loss does not depend on a variable."""
+    pairs = zip(grads, variables, strict=True)
+    return [tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in pairs]
+
+
+def _window_spec(part_specs: Sequence[tf.TensorSpec], action_spec: tf.TensorSpec) -> dict[str, Any]:
+    grid, flags = tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None, None), tf.bool)
+    return {
+        "parts": list(part_specs),
+        "successors": list(part_specs),
+        "actions": action_spec,
+        "rewards": grid,
+        "log_probs": grid,
+        **{name: flags for name in ("terminated", "continues", "cut", "valid")},
+        "batches": tf.TensorSpec((None, None), tf.int32),
+        "num_steps": tf.TensorSpec((), tf.int32),
+    }
