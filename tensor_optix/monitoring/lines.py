@@ -49,7 +49,7 @@ def fit_line(x: Floats, means: Floats, scatters: Floats, bin_size: int) -> Line:
     residuals = yc - float(xc @ yc) / sxx * xc
     scatter = float(scatters.sum()) + float(residuals @ residuals) * bin_size
     score_sd = math.sqrt(scatter / (count * bin_size - 2.0))
-    yc = _draw_in(yc, residuals)
+    yc = _draw_in(xc, yc)
     slope = float(xc @ yc) / sxx
     residuals = yc - slope * xc
     total = float(residuals @ residuals)
@@ -61,13 +61,23 @@ def fit_line(x: Floats, means: Floats, scatters: Floats, bin_size: int) -> Line:
     return Line(slope, math.sqrt(long_run / sxx), score_sd, long_run * bin_size)
 
 
-def _draw_in(centred: Floats, residuals: Floats) -> Floats:
-    """Return the centred values with residuals beyond the clip drawn in to it, centred anew."""
+def _draw_in(xc: Floats, yc: Floats) -> Floats:
+    """Return the centred values with those far from a line through medians drawn in, centred anew."""
+    half = xc.size // 2
+    rise = _median(yc[half:]) - _median(yc[:half])
+    line = xc * (rise / float(xc[half:].mean() - xc[:half].mean()))
+    residuals = yc - line
+    middle = _median(residuals)
+    residuals -= middle
     size = np.abs(residuals)
-    middle = residuals.size // 2
-    size.partition(middle)
-    limit = _CLIP * MAD_TO_SD * float(size[middle])
-    if not 0.0 < limit < size[middle:].max():
-        return centred
-    drawn: Floats = centred - residuals + residuals.clip(-limit, limit)
+    limit = _CLIP * MAD_TO_SD * _median(size)
+    if not 0.0 < limit < size.max():
+        return yc
+    drawn: Floats = line + residuals.clip(-limit, limit)
     return np.asarray(drawn - drawn.mean())
+
+
+def _median(values: Floats) -> float:
+    """Return the (upper) median; several times as fast as ``np.median`` on short arrays."""
+    middle = values.size // 2
+    return float(np.partition(values, middle)[middle])
