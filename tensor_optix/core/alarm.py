@@ -11,7 +11,7 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.champion import ChampionKeeper
-from tensor_optix.core.confirmation import Confirmation
+from tensor_optix.core.confirmation import DIAGNOSIS_EPISODES, Confirmation
 from tensor_optix.core.diagnosis import Cause, find_cause
 from tensor_optix.core.judge import Judge
 from tensor_optix.core.tuning import Tuning
@@ -79,15 +79,24 @@ class AlarmResponse:
     def diagnose(self) -> None:
         """Play, find the cause, and act on it; the environment is free."""
         counts, self._counts_before = self._counts_before, None
-        played = self._confirmation.play_both()
-        if counts is None or played is None:
-            return
-        current, champion = played
         then = self._confirmation.champion_returns
         if then is None:
             then = np.asarray(self._judge.baseline_scores())
-        cause = find_cause(then, champion.returns, current.returns)
-        logger.warning("Cause of the degradation: %s (current %s, champion %s).", cause.value, current, champion)
+        played = self._confirmation.play_both(
+            DIAGNOSIS_EPISODES,
+            lambda current, champion: find_cause(then, champion, current) is not Cause.FALSE_ALARM,
+        )
+        if counts is None or played is None:
+            return
+        current, champion = played
+        cause = find_cause(then, champion, current)
+        logger.warning(
+            "Cause of the degradation: %s (%d greedy episodes: current %.4g, champion %.4g).",
+            cause.value,
+            len(current),
+            np.mean(current),
+            np.mean(champion),
+        )
         if cause is Cause.POLICY_DAMAGED:
             self._roll_back()
         elif cause is Cause.WORLD_CHANGED:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.types import EpisodeData, EvaluationResult
@@ -19,6 +20,7 @@ _MIN_EPISODES = 5
 _MAX_EPISODES = 20
 _UNKNOWN_LENGTH_STEPS = 1_000
 _BEYOND_NOISE = 1.64
+_DECIDED = 3.5
 
 
 class PlayFn(Protocol):
@@ -110,12 +112,22 @@ class Arena:
         return count if count >= _MIN_EPISODES else 0
 
 
-def is_better_paired(challenger: EvaluationResult, champion: EvaluationResult) -> bool:
+def is_better_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> bool:
     """Tell whether the challenger is better beyond noise, over episodes with the same seeds.
 
-    One-sided paired t-statistic above 1.64; equal spreads of zero decide by the sign.
+    One-sided paired t-statistic above 1.64; without any spread the sign decides.
     """
-    difference = np.asarray(challenger.returns, dtype=np.float64) - np.asarray(champion.returns, dtype=np.float64)
-    mean = float(np.mean(difference))
-    standard_error = float(np.std(difference, ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    mean, standard_error = _paired_difference(challenger, champion)
     return mean > _BEYOND_NOISE * standard_error and mean > 0.0
+
+
+def is_decided_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> bool:
+    """Tell whether more episodes would hardly change the verdict of :func:`is_better_paired`."""
+    mean, standard_error = _paired_difference(challenger, champion)
+    return abs(mean) >= _DECIDED * standard_error
+
+
+def _paired_difference(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> tuple[float, float]:
+    difference = np.asarray(challenger, np.float64) - np.asarray(champion, np.float64)
+    spread = float(np.std(difference, ddof=1)) if len(difference) > 1 else 0.0
+    return float(np.mean(difference)), spread / math.sqrt(len(difference))

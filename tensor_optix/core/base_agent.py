@@ -111,3 +111,10 @@ class BaseAgent(ABC):
 
     def on_world_change(self) -> None:
         """Refresh what should not survive a changed environment. Default: nothing."""
+
+    undoes_bad_updates: bool = False
+    """Whether ``learn`` raises ``NonFiniteError``, and leaves everything as it was, where an update
+    gives NaN or infinity. For any other agent the loop keeps a copy from before each ``learn``."""
+
+    def on_divergence(self) -> None:
+        """Take smaller steps from now on: an update was undone. Default: nothing."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tensor_optix.core.arena import Arena, is_better_paired
+from tensor_optix.core.arena import Arena, is_better_paired, is_decided_paired
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.ledger import Ledger
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 FINAL_EPISODES = 20
 DIAGNOSIS_EPISODES = 20
+ROUND_EPISODES = 5
+
+Returns = npt.NDArray[np.float64]
 TARGET_EPISODES = 20
 
 
@@ -47,7 +51,7 @@ class Confirmation:
         self._ledger = ledger
         self._needs_barrier = needs_barrier
         self._wishes: set[str] = set()
-        self.champion_returns: npt.NDArray[np.float64] | None = None
+        self.champion_returns: Returns | None = None
         self._target_backoff_windows = 1
         self._next_target_window = 0
 
@@ -76,30 +80,53 @@ class Confirmation:
         """Play the agent as it is and the champion on the same seeds.
 
         Args:
-            num_episodes: How many; None for as many as the evaluation share pays for.
+            num_episodes: How many at most; None for as many as the evaluation share pays for.
         """
         count = num_episodes or self._arena.affordable_episodes(
             self._ledger.steps["training"], self._ledger.steps["evaluation"]
         )
-        played = self.play_both(count)
+        played = self.play_both(count, is_decided_paired)
         if played is None:
             return False
         challenger, champion = played
         wins = is_better_paired(challenger, champion)
-        self.champion_returns = (challenger if wins else champion).returns
-        verdict = "replaced" if wins else "kept"
-        logger.info("Greedy episodes: challenger %s, champion %s: %s.", challenger, champion, verdict)
+        self.champion_returns = challenger if wins else champion
+        logger.info(
+            "%d greedy episodes: challenger %.4g, champion %.4g: %s.",
+            len(champion),
+            np.mean(challenger),
+            np.mean(champion),
+            "replaced" if wins else "kept",
+        )
         return wins
 
-    def play_both(self, num_episodes: int = DIAGNOSIS_EPISODES) -> tuple[EvaluationResult, EvaluationResult] | None:
-        """Play the agent as it is, then the champion, on the same seeds; None where that is not possible."""
-        if num_episodes == 0 or not self._arena.is_possible:
-            return None
-        seed = self._arena.next_seed("challenge")
-        current = self._play(num_episodes, seed, "evaluation")
-        with self._keeper.acting():
-            champion = None if current is None else self._play(num_episodes, seed, "evaluation")
-        return None if current is None or champion is None else (current, champion)
+    def play_both(
+        self, max_episodes: int, is_decided: Callable[[Returns, Returns], bool]
+    ) -> tuple[Returns, Returns] | None:
+        """Play the agent as it is and the champion on the same seeds, in rounds, until that decides.
+
+        Args:
+            max_episodes: Episodes of each at most.
+            is_decided: ``(current, champion) -> bool``, asked after each round.
+
+        Returns:
+            The returns of both, or None where nothing can be played.
+        """
+        current, champion = np.zeros(0), np.zeros(0)
+        while len(current) < max_episodes and self._arena.is_possible:
+            count = min(ROUND_EPISODES, max_episodes - len(current))
+            seed = self._arena.next_seed("challenge")
+            first = self._play(count, seed, "evaluation")
+            if first is None:
+                break
+            with self._keeper.acting():
+                second = self._play(count, seed, "evaluation")
+            if second is None:
+                break
+            current, champion = np.append(current, first.returns), np.append(champion, second.returns)
+            if is_decided(current, champion):
+                break
+        return (current, champion) if len(current) else None
 
     def wants_target(self, level: float, target: float) -> bool:
         """Tell whether the training scores make it worth while to play for the target."""

@@ -29,6 +29,7 @@ _MEMORY_WINDOWS = 50
 _NOISE_WINDOWS = 30
 _MIN_FRESH_WINDOWS = 2
 _MIN_BASELINE_WINDOWS = 3
+_LARGE_DROP = 0.3
 _SETTLING_WINDOWS = 2
 _LUCK_WINDOWS = 10
 _LEVEL_WINDOWS = 5
@@ -90,6 +91,7 @@ class Judge:
         self._drop = DegradationDetector.while_learning()
         self._recent: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
         self._normal: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
+        self._first_scores: list[float] = []
         self._alarm_level = math.nan
         self._num_since_alarm = 0
         self._fresh: deque[tuple[float, int]] = deque(maxlen=100)
@@ -100,6 +102,8 @@ class Judge:
         """Weigh one window that gave evidence."""
         score, weight = metrics.primary_score, metrics.num_episodes or 1
         self._recent.append(score)
+        if len(self._first_scores) < _MIN_BASELINE_WINDOWS:
+            self._first_scores.append(score)
         self._fresh.append((score, weight))
         self._settle()
         improved = self._is_better(metrics)
@@ -153,6 +157,7 @@ class Judge:
             "drop": self._drop.state_dict(),
             "last_trend": self.last_trend.name,
             "num_looks": self.num_looks,
+            "first_scores": list(self._first_scores),
             "recent": list(self._recent),
             "normal": list(self._normal),
             "fresh": [list(pair) for pair in self._fresh],
@@ -172,6 +177,7 @@ class Judge:
         self._drop.load_state_dict(state["drop"])
         self.last_trend = Trend[state["last_trend"]]
         self.num_looks = state["num_looks"]
+        self._first_scores = list(state["first_scores"])
         self._recent = deque(state["recent"], maxlen=_MEMORY_WINDOWS)
         self._normal = deque(state["normal"], maxlen=_MEMORY_WINDOWS)
         self._fresh = deque(((score, weight) for score, weight in state["fresh"]), maxlen=self._fresh.maxlen)
@@ -185,6 +191,10 @@ class Judge:
         """Steady score of the latest windows, NaN before the first."""
         latest = [(score, 1) for score in list(self._recent)[-_LEVEL_WINDOWS:]]
         return robust_level(latest) if latest else math.nan
+
+    @property
+    def _first_level(self) -> float:
+        return statistics.median(self._first_scores)
 
     @property
     def noise(self) -> float:
@@ -242,7 +252,7 @@ class Judge:
         if self._drop.alarmed:
             self._watch_for_recovery(score)
             return False
-        if self._drop.baseline is not None and self._drop.update(score):
+        if self._drop.baseline is not None and self._drop.update(score) and self._is_large_drop():
             self._alarm_level = score
             self._num_since_alarm = 0
             self._leave_out_drop()
@@ -250,6 +260,17 @@ class Judge:
         self._normal.append(score)
         self._recalibrate_when_doubled()
         return False
+
+    def _is_large_drop(self) -> bool:
+        """Tell whether a good part of what was gained is lost; a learning policy dips all the time."""
+        baseline = self._drop.baseline
+        if baseline is None:
+            return False
+        gained = max(baseline.mean - self._first_level, 0.0)
+        is_large = statistics.median(list(self._recent)[-3:]) < baseline.mean - _LARGE_DROP * gained
+        if not is_large:
+            self._drop.reset()
+        return is_large
 
     def _leave_out_drop(self) -> None:
         """Keep the beginning of a drop out of what counts as normal."""

@@ -21,6 +21,7 @@ from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_number, check_score
 from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
+from tensor_optix.core.divergence import DivergenceGuard
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
 from tensor_optix.core.recorder import Recorder
@@ -128,6 +129,7 @@ class LoopController:
             self.callbacks,
             rollback_on_degradation,
         )
+        self._guard = DivergenceGuard(agent, self._keeper, self._judge, self._tuning)
         self._stop_requested = threading.Event()
         self._ending: tuple[str, str] | None = None
         if run_folder is not None:
@@ -251,8 +253,7 @@ class LoopController:
     def _learn(self, window: EpisodeData, metrics: EvalMetrics) -> None:
         if metrics.is_evidence and not self._trial.is_running:
             self._tuning.suggest()
-        self._tuning.note_learn()
-        self.recorder.diagnostics = self.agent.learn(window) or {}
+        self.recorder.diagnostics = self._guard.learn(window)
 
     # ---------------------------------------------------------------- verdicts
 
@@ -347,6 +348,7 @@ class LoopController:
             "confirmation": self._confirmation,
             "trial": self._trial,
             "alarm": self._alarm,
+            "divergence": self._guard,
             "recorder": self.recorder,
         }
         optional = [self.evaluator, *self.callbacks.callbacks]
@@ -393,7 +395,7 @@ class LoopController:
             seconds=self._ledger.seconds,
             run_dir=self.recorder.run_dir,
             history=self.recorder.history.columns(),
-            notes=self._session.notes,
+            notes=(*self._session.notes, *self._guard.notes),
         )
         return self.last_result
 

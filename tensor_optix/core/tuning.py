@@ -45,9 +45,9 @@ class Tuning:
         """The latest score that was evidence."""
         return self._history[-1] if self._history else None
 
-    def note_learn(self) -> None:
-        """Remember what the coming ``learn`` uses, or what was just brought back."""
-        self._behind_weights = self._agent.get_hyperparams()
+    def note_learn(self, used: HyperparamSet | None = None) -> None:
+        """Remember what the latest ``learn`` used; None: what the agent has now, just brought back."""
+        self._behind_weights = self._agent.get_hyperparams() if used is None else used
 
     def stamp(self, metrics: EvalMetrics, env_steps: int) -> EvalMetrics:
         """Return the score with the hyperparameters behind its weights."""

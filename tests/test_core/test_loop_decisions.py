@@ -116,7 +116,7 @@ class TestCause:
         assert loop.best_snapshot.episode_id > 60
 
     def test_a_false_alarm_changes_nothing(self, tmp_path):
-        agent = Learner()
+        agent = Learner(ceiling=1000.0)
         rng = np.random.default_rng(3)
         loop, recorder, _ = make_loop(
             tmp_path,
