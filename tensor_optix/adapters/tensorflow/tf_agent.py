@@ -78,6 +78,8 @@ class TFAgent(BaseAgent):
     _saved_as = "TFAgent"
     """The class that ``load_agent`` rebuilds."""
 
+    undoes_bad_updates = True
+
     def __init__(
         self,
         model: keras.Model,
@@ -103,6 +105,7 @@ class TFAgent(BaseAgent):
         """Let acting follow the weights after a subclass's own ``learn``."""
         super().__init_subclass__(**kwargs)
         if "learn" in vars(cls):
+            cls.undoes_bad_updates = bool(vars(cls).get("undoes_bad_updates", False))
             cls.learn = _followed_by_refresh(cls.learn)  # type: ignore[method-assign]
 
     # Acting
@@ -235,6 +238,12 @@ class TFAgent(BaseAgent):
         trial.params["kl_target"] = hyperparameters.read(trial.params, "kl_target") / 3.0
         trial.params["entropy_coef"] = 0.0
         return trial
+
+    def on_divergence(self) -> None:
+        """Halve the base learning rate."""
+        softened = self.get_hyperparams()
+        softened.params["learning_rate"] /= 2.0
+        self.set_hyperparams(softened)
 
     # State
 
