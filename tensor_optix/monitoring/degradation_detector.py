@@ -219,7 +219,9 @@ class DegradationDetector:
         self._caution = self._factor * math.pow(self._spikes, _SPIKES) * few
         self._draw_lines(self._baseline)
         widened = few * math.sqrt(1.0 + 3.0 / first.count)
-        self._cut, self._plunge_from = _CUT * widened, _PLUNGE * widened * self._factor
+        one_score = min(limit + slack for limit, slack in zip(self._limits, self._slacks, strict=True))
+        self._cut = min(_CUT * widened, 0.99 * one_score)
+        self._plunge_from = _PLUNGE * widened * self._factor
 
     def _draw_lines(self, baseline: Baseline) -> None:
         """Lay the CUSUMs' slacks and limits as tangents to the boundary."""

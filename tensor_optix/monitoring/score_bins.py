@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tensor_optix.exceptions import StateMismatchError
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -100,9 +102,18 @@ class ScoreBins:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` returned."""
+        """Take over what ``state_dict`` returned.
+
+        Raises:
+            StateMismatchError: It holds more bins than fit, or not as many of each kind.
+        """
+        counts = {len(state[name]) for name in ("means", "scatters", "roughness")}
+        if len(counts) > 1 or max(counts) >= self.capacity:
+            raise StateMismatchError(
+                f"Expected fewer than {self.capacity} bins of equal number. Received: {sorted(counts)}."
+            )
         self.bin_size = int(state["bin_size"])
-        self.num_bins = len(state["means"])
+        self.num_bins = max(counts)
         for name in ("means", "scatters", "roughness"):
             getattr(self, name)[: self.num_bins] = state[name]
         self._origin = None if state["origin"] is None else float(state["origin"])
