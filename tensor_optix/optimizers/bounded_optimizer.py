@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -91,9 +92,9 @@ class BoundedOptimizer(BaseOptimizer):
             suggested.params[name] = _in_type_of(current_hyperparams.params[name], value)
         return suggested
 
+    @abstractmethod
     def _suggest(self, values: dict[str, float], history: list[EvalMetrics]) -> dict[str, float]:
         """Return the values that change hands; ``values`` are those in force, all within bounds."""
-        raise NotImplementedError
 
     def _tuned_values(self, hyperparams: HyperparamSet) -> dict[str, float]:
         """Return the current values of what can be tuned, checked."""
@@ -146,9 +147,9 @@ class BoundedOptimizer(BaseOptimizer):
         self._rng.bit_generator.state = state["rng"]
         self._episode_id = state["episode_id"]
 
+    @abstractmethod
     def _names_in(self, state: dict[str, Any]) -> list[str]:
         """Return the parameters that a state speaks of."""
-        raise NotImplementedError
 
 
 def as_specs(bounds: Bounds) -> dict[str, ParamSpec]:

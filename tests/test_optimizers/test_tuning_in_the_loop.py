@@ -77,7 +77,8 @@ class TestOrder:
             report_episodes=0,
         )
         rows = controller.run().history["tuning"]
-        assert "a 0.1 -> 0.105: probe" in rows[0]
+        assert rows[0] == ["a 0.1 -> 0.1055: probe"]  # a tenth wider: the first window made a champion
+        assert rows[1][0].startswith("a 0.1 -> 0.1055: better")
         assert optimizer.pop_decisions() == []
 
 
