@@ -11,7 +11,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
-from tensor_optix.core.types import EvalMetrics, HyperparamSet
+from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
 
 _METRICS_KEPT = 512
 
@@ -59,7 +59,9 @@ class Tuning:
 
     def suggest(self) -> None:
         """Ask for hyperparameters for the next ``learn``, if that is due."""
-        is_due = self._scheduler.should_adapt(self._num_evidence)
+        is_active = self._scheduler.current_state is LoopState.ACTIVE
+        interval = self._scheduler.base_interval if is_active else self._scheduler.current_interval
+        is_due = self._num_evidence % interval == 0
         self._num_evidence += 1
         if not is_due:
             return
