@@ -66,10 +66,10 @@ def test_it_learns_on_while_the_connection_is_cut_ten_times(example, tmp_path, c
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_it_learns_the_task_though_the_connection_is_cut_ten_times(example, tmp_path):
     with example.server_process(speed=20.0, num_cuts=10, seconds_between_cuts=0.8) as uri:
-        report = example.learn_from(uri, seconds=280.0, seed=0, checkpoint_dir=str(tmp_path))
+        report = example.learn_from(uri, seconds=300.0, seed=0, checkpoint_dir=str(tmp_path))
     print(report)
     assert report.reconnects == 10
-    assert report.result.reason == "target"
     assert report.result.confirmed_mean >= 475.0
