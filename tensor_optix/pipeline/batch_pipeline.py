@@ -12,10 +12,10 @@ from tensor_optix.core.checks import check_int
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
-from tensor_optix.pipeline.env_guard import EnvGuard, is_vector, open_env, space_of
+from tensor_optix.pipeline.env_guard import space_of
+from tensor_optix.pipeline.env_keeper import EnvKeeper
 from tensor_optix.pipeline.episode_ledger import EpisodeLedger
-from tensor_optix.pipeline.episode_player import play_single, play_vector, rowwise
-from tensor_optix.pipeline.single_env import SingleEnvCollector
+from tensor_optix.pipeline.episode_player import rowwise
 from tensor_optix.pipeline.vector_env import VectorEnvCollector
 from tensor_optix.pipeline.window_builder import WindowBuilder
 
@@ -37,10 +37,15 @@ class BatchPipeline(BasePipeline):
         window_size: T, steps of a window; a vector of N environments takes T x N env steps.
         seed: Source of all the environment's randomness. None: the one of ``set_seed``, or drawn.
         barrier_interval_steps: Env steps between barriers; None: only on request.
+        on_env_error: What to do where the environment raises, or gives NaN or infinity: ``"raise"``,
+            or ``"restart"``, which needs a callable: a new environment goes on in the same window.
+            The broken step is dropped, what ran counts as truncated, and its return is not counted;
+            ``metadata["num_env_restarts"]`` and :attr:`notes` say how often.
 
     Raises:
         InvalidTypeError: ``env`` is no environment, ``agent`` cannot act, or a count is no integer.
-        InvalidArgumentError: A count is below 1, or the seed below 0.
+        InvalidArgumentError: A count is below 1, the seed below 0, ``on_env_error`` is unknown, or an
+            instance should be made anew.
 
     Example:
         >>> import gymnasium as gym
@@ -62,11 +67,11 @@ class BatchPipeline(BasePipeline):
         *,
         seed: int | None = None,
         barrier_interval_steps: int | None = 20_000,
+        on_env_error: str = "raise",
     ) -> None:
         check_int("window_size", window_size, at_least=1)
         check_int("seed", seed, at_least=0, optional=True)
         check_int("barrier_interval_steps", barrier_interval_steps, at_least=1, optional=True)
-        self._source = env
         self._window_size = int(window_size)
         self._seed = seed
         self._seed_was_given = seed is not None
@@ -79,17 +84,17 @@ class BatchPipeline(BasePipeline):
         self._env_steps = 0
         self._steps_since_barrier = 0
         self._barrier_requested = False
-        self._collector: SingleEnvCollector | VectorEnvCollector | None = None
-        self._open()
+        self._window: WindowBuilder | None = None
+        self._env = EnvKeeper(env, on_env_error)
+        self._look_at_env()
 
-    def _open(self) -> None:
-        env, self._made_env = open_env(self._source)
-        self._collector = VectorEnvCollector(env) if is_vector(env) else SingleEnvCollector(env)
-        self._is_vector = isinstance(self._collector, VectorEnvCollector)
-        self._num_envs = self._collector.num_envs
+    def _look_at_env(self) -> None:
+        collector = self._env.collector
+        self._is_vector = isinstance(collector, VectorEnvCollector)
+        self._num_envs = collector.num_envs
         self._ledger = EpisodeLedger(self._num_envs)
         self._needs_reset = True
-        self._space = {kind: space_of(env, kind) for kind in ("observation", "action")}
+        self._space = {kind: space_of(collector.guard.env, kind) for kind in ("observation", "action")}
 
     def setup(self) -> None:
         """Open the environment again where ``teardown`` closed it.
@@ -97,16 +102,18 @@ class BatchPipeline(BasePipeline):
         Raises:
             EnvironmentFailureError: It was handed over as an instance that cannot be used once closed.
         """
-        if self._collector is None:
-            self._open()
-            if not self._made_env:
+        if not self._env.is_open:
+            self._env.open()
+            self._look_at_env()
+            if not self._env.made_here:
                 self._check_reusable()
 
     def _check_reusable(self) -> None:
         try:
-            self._guard.reset(derive_seed(self.seed, "env", self._num_resets))
+            self._env.guard.reset(derive_seed(self.seed, "env", self._num_resets))
         except EnvironmentFailureError as error:
-            name, self._collector = self._guard.name, None
+            name = self._env.guard.name
+            self._env.close()
             raise EnvironmentFailureError(
                 f"Environment {name} was closed by teardown() and cannot be used again ({error}). "
                 "Pass a callable that makes the environment, and it is rebuilt."
@@ -121,24 +128,39 @@ class BatchPipeline(BasePipeline):
         """
         if self._agent is None:
             raise NotBoundError("BatchPipeline has no agent to act. Pass `agent=` or call set_agent(agent) first.")
-        self._check_open()
+        _ = self._env.collector  # which raises where it is closed
         return (self._next_window() for _ in itertools.count())
 
     def _next_window(self) -> EpisodeData:
-        collector, fresh_start = self._check_open(), self._needs_reset
-        if fresh_start:
+        fresh_start, failures = self._needs_reset, 0
+        self._window = None
+        while self._window is None or self._window.num_taken < self._window_size:
+            try:
+                self._advance()
+            except EnvironmentFailureError as error:
+                failures += 1
+                self._env.begin_anew(error, failures, self._window)
+                self._needs_reset = True
+        self._needs_reset = False
+        return self._finish(self._window, fresh_start or 0 in self._window.restarts)
+
+    def _advance(self) -> None:
+        """Fill the window as far as the environment goes."""
+        collector = self._env.collector
+        if self._needs_reset:
             collector.reset(derive_seed(self.seed, "env", self._num_resets))
             self._num_resets += 1
-            self._steps_since_barrier = 0
-            self._ledger.forget()
+        if self._window is None:
+            if self._needs_reset:
+                self._steps_since_barrier = 0
+                self._ledger.forget()
+            self._window = collector.open_window(self._window_size)
         self._needs_reset = True  # and stays so, should the window never be finished
-        window = collector.collect(self._act(), self._window_size)
-        self._needs_reset = False
-        return self._finish(window, fresh_start)
+        collector.fill(self._window, self._act())
 
     def _finish(self, window: WindowBuilder, fresh_start: bool) -> EpisodeData:
-        valid = None if window.valid is None else window.by_env(window.valid)
-        returns, lengths = self._ledger.update(window.by_env(window.rewards), window.by_env(window.dones), valid)
+        returns, lengths = self._ledger.update_window(window)
+        window.cut_at_restarts()
         self._env_steps += window.rewards.size
         self._steps_since_barrier += window.rewards.size
         barrier = self._barrier_requested or self._barrier_is_due()
@@ -146,7 +168,9 @@ class BatchPipeline(BasePipeline):
             window.cut()
             self._needs_reset = True
             self._barrier_requested = False
-        metadata = {"barrier": barrier, "fresh_start": fresh_start}
+        metadata: dict[str, Any] = {"barrier": barrier, "fresh_start": fresh_start}
+        if window.restarts:
+            metadata["num_env_restarts"] = len(window.restarts)
         data = window.build(self._next_window_id, returns, lengths, metadata)
         self._next_window_id += 1
         return data
@@ -186,30 +210,27 @@ class BatchPipeline(BasePipeline):
         """
         check_int("num_episodes", num_episodes, at_least=1)
         check_int("seed", seed, at_least=0)
-        collector = self._check_open()
+        _ = self._env.collector
         if not self._needs_reset:
             raise NotBoundError(
                 "play_episodes() would cut the running episodes. Call request_barrier() first, and play after the "
                 "window whose metadata['barrier'] is True."
             )
-        if isinstance(collector, VectorEnvCollector):
-            return play_vector(collector.driver, act, num_episodes, seed)
-        return play_single(collector.guard, act, num_episodes, seed)
+        return self._env.play(act, num_episodes, seed)
 
     def teardown(self) -> None:
         """Close the environment."""
-        if self._collector is not None:
-            self._guard.close()
-            self._collector = None
-
-    def _check_open(self) -> SingleEnvCollector | VectorEnvCollector:
-        if self._collector is None:
-            raise NotBoundError("This BatchPipeline was closed by teardown(). Call setup() to open it again.")
-        return self._collector
+        self._env.close()
 
     @property
-    def _guard(self) -> EnvGuard:
-        return self._check_open().guard
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the environment at the end of a run, in sentences."""
+        return self._env.notes
+
+    @property
+    def num_env_restarts(self) -> int:
+        """How often the environment was made anew because it failed."""
+        return self._env.num_restarts
 
     @property
     def is_live(self) -> bool:
@@ -219,7 +240,7 @@ class BatchPipeline(BasePipeline):
     @property
     def env(self) -> Any:
         """The environment that is stepped."""
-        return self._guard.env
+        return self._env.guard.env
 
     @property
     def is_vector(self) -> bool:
@@ -293,6 +314,8 @@ class BatchPipeline(BasePipeline):
             "num_resets": self._num_resets,
             "env_steps": self._env_steps,
             "barrier_requested": self._barrier_requested,
+            "num_env_restarts": self.num_env_restarts,
+            "last_env_error": self._env.last_error,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -302,4 +325,6 @@ class BatchPipeline(BasePipeline):
         self._num_resets = int(state["num_resets"])
         self._env_steps = int(state["env_steps"])
         self._barrier_requested = bool(state["barrier_requested"])
+        self._env.num_restarts = int(state["num_env_restarts"])
+        self._env.last_error = str(state["last_env_error"])
         self._needs_reset = True

@@ -8,8 +8,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError
+from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError
 from tensor_optix.pipeline import envpool_support
+from tensor_optix.pipeline.space_layout import is_finite
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +119,16 @@ class EnvGuard:
 
         Raises:
             EnvironmentFailureError: It raised, or does not speak Gymnasium's API.
+            NonFiniteError: It raised because the agent's action is NaN or infinite.
         """
         try:
             result = self.env.step(action)
         except Exception as error:
+            if not is_finite(action):
+                raise NonFiniteError(
+                    f"The agent gave environment {self.name} an action that is NaN or infinite at step "
+                    f"{self.num_steps + 1}: {action!r:.200}. Look into the agent's weights and its act()."
+                ) from error
             raise EnvironmentFailureError(
                 f"Environment {self.name}: step {self.num_steps + 1} raised {type(error).__name__}: {error} "
                 f"(the action was {action!r:.200} of type {type(action).__name__})"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
+
+from tensor_optix.pipeline.window_builder import WindowBuilder
 
 
 class EpisodeLedger:
@@ -23,6 +27,18 @@ class EpisodeLedger:
         """Drop the running episodes: they were cut."""
         self._returns[:] = 0.0
         self._lengths[:] = 0
+
+    def update_window(self, window: WindowBuilder) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Take a finished window; what ran when another environment took over is dropped."""
+        rewards, dones = window.by_env(window.rewards), window.by_env(window.dones)
+        valid = None if window.valid is None else window.by_env(window.valid)
+        ended = []
+        for start, end in itertools.pairwise([0, *window.restarts, window.num_steps]):
+            if start in window.restarts:
+                self.forget()
+            ended.append(self.update(rewards[start:end], dones[start:end], None if valid is None else valid[start:end]))
+        returns, lengths = zip(*ended, strict=True)
+        return np.concatenate(returns), np.concatenate(lengths)
 
     def update(
         self, rewards: npt.NDArray[np.float64], dones: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_] | None

@@ -36,29 +36,36 @@ class SingleEnvCollector:
         if self._layout is None:
             self._layout = Layout.of(self._observation, space_of(self.guard.env, "observation"))
 
-    def collect(self, act: Act, num_steps: int) -> WindowBuilder:
-        """Step ``num_steps`` times, acting with ``act``."""
+    def open_window(self, num_steps: int) -> WindowBuilder:
+        """Return an empty window of ``num_steps`` steps."""
         if self._layout is None:
-            raise NotBoundError("reset() comes before collect().")
-        window = WindowBuilder(self._layout, num_steps)
+            raise NotBoundError("reset() comes before open_window().")
+        return WindowBuilder(self._layout, num_steps)
+
+    def fill(self, window: WindowBuilder, act: Act) -> None:
+        """Step until the window is full, acting with ``act``."""
         if self._episode_over:
             self._observation = self.guard.reset()
             self._episode_over = False
         try:
-            self._fill(window, act)
+            self._step(window, act)
         except Exception:
             # an agent that chokes on NaN must not be blamed for what the environment gave it
             window.check_finite(self.guard)
             raise
         window.check_finite(self.guard)
-        return window
 
-    def _fill(self, window: WindowBuilder, act: Act) -> None:
+    def go_on_from(self, broken: Any) -> None:
+        """Fill windows as ``broken`` did, from a new environment."""
+        self._layout, self._action_layout = broken._layout, broken._action_layout
+
+    def _step(self, window: WindowBuilder, act: Act) -> None:
         step, observe, put_observation = self.guard.step, window.observation, window.put_observation
         rewards, add_info, last = window.rewards, window.infos.append, window.num_steps - 1
         put_action = None if self._action_layout is None else window.open_actions(self._action_layout)
-        put_observation(0, self._observation)
-        for t in range(window.num_steps):
+        start = window.num_taken
+        put_observation(start, self._observation)
+        for t in range(start, window.num_steps):
             action = act(observe(t))
             observation, reward, terminated, truncated, info = step(action)
             try:

@@ -111,21 +111,28 @@ class VectorEnvCollector:
         if self._layout is None:
             self._layout = Layout.of(self._observations, space_of(self.guard.env, "observation"), batched=True)
 
-    def collect(self, act: ActBatch, num_steps: int) -> WindowBuilder:
-        """Step ``num_steps`` times, acting with ``act`` on all observations at once."""
+    def open_window(self, num_steps: int) -> WindowBuilder:
+        """Return an empty window of ``num_steps`` steps."""
         if self._layout is None:
-            raise NotBoundError("reset() comes before collect().")
-        window = WindowBuilder(self._layout, num_steps, (self.num_envs,))
+            raise NotBoundError("reset() comes before open_window().")
+        return WindowBuilder(self._layout, num_steps, (self.num_envs,))
+
+    def fill(self, window: WindowBuilder, act: ActBatch) -> None:
+        """Step until the window is full, acting with ``act`` on all observations at once."""
+        window.note_ended(self.driver.ended)
         try:
-            self._fill(window, act)
+            self._step(window, act)
         except Exception:
             # an agent that chokes on NaN must not be blamed for what the environment gave it
             window.check_finite(self.guard)
             raise
         window.check_finite(self.guard)
-        return window
 
-    def _fill(self, window: WindowBuilder, act: ActBatch) -> None:
+    def go_on_from(self, broken: Any) -> None:
+        """Fill windows as ``broken`` did, from a new environment."""
+        self._layout, self._action_layout = broken._layout, broken._action_layout
+
+    def _step(self, window: WindowBuilder, act: ActBatch) -> None:
         step, observe, put_observation = self.guard.step, window.observation, window.put_observation
         rewards, terminated, truncated, infos = window.rewards, window.terminated, window.truncated, window.infos
         put_action = None if self._action_layout is None else window.open_actions(self._action_layout)
@@ -134,8 +141,9 @@ class VectorEnvCollector:
             Autoreset.SAME_STEP: self._take_final_observations,
             Autoreset.DISABLED: self._reset_ended,
         }[self.driver.mode]
-        put_observation(0, self._observations)
-        for t in range(window.num_steps):
+        start = window.num_taken
+        put_observation(start, self._observations)
+        for t in range(start, window.num_steps):
             actions = act(observe(t))
             observations, rewards_t, terminated_t, truncated_t, info = step(actions)
             try:
@@ -154,7 +162,7 @@ class VectorEnvCollector:
         self._observations = observe(window.num_steps)
         if self.driver.mode is Autoreset.NEXT_STEP:
             ended = window.dones[-1]
-            window.mask_resets(self.driver.ended)
+            window.mask_resets()
             self.driver.ended = ended
 
     def _take_final_observations(self, window: WindowBuilder, t: int, info: Any) -> None:

@@ -283,5 +283,5 @@ def test_an_instance_that_cannot_be_used_again():
 
 @pytest.mark.parametrize("collector", [SingleEnvCollector(CountingEnv()), VectorEnvCollector(CountingVectorEnv())])
 def test_collecting_before_the_first_reset(collector):
-    with pytest.raises(NotBoundError, match=r"reset\(\) comes before collect\(\)"):
-        collector.collect(lambda obs: 0, 3)
+    with pytest.raises(NotBoundError, match=r"reset\(\) comes before open_window\(\)"):
+        collector.open_window(3)

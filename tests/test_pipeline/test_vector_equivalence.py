@@ -233,7 +233,8 @@ def test_an_episode_that_is_over_when_it_is_reset_counts_nowhere():
     window = WindowBuilder(Layout.of(0.0), 4, (1,))
     window.rewards[:] = 1.0
     window.terminated[:, 0] = [True, True, False, False]  # the second step only resets, and so does the third
-    window.mask_resets(np.array([False]))
+    window.note_ended(np.array([False]))
+    window.mask_resets()
     assert window.valid[:, 0].tolist() == [True, False, False, True]
     assert window.terminated[:, 0].tolist() == [True, False, False, False]
     assert window.rewards[:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
