@@ -40,16 +40,25 @@ class Confirmation:
         arena: Plays.
         ledger: Pays.
         needs_barrier: Whether the episodes run in the pipeline's own environment.
+        target_score: What fresh episodes are to reach, or None.
     """
 
     def __init__(
-        self, pipeline: BasePipeline, keeper: ChampionKeeper, arena: Arena, ledger: Ledger, *, needs_barrier: bool
+        self,
+        pipeline: BasePipeline,
+        keeper: ChampionKeeper,
+        arena: Arena,
+        ledger: Ledger,
+        *,
+        needs_barrier: bool,
+        target_score: float | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._keeper = keeper
         self._arena = arena
         self._ledger = ledger
         self._needs_barrier = needs_barrier
+        self._target_score = target_score
         self._wishes: set[str] = set()
         self.champion_returns: Returns | None = None
         self._target_backoff_windows = 1
@@ -128,14 +137,16 @@ class Confirmation:
                 break
         return (current, champion) if len(current) else None
 
-    def wants_target(self, level: float, target: float) -> bool:
-        """Tell whether the training scores make it worth while to play for the target."""
-        return level >= target and self._ledger.windows >= self._next_target_window
+    def wish_for_target(self, level: float) -> None:
+        """Ask to play for the target where the training scores make that worth while."""
+        target = self._target_score
+        if target is not None and level >= target and self._ledger.windows >= self._next_target_window:
+            self.wish("target")
 
-    def reaches_target(self, target: float) -> bool:
+    def reaches_target(self) -> bool:
         """Play the agent as it is: the lower end of its interval must reach the target."""
         result = self._play(TARGET_EPISODES, self._arena.next_seed("target"), "evaluation")
-        if result is not None and result.interval[0] >= target:
+        if result is not None and self._target_score is not None and result.interval[0] >= self._target_score:
             return True
         self._target_backoff_windows *= 2
         self._next_target_window = self._ledger.windows + self._target_backoff_windows

@@ -116,7 +116,12 @@ class LoopController:
         self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
         self._arena = Arena(agent, play_episodes or pipeline.play_episodes, derive_seed(self.seed, "arena"))
         self._confirmation = Confirmation(
-            pipeline, self._keeper, self._arena, self._ledger, needs_barrier=play_episodes is None
+            pipeline,
+            self._keeper,
+            self._arena,
+            self._ledger,
+            needs_barrier=play_episodes is None,
+            target_score=target_score,
         )
         self._trial = BoldTrial(agent, self._keeper, self._tuning)
         self._alarm = AlarmResponse(
@@ -172,6 +177,7 @@ class LoopController:
     def stop(self) -> None:
         """Ask the loop to end after the current window; from any thread."""
         self._stop_requested.set()
+        getattr(self.pipeline, "request_stop", lambda: None)()
 
     @property
     def seed(self) -> int:
@@ -204,7 +210,7 @@ class LoopController:
         comes_from_these_weights = self._keeper.num_restores == restores
         if comes_from_these_weights and not (was_frozen or self._is_frozen or self._alarm.is_open):
             self._learn(window, metrics)
-        self._record(window, metrics)
+        self.recorder.record(metrics, self.state, self.best_snapshot, self._tuning.decisions())
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
         self._session.save_if_due(window)
 
@@ -230,8 +236,8 @@ class LoopController:
         if verdict.degraded:
             self._trial.settle()
             self._alarm.sound(metrics)
-        if self._wants_target():
-            self._confirmation.wish("target")
+            self.recorder.note(alarm=True)
+        self._confirmation.wish_for_target(self._judge.level)
 
     def _play(self, window: EpisodeData, metrics: EvalMetrics) -> None:
         """Use an environment that is free after this window for what episodes are to decide."""
@@ -240,7 +246,7 @@ class LoopController:
         grants = self._confirmation.take_wishes()
         if "diagnosis" in grants:
             self._alarm.diagnose()
-        if "target" in grants and self._confirmation.reaches_target(self.target_score or 0.0):
+        if "target" in grants and self._confirmation.reaches_target():
             self._crown(self._evidence_for(metrics))
             self._ending = ("target", f"fresh greedy episodes reach target_score={self.target_score:g}")
         if "diagnosis" not in grants and not self._is_frozen:
@@ -320,10 +326,7 @@ class LoopController:
             self._alarm.accept_new_world()
             self.scheduler.record_degradation()
             self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
-
-    def _wants_target(self) -> bool:
-        target = self.target_score
-        return target is not None and self._confirmation.wants_target(self._judge.level, target)
+            self.recorder.note(alarm=True)
 
     # ---------------------------------------------------------------- beginning and end
 
@@ -398,16 +401,3 @@ class LoopController:
             notes=(*self._session.notes, *self._guard.notes),
         )
         return self.last_result
-
-    def _record(self, window: EpisodeData, metrics: EvalMetrics) -> None:
-        champion = self.best_snapshot
-        row: dict[str, Any] = {
-            "window": window.episode_id,
-            "state": self.state.value,
-            "env_steps": self._ledger.steps["training"],
-            "score": metrics.primary_score if metrics.is_evidence else None,
-            "champion": None if champion is None else champion.eval_metrics.primary_score,
-        }
-        if decisions := self._tuning.decisions():
-            row["tuning"] = decisions
-        self.recorder.record(row)

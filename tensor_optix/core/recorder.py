@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tensor_optix.core.json_files import to_jsonable
 from tensor_optix.core.run_result import History
+from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
 
 if TYPE_CHECKING:
     from tensor_optix.core.run_folder import RunFolder
@@ -26,14 +26,30 @@ class Recorder:
         self.run_folder = run_folder
         self.history = History()
         self.diagnostics: dict[str, Any] = {}
+        self._noted: dict[str, Any] = {}
         self._num_rows = 0
         self._last_window: int | None = None
 
-    def record(self, row: dict[str, Any]) -> None:
-        """Add the row of one window, and the numbers among the diagnostics of the latest ``learn``."""
-        # As it will be read back: a resumed run's history must equal the uninterrupted one's.
-        row = to_jsonable({**row, **self._numbers()})
-        self._last_window = row.get("window")
+    def note(self, **facts: Any) -> None:
+        """Add facts to the row of the current window."""
+        self._noted.update(facts)
+
+    def record(
+        self, metrics: EvalMetrics, state: LoopState, champion: PolicySnapshot | None, decisions: list[str]
+    ) -> None:
+        """Add the row of one window, with the numbers among the diagnostics of the latest ``learn``."""
+        row: dict[str, Any] = {
+            "window": metrics.episode_id,
+            "state": state.value,
+            "env_steps": metrics.env_steps,
+            "score": metrics.primary_score if metrics.is_evidence else None,
+            "champion": None if champion is None else champion.eval_metrics.primary_score,
+            **self._noted,
+            **self._numbers(),
+        }
+        if decisions:
+            row["tuning"] = decisions
+        self._noted.clear()
         self._num_rows += 1
         self.history.append(row)
         if self.run_folder is not None:

@@ -7,6 +7,9 @@ back exactly what was written or raises.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import math
 import os
 import stat
@@ -36,10 +39,11 @@ _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
 }  # fmt: skip
-_DTYPES = (
-    "bool", "uint8", "int8", "uint16", "int16", "float16", "bfloat16",
-    "uint32", "int32", "float32", "uint64", "int64", "float64", "complex64",
-)  # fmt: skip
+_CODES = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "float16": "F16",
+    "bfloat16": "BF16", "uint32": "U32", "int32": "I32", "float32": "F32", "uint64": "U64", "int64": "I64",
+    "float64": "F64", "complex64": "C64",
+}  # fmt: skip
 
 
 def write_agent_state(path: str | os.PathLike[str], state: AgentState, *, flush: bool = True) -> None:
@@ -76,14 +80,11 @@ def write_agent_state(path: str | os.PathLike[str], state: AgentState, *, flush:
     try:
         folder.mkdir(exist_ok=True)
         with replacing(folder / ARRAYS_FILE, folder / META_FILE, flush=flush) as (arrays_file, meta_file):
-            safetensors.numpy.save_file(arrays, arrays_file)
+            document["arrays_sha256"] = _stream_arrays(arrays_file, arrays)
             _check_header(arrays_file)
-            document["arrays_sha256"] = sha256_of(arrays_file)
             meta_file.write_bytes(seal(document, str(folder / META_FILE)))
         if flush:
             sync_all(folder.parent)
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"Could not write {folder / ARRAYS_FILE}: {error}.") from error
     except OSError as error:
         if isinstance(error, CheckpointError):
             raise
@@ -128,17 +129,43 @@ def _read_arrays(folder: Path, checksum: Any) -> dict[str, np.ndarray]:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
 
 
-def _storable(name: str, array: Any) -> np.ndarray:
-    """Return the array as the format takes it: dense, row-major, little-endian."""
+def _storable(name: Any, array: Any) -> np.ndarray:
+    """Return the array, once its name and type are known to be ones that the format takes."""
     if not isinstance(name, str) or name == "__metadata__":
         raise CheckpointError(f"An array of the state has a name that cannot be kept: {name!r}.")
-    # The library writes the buffer as it lies: a strided view would come back as other numbers.
-    dense = np.asarray(array, order="C")
-    if dense.dtype.name not in _DTYPES:
+    given = np.asarray(array)
+    if given.dtype.name not in _CODES:
         raise CheckpointError(
-            f"The array {name!r} has dtype {dense.dtype}, which cannot be kept. Use one of {', '.join(_DTYPES)}."
+            f"The array {name!r} has dtype {given.dtype}, which cannot be kept. Use one of {', '.join(_CODES)}."
         )
-    return dense
+    return given
+
+
+def _stream_arrays(path: Path, arrays: dict[str, np.ndarray]) -> str:
+    """Write a safetensors file and return its SHA-256; no more than one array is ever copied.
+
+    The library's own writer copies all of them first, which a large replay leaves no room for.
+    """
+    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))  # widest first: all aligned
+    header, end = {}, 0
+    for name in names:
+        begin, end = end, end + arrays[name].nbytes
+        code, shape = _CODES[arrays[name].dtype.name], list(arrays[name].shape)
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": [begin, end]}
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+        for piece in itertools.chain([struct.pack("<Q", len(head)), head], map(_bytes_of, map(arrays.get, names))):
+            digest.update(piece)
+            file.write(piece)
+    return digest.hexdigest()
+
+
+def _bytes_of(array: Any) -> Any:
+    """Return the content as the format takes it: dense, row-major, little-endian; a view where it is so."""
+    dense = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return dense.reshape(-1).view(np.uint8).data
 
 
 def _check_scope(scope: Any, owner: str) -> None:
