@@ -103,7 +103,6 @@ class LoopController:
         self.registry = checkpoint_registry
         self.scheduler = backoff_scheduler
         self.rollback_on_degradation = rollback_on_degradation
-        self.target_score = target_score
         self.report_episodes = report_episodes
         self.last_result: RunResult | None = None
         self.callbacks = CallbackList(callbacks)
@@ -115,13 +114,9 @@ class LoopController:
         self._tuning = Tuning(agent, optimizer, backoff_scheduler, self.callbacks)
         self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
         self._arena = Arena(agent, play_episodes or pipeline.play_episodes, derive_seed(self.seed, "arena"))
+        needs_barrier = play_episodes is None
         self._confirmation = Confirmation(
-            pipeline,
-            self._keeper,
-            self._arena,
-            self._ledger,
-            needs_barrier=play_episodes is None,
-            target_score=target_score,
+            pipeline, self._keeper, self._arena, self._ledger, needs_barrier=needs_barrier, target_score=target_score
         )
         self._trial = BoldTrial(agent, self._keeper, self._tuning)
         self._alarm = AlarmResponse(
@@ -248,7 +243,7 @@ class LoopController:
             self._alarm.diagnose()
         if "target" in grants and self._confirmation.reaches_target():
             self._crown(self._evidence_for(metrics))
-            self._ending = ("target", f"fresh greedy episodes reach target_score={self.target_score:g}")
+            self._ending = ("target", "fresh greedy episodes reach target_score")
         if "diagnosis" not in grants and not self._is_frozen:
             self._challenge(metrics)
         if "settlement" in grants:
@@ -373,9 +368,7 @@ class LoopController:
     def _finish(self) -> RunResult:
         self._ending = self._ending or ("stopped", "the pipeline's stream ended")
         self._keeper.restore()
-        has_champion = self._keeper.snapshot is not None
-        report = self._confirmation.report(self.report_episodes) if has_champion else None
-        return self._conclude(report)
+        return self._conclude(self._confirmation.report(self.report_episodes) if self.best_snapshot else None)
 
     def _finish_after_error(self) -> None:
         try:
