@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ MEMORY_STEPS = 2048
 BATCH_SIZE = 256
 FACTOR_STEP = 1.5
 FACTOR_BOUNDS = (0.01, 10.0)
+WEAK_SIGNAL = 0.1
+"""Below it the KL of a step is mostly rounding, and says nothing about the learning rate."""
 
 
 class PolicyLearner:
@@ -40,6 +44,7 @@ class PolicyLearner:
         self._rng = rng
         self._recent = RecentSteps(MEMORY_STEPS)
         self._kl_factor = 1.0
+        self._usual = UsualSpread()
 
     def learn(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
         """Update the policy from one more window.
@@ -49,7 +54,8 @@ class PolicyLearner:
         """
         recent, advantages, explained = self._take_in(steps, params)
         rows = np.flatnonzero(recent.valid.reshape(-1))
-        result = self._improve(recent, rows, advantages, num_new=int(steps.valid.sum()), params=params)
+        scaled, signal = self._weigh(advantages.reshape(-1)[rows], recent.rewards.reshape(-1)[rows])
+        result = self._improve(recent, rows, scaled, signal, num_new=int(steps.valid.sum()), params=params)
         if not result.finite:
             self._recent.forget_newest()
             raise NonFiniteError(
@@ -58,9 +64,11 @@ class PolicyLearner:
             )
         self._recent.fill_log_probs(_scattered(result.log_probs, rows, recent.rewards.shape))
         factor = self._kl_factor
-        target = read(params, "kl_target") * fresh_share(steps.size)
-        self._kl_factor = adapted_factor(factor, result.diagnostics["kl"], target)
-        return {**result.diagnostics, "kl_factor": factor, "explained_variance": explained}
+        if signal > WEAK_SIGNAL:
+            # A step shortened by s moves the policy by s^2 in KL.
+            target = read(params, "kl_target") * fresh_share(steps.size) * signal**2
+            self._kl_factor = adapted_factor(factor, result.diagnostics["kl"], target)
+        return {**result.diagnostics, "kl_factor": factor, "signal": signal, "explained_variance": explained}
 
     def returns_of(self, steps: Steps, params: Mapping[str, Any]) -> np.ndarray:
         """Return discounted returns ``[T, N]`` of a window, bootstrapped where it was cut."""
@@ -75,18 +83,21 @@ class PolicyLearner:
         self._recent.clear()
         self._baseline.reset()
         self._kl_factor = 1.0
+        self._usual = UsualSpread()
 
     def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays and JSON-able values that :meth:`load_state_dict` takes."""
         arrays = {f"baseline.{name}": array for name, array in self._baseline.state_dict().items()}
         arrays |= {f"recent.{name}": array for name, array in self._recent.state_dict().items()}
-        return arrays, {"kl_factor": self._kl_factor, "generator": self._rng.bit_generator.state}
+        usual = [self._usual.count, self._usual.mean_square]
+        return arrays, {"kl_factor": self._kl_factor, "usual_spread": usual, "generator": self._rng.bit_generator.state}
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become the learner whose ``state_dict`` this is."""
         self._baseline.load_state_dict(_below("baseline.", arrays))
         self._recent.load_state_dict(_below("recent.", arrays))
         self._kl_factor = float(meta["kl_factor"])
+        self._usual = UsualSpread(*meta["usual_spread"])
         self._rng.bit_generator.state = meta["generator"]
 
     def _take_in(self, steps: Steps, params: Mapping[str, Any]) -> tuple[Steps, np.ndarray, float]:
@@ -112,19 +123,32 @@ class PolicyLearner:
         advantages = generalized_advantages(recent.rewards, discounts, recent.continues, values, next_values, lambda_)
         return recent, advantages, explained
 
+    def _weigh(self, advantages: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return advantages of mean 0 and unit spread, and how strong a signal they were."""
+        spread = float(advantages.std())
+        self._usual = self._usual.after(spread)
+        scaled = (advantages - advantages.mean()) / (spread if spread > 0 else 1.0)
+        return scaled.astype(np.float32), signal_strength(spread, _rms(rewards), self._usual.value)
+
     def _improve(
-        self, recent: Steps, rows: np.ndarray, advantages: np.ndarray, num_new: int, params: Mapping[str, Any]
+        self,
+        recent: Steps,
+        rows: np.ndarray,
+        advantages: np.ndarray,
+        signal: float,
+        num_new: int,
+        params: Mapping[str, Any],
     ) -> UpdateResult:
         batch_size = min(BATCH_SIZE, len(rows))
         num_steps = max(1, round(read(params, "num_epochs") * num_new / max(1, batch_size)))
         return self._update(
             [part[rows] for part in recent.flat_observations()],
             recent.actions.reshape(-1, *recent.actions.shape[2:])[rows],
-            normalised(advantages.reshape(-1)[rows], recent.rewards.reshape(-1)[rows]),
+            advantages,
             recent.log_probs.reshape(-1)[rows],
             minibatches(self._rng, len(rows), num_steps, batch_size),
             {
-                "learning_rate_factor": self._kl_factor,
+                "learning_rate_factor": self._kl_factor * signal,
                 "clip_ratio": read(params, "clip_ratio"),
                 "entropy_coef": read(params, "entropy_coef"),
                 "kl_limit": 2.0 * read(params, "kl_target") * fresh_share(num_new),
@@ -147,14 +171,34 @@ def adapted_factor(factor: float, kl: float, target: float) -> float:
     return factor
 
 
-def normalised(advantages: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-    """Return advantages of mean 0 and unit spread, float32.
+@dataclass(frozen=True)
+class UsualSpread:
+    """The root mean square of all spreads of advantages so far, each window counting alike."""
 
-    A spread smaller than a typical reward is not blown up to 1: where nothing that was tried made a
-    difference, what is left is the baseline's noise, and following it would wear exploration out.
+    count: int = 0
+    mean_square: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """The usual spread; 0 before the first."""
+        return math.sqrt(self.mean_square)
+
+    def after(self, spread: float) -> UsualSpread:
+        """Return the usual spread with one more counted in."""
+        count = self.count + 1
+        return UsualSpread(count, self.mean_square + (spread**2 - self.mean_square) / count)
+
+
+def signal_strength(spread: float, reward_scale: float, usual_spread: float) -> float:
+    """Return by how much a step is to be shortened, in [0, 1].
+
+    Advantages are brought to unit spread before they are learned from. Where nothing that was tried
+    made a difference, as at the top of a task or before its first reward, that blows the baseline's
+    noise up to full size, and steps of full size on noise wear a good policy out. So steps shrink
+    with the spread, once it is below both a typical reward and what has been usual.
     """
-    scale = max(float(advantages.std()), float(np.sqrt(np.mean(rewards**2))))
-    return ((advantages - advantages.mean()) / (scale if scale > 0 else 1.0)).astype(np.float32)
+    enough = min(reward_scale, usual_spread)
+    return min(1.0, spread / enough) if enough > 0 else 1.0
 
 
 def minibatches(rng: np.random.Generator, num_rows: int, num_steps: int, batch_size: int) -> np.ndarray:
@@ -162,6 +206,10 @@ def minibatches(rng: np.random.Generator, num_rows: int, num_steps: int, batch_s
     needed = num_steps * batch_size
     passes = [rng.permutation(num_rows) for _ in range(-(-needed // num_rows))]
     return np.concatenate(passes)[:needed].reshape(num_steps, batch_size).astype(np.int32)
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def _explained_variance(values: np.ndarray, targets: np.ndarray) -> float:

@@ -37,7 +37,8 @@ class TFAgent(BaseAgent):
 
     ``learn`` is a policy gradient on the last 2,048 steps with the clipped surrogate loss
     (Schulman et al., 2017), generalized advantages over a linear value baseline, so that no second
-    network is needed, and a learning rate under KL control. Hyperparameters and their defaults:
+    network is needed, and a learning rate under KL control that fades as advantages vanish, so that a
+    policy at the top stays there. Hyperparameters and their defaults:
     ``gamma`` 0.99, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef`` 0.003, ``kl_target``
     0.02 (nats per 2,048 new steps), ``num_epochs`` 10 (passes per new step); all are read at each
     ``learn``, and changing one never retraces. ``learning_rate`` is that of the Keras optimizer; the
@@ -180,8 +181,9 @@ class TFAgent(BaseAgent):
 
         Returns:
             ``loss``, ``grad_norm`` and ``entropy`` (means over the gradient steps), ``kl`` of this
-            update, ``kl_from_behaviour`` over all recent steps, ``num_gradient_steps``, ``kl_factor``
-            and ``learning_rate`` in effect, ``explained_variance`` of the baseline on this window.
+            update, ``kl_from_behaviour`` over all recent steps, ``num_gradient_steps``, ``kl_factor``,
+            ``signal`` (1, or less where advantages are too small to trust) and the ``learning_rate``
+            in effect, ``explained_variance`` of the baseline on this window.
 
         Raises:
             NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights
@@ -199,7 +201,10 @@ class TFAgent(BaseAgent):
             diagnostics = self._learner.learn(steps, self._hyperparams.params)
         self._after_learn()
         base_rate = self._base_learning_rate()
-        return {**diagnostics, "learning_rate": base_rate * diagnostics.get("kl_factor", 1.0)}
+        return {
+            **diagnostics,
+            "learning_rate": base_rate * diagnostics.get("kl_factor", 1.0) * diagnostics.get("signal", 1.0),
+        }
 
     def on_world_change(self) -> None:
         """Forget the optimizer's moments, the recent steps and the baseline; keep the weights."""
