@@ -59,7 +59,7 @@ class HistoryFile:
 
         Args:
             num_rows: How many.
-            last_window: The ``"window"`` of the last of them. Where damage took lines away, their
+            last_window: The ``"window"`` of the last of them, None where not known. Where damage took lines away, their
                 number tells no more, and the rows up to this window are written anew.
 
         Raises:
@@ -68,7 +68,7 @@ class HistoryFile:
         self._hand_over()
         try:
             rows, end = _first_rows(self.path, num_rows)
-            if len(rows) == num_rows and (not rows or rows[-1].get("window") == last_window):
+            if len(rows) == num_rows and (not rows or last_window in (None, rows[-1].get("window"))):
                 os.ftruncate(self._descriptor, end)
                 return rows
             rows = [row for row in read_history(self.path) if _is_up_to(row.get("window"), last_window)]
@@ -176,7 +176,7 @@ def _first_rows(path: Path, num_rows: int) -> tuple[list[dict[str, Any]], int]:
 
 
 def _is_up_to(window: Any, last_window: int | None) -> bool:
-    return isinstance(window, int) and last_window is not None and window <= last_window
+    return last_window is None or (isinstance(window, int) and window <= last_window)
 
 
 def _line(row: dict[str, Any]) -> bytes:

@@ -49,7 +49,9 @@ class Recorder:
         }
         if decisions:
             row["tuning"] = decisions
+        row = to_jsonable(row)  # as it will be read back: a resumed run has the same history
         self._noted.clear()
+        self._last_window = metrics.episode_id
         self._num_rows += 1
         self.history.append(row)
         if self.run_folder is not None:
