@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tensor_optix.core.json_files import to_jsonable
 from tensor_optix.core.run_result import History
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
 
