@@ -26,7 +26,7 @@ from tensor_optix.algorithms.settings import Setting, bounds_of, checked
 from tensor_optix.algorithms.xla import pays_to_compile
 from tensor_optix.core.checks import check_int
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
-from tensor_optix.exceptions import NonFiniteError, NotBoundError
+from tensor_optix.exceptions import InvalidArgumentError, NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS = {
@@ -103,6 +103,8 @@ class PPOAgent(TFAgent):
         jit_compile: bool | str = "auto",
     ) -> None:
         check_int("batch_size", batch_size, at_least=1)
+        if jit_compile not in (True, False, "auto"):
+            raise InvalidArgumentError(f'`jit_compile` must be True, False or "auto". Received: {jit_compile!r}.')
         if critic is not None:
             check_model(critic)
         self.critic = critic

@@ -13,6 +13,7 @@ from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surr
 from tensor_optix.adapters.tensorflow.recent_steps import Steps
 from tensor_optix.algorithms import advantages as adv
 from tensor_optix.algorithms.actor_critic import ActorCritic
+from tensor_optix.algorithms.gradient_loop import dense_gradients
 
 SETTINGS = (
     "learning_rate_factor",
@@ -27,6 +28,8 @@ SETTINGS = (
 
 STEP_MEANS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm")
 """Diagnostics that are means over the gradient steps taken."""
+
+_EPSILON = 1e-8
 
 
 class PPOUpdate:
@@ -125,8 +128,11 @@ class PPOUpdate:
         sums, finite = self._take_steps(rows, window["batches"], window["num_steps"], settings)
 
         log_ratio = self._distribution.log_prob(self._network(parts)[0], actions) - before
-        kl = approximate_kl(tf.where(valid, log_ratio, 0.0)) / tf.reduce_mean(tf.cast(valid, tf.float32))
-        explained = 1.0 - adv.masked_variance(returns - values, valid) / adv.masked_variance(returns, valid)
+        kl = tf.math.divide_no_nan(
+            approximate_kl(tf.where(valid, log_ratio, 0.0)), tf.reduce_mean(tf.cast(valid, tf.float32))
+        )
+        spread, missed = (adv.masked_variance(x, valid) for x in (returns, returns - values))
+        explained = tf.where(spread > 0.0, 1.0 - tf.math.divide_no_nan(missed, spread), 0.0)
         finite = finite & tf.math.is_finite(kl)
         for variable, value in zip(variables, saved, strict=True):
             variable.assign(tf.where(finite, tf.convert_to_tensor(variable), value))
@@ -142,16 +148,15 @@ class PPOUpdate:
             batch = tf.nest.map_structure(lambda x: tf.gather(x, batches[i]), rows)
             with tf.GradientTape() as tape:
                 loss, statistics, kl = self._loss(batch, settings)
-            grads = dense(tape.gradient(loss, sources), sources)
+            grads = dense_gradients(tape, loss, self._variables)
             norm = tf.linalg.global_norm(grads)
             finite = tf.math.is_finite(loss + norm)
             going = finite & (kl <= settings["kl_limit"])
-            shrink = settings["max_grad_norm"] / tf.maximum(norm, settings["max_grad_norm"])
+            shrink = tf.minimum(1.0, settings["max_grad_norm"] / (norm + _EPSILON))
             tf.cond(going, lambda: self._apply([g * shrink for g in grads]), lambda: tf.constant(0))
             counted = tf.where(going, tf.stack([loss, *statistics, norm, 1.0]), tf.zeros(len(STEP_MEANS) + 1))
             return i + 1, sums + counted, going, finite
 
-        sources = [getattr(v, "value", v) for v in self._variables]
         _, sums, _, finite = tf.while_loop(
             lambda i, _sums, going, _finite: (i < num_steps) & going,
             step,
@@ -187,12 +192,6 @@ def advantages_and_returns(window: Mapping[str, Any], values: Any, settings: Map
     successors = adv.next_values(grid, window["cut"], window["cut_values"])
     advantages = adv.generalized_advantages(rewards, discounts, continues, grid, successors, settings["gae_lambda"])
     return tf.reshape(advantages, [-1]), tf.reshape(advantages + grid, [-1])
-
-
-def dense(grads: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-    """Return gradients as plain tensors, zeros where the loss does not depend on a variable."""
-    pairs = zip(grads, variables, strict=True)
-    return [tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in pairs]
 
 
 def _window_spec(part_specs: Sequence[tf.TensorSpec], action_spec: tf.TensorSpec) -> dict[str, Any]:

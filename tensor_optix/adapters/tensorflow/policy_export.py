@@ -9,6 +9,8 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler, DiscreteSampler
 from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.multi_action_export import GreedyMultiBinary, GreedyMultiDiscrete
+from tensor_optix.adapters.tensorflow.multi_action_sampling import MultiBinarySampler, MultiDiscreteSampler
 
 
 @keras.saving.register_keras_serializable(package="tensor_optix")
@@ -82,6 +84,10 @@ def make_policy_model(model: Any, inputs: ModelInputs, sampler: ActionSampler) -
 def _greedy_layer(sampler: Any) -> keras.layers.Layer:
     if isinstance(sampler, DiscreteSampler):
         return GreedyDiscrete(sampler.start)
+    if isinstance(sampler, MultiDiscreteSampler):
+        return GreedyMultiDiscrete(sampler.sizes, sampler.start.tolist(), sampler.shape)
+    if isinstance(sampler, MultiBinarySampler):
+        return GreedyMultiBinary(sampler.shape)
     low, high = ([float(x) if np.isfinite(x) else None for x in bound] for bound in (sampler.low, sampler.high))
     return GreedyBox(low, high, sampler.centre.tolist(), sampler.half_range.tolist(), sampler.shape)
 

@@ -21,6 +21,11 @@ def space_to_json(space: Any) -> dict[str, Any] | None:
     if isinstance(space, gym.spaces.Box):
         bounds = {"low": _bound(space.low), "high": _bound(space.high)}
         return {"kind": "box", "shape": list(space.shape), "dtype": space.dtype.name, **bounds}
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        start = np.broadcast_to(getattr(space, "start", 0), space.nvec.shape)
+        return {"kind": "multi_discrete", "nvec": space.nvec.tolist(), "start": start.tolist()}
+    if isinstance(space, gym.spaces.MultiBinary):
+        return {"kind": "multi_binary", "shape": list(space.shape)}
     if isinstance(space, gym.spaces.Dict):
         parts = {key: space_to_json(part) for key, part in space.spaces.items()}
         return None if None in parts.values() else {"kind": "dict", "spaces": parts}
@@ -54,6 +59,10 @@ def _read(document: Mapping[str, Any]) -> gym.Space[Any]:
             raise ValueError("its dtype or size is not allowed")
         low, high = (_filled(document[name], shape, dtype) for name in ("low", "high"))
         return gym.spaces.Box(low, high, shape, dtype.type)
+    if kind == "multi_discrete":
+        return gym.spaces.MultiDiscrete(np.array(document["nvec"], np.int64), start=np.array(document["start"]))
+    if kind == "multi_binary":
+        return gym.spaces.MultiBinary([int(size) for size in document["shape"]])
     if kind == "dict":
         return gym.spaces.Dict({key: _read(part) for key, part in document["spaces"].items()})
     if kind == "tuple":
