@@ -273,7 +273,8 @@ class ReplayBuffer:
             returns += np.where(goes_on, discounts * self._rewards[at], 0.0)
             discounts = np.where(goes_on, discounts * gamma, discounts)
         discounts = discounts * ~self._terminated[at]
-        return self._successors[at], returns.astype(np.float32), discounts.astype(np.float32)
+        with np.errstate(over="ignore"):  # an infinite return is named where the gradients are checked
+            return self._successors[at], returns.astype(np.float32), discounts.astype(np.float32)
 
     def _observations_at(self, rows: np.ndarray) -> Any:
         return nested_like(self._example, [stored.take(rows) for stored in self._observations])

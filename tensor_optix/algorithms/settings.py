@@ -58,7 +58,8 @@ def checked(hyperparams: Any, known: Mapping[str, Setting], algorithm: str) -> H
             whole = int(value) if float(value).is_integer() else value
             check_int(f"hyperparams.params[{name!r}]", whole, at_least=int(setting.allowed.get("low", 0)))
     copied = hyperparams.copy()
-    copied.params = {**{name: setting.default for name, setting in known.items()}, **copied.params}
+    defaults = {name: setting.default for name, setting in known.items() if setting.default is not None}
+    copied.params = {**defaults, **copied.params}
     return copied
 
 

@@ -1,0 +1,279 @@
+"""Deep Q-learning: double, dueling, n-step and prioritised.
+
+"Human-level Control through Deep Reinforcement Learning" (Mnih et al., 2015), with the double
+targets of van Hasselt et al. (2016), the dueling networks of Wang et al. (2016), prioritised replay
+(Schaul et al., 2016) and n-step returns, as "Rainbow" (Hessel et al., 2018) joins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow import model_checks
+from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.epsilon_greedy import EpsilonGreedySampler
+from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
+from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
+from tensor_optix.algorithms.off_policy import OffPolicyAgent
+from tensor_optix.algorithms.q_networks import build_q_network
+from tensor_optix.algorithms.settings import Setting
+from tensor_optix.algorithms.shadow_network import ShadowNetwork
+from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.exceptions import UnsupportedSpaceError
+
+SETTINGS: dict[str, Setting] = {
+    "learning_rate": Setting(5e-4, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0}),
+    "gamma": Setting(0.99, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "tau": Setting(1.0, None, {"above": 0.0, "high": 1.0}),
+    "target_update_interval": Setting(500, ParamSpec(10, 10_000, "log", integer=True), {"low": 1}, integer=True),
+    "train_frequency": Setting(2, None, {"low": 1}, integer=True),
+    "gradient_steps": Setting(1, None, {"low": 0}, integer=True),
+    "epsilon_start": Setting(1.0, None, {"low": 0.0, "high": 1.0}),
+    "epsilon_end": Setting(0.05, ParamSpec(0.005, 0.2, scale="log"), {"low": 0.0, "high": 1.0}),
+    "epsilon_decay_steps": Setting(10_000, None, {"low": 0}, integer=True),
+    "max_grad_norm": Setting(10.0, None, {"above": 0.0}),
+    "priority_exponent": Setting(0.6, None, {"low": 0.0, "high": 1.0}),
+    "importance_exponent": Setting(0.4, None, {"low": 0.0, "high": 1.0}),
+}
+METRICS = ("loss", "grad_norm", "q_mean", "td_error")
+
+
+class DQNAgent(OffPolicyAgent):
+    """Learns the value of each action, from a replay, with a target network.
+
+    Hyperparameters, read at each ``learn``: ``learning_rate``, ``gamma``; ``gradient_steps`` for every
+    ``train_frequency`` env steps; the target moves by ``tau`` (1: is copied) every
+    ``target_update_interval`` env steps; exploration falls linearly from ``epsilon_start`` to
+    ``epsilon_end`` over ``epsilon_decay_steps`` env steps; ``max_grad_norm`` limits the gradient;
+    ``priority_exponent`` and ``importance_exponent`` count where ``prioritised``.
+
+    Args:
+        model: Gives one value per action, ``[batch, n]``; None builds one.
+        optimizer: A Keras optimizer; None is Adam.
+        hyperparams: Defaults stand for what is not given.
+        batch_size: Transitions of one gradient step.
+        buffer_size: Rows of the replay.
+        learning_starts: Env steps before the first gradient step.
+        num_steps: n of the n-step returns.
+        double: Whether the online network chooses the action that the target network rates.
+        dueling: Whether a network that is built here splits into state value and advantages.
+        prioritised: Whether transitions are drawn by their last error.
+        normalize_observations: Whether vectors of numbers reach the model at zero mean and unit spread.
+        hidden_units: Units of the layers of a network that is built here.
+
+    Example:
+        >>> agent = DQNAgent()
+        >>> RLOptimizer(agent, BatchPipeline(gym.make("CartPole-v1"))).run()  # doctest: +SKIP
+    """
+
+    _settings = SETTINGS
+    _saved_as = "DQNAgent"
+    _structure = (*OffPolicyAgent._structure, "double", "dueling", "prioritised")
+
+    def __init__(
+        self,
+        model: keras.Model | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        hyperparams: HyperparamSet | None = None,
+        *,
+        batch_size: int = 64,
+        buffer_size: int = 100_000,
+        learning_starts: int = 1_000,
+        num_steps: int = 3,
+        double: bool = True,
+        dueling: bool = False,
+        prioritised: bool = False,
+        normalize_observations: bool = False,
+        hidden_units: tuple[int, ...] = (256, 256),
+    ) -> None:
+        self.double = double
+        self.dueling = dueling
+        super().__init__(
+            model,
+            optimizer,
+            hyperparams,
+            batch_size=batch_size,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            num_steps=num_steps,
+            prioritised=prioritised,
+            normalize_observations=normalize_observations,
+            hidden_units=hidden_units,
+        )
+
+    def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
+        """Store a window and take the gradient steps that so many env steps bring.
+
+        Returns:
+            ``loss``, ``grad_norm``, ``q_mean`` and ``td_error`` (mean absolute), means over the
+            gradient steps; ``num_gradient_steps``, ``epsilon``, ``learning_rate``, ``replay_size``.
+            Before ``learning_starts`` the first four are left out.
+
+        Raises:
+            NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights
+                and optimizer are as they were.
+        """
+        before = 0 if self._sampler is None else self._progress.env_steps
+        num_updates = self._remember(episode_data)
+        moves_target = self._target_moves(before, num_updates)
+        metrics = self._learn_in_calls(num_updates, lambda part: self._update(moves_target[part]))
+        return {
+            **metrics,
+            "num_gradient_steps": float(num_updates),
+            "epsilon": self._sampler.epsilon,
+            "learning_rate": self._base_learning_rate(),
+            "replay_size": float(len(self.replay)),
+        }
+
+    def _update(self, moves_target: np.ndarray) -> dict[str, float]:
+        """Take one gradient step for each entry of ``moves_target``, in one traced call."""
+        params, num_batches = self._hyperparams.params, len(moves_target)
+        batch = self.replay.sample(
+            num_batches * self.batch_size,
+            num_steps=self.num_steps,
+            gamma=params["gamma"],
+            priority_exponent=params["priority_exponent"] if self.prioritised else None,
+            importance_exponent=params["importance_exponent"],
+        )
+        rows = (num_batches, self.batch_size)
+        feed = {
+            **self._observations_of(batch, num_batches),
+            "action": self._sampler.encode(batch.actions).reshape(rows),
+            "return": batch.returns.reshape(rows),
+            "discount": batch.discounts.reshape(rows),
+            "weight": batch.weights.reshape(rows),
+            "moves_target": moves_target,
+        }
+        result = self._loop(feed, params)
+        if self.prioritised:
+            self.replay.update_priorities(batch.rows, result.errors.reshape(-1))
+        return result.metrics
+
+    # ---------------------------------------------------------------- one gradient step, traced
+
+    def compute(self, batch: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any], Any]:
+        """Return gradients, metrics and errors of one batch."""
+        o_t, o_tpk = self._prepared(batch, "o_t"), self._prepared(batch, "o_tpk")
+        q_target = self._target(o_tpk)
+        q_selector = self._outputs(o_tpk) if self.double else q_target
+        target = batch["return"] + batch["discount"] * value_of_best(q_target, q_selector)
+        with tf.GradientTape() as tape:
+            q_t = self._outputs(o_t)
+            error = target - tf.gather(q_t, batch["action"], batch_dims=1)
+            loss = tf.reduce_mean(batch["weight"] * huber(error))
+        gradients = dense_gradients(tape, loss, self.model.trainable_variables)
+        gradients, norm = tf.clip_by_global_norm(gradients, settings["max_grad_norm"])
+        metrics = {
+            "loss": loss,
+            "grad_norm": norm,
+            "q_mean": tf.reduce_mean(q_t),
+            "td_error": tf.reduce_mean(tf.abs(error)),
+        }
+        return gradients, metrics, error
+
+    def apply(self, gradients: Any, batch: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """Move the network, and where it is time the target."""
+        apply_gradients(self.optimizer, gradients, self.model.trainable_variables)
+
+        def move() -> Any:
+            self._target.move_towards(self.model.trainable_variables, settings["tau"])
+            return tf.constant(0)
+
+        tf.cond(batch["moves_target"], move, lambda: tf.constant(0))
+
+    # ---------------------------------------------------------------- exploration and target, by env steps
+
+    def _follow_progress(self) -> None:
+        params = self._hyperparams.params
+        start, end, steps = (params[name] for name in ("epsilon_start", "epsilon_end", "epsilon_decay_steps"))
+        share = min(1.0, self._progress.exploration_steps / steps) if steps else 1.0
+        self._sampler = self._sampler.with_epsilon((1.0 - share) * start + share * end)
+
+    def _target_moves(self, env_steps_before: int, num_updates: int) -> np.ndarray:
+        """Return for each gradient step whether the target moves after it, ``[K]`` bool.
+
+        The gradient steps of a window are spread evenly over its env steps.
+        """
+        taken = self._progress.env_steps - env_steps_before
+        at = env_steps_before + taken * np.arange(num_updates + 1) / max(1, num_updates)
+        rounds = np.floor(at / self._hyperparams.params["target_update_interval"])
+        return np.asarray(rounds[1:] > rounds[:-1])
+
+    def on_world_change(self) -> None:
+        """Forget the replay and the optimizer's moments, and explore half as much again; keep the weights."""
+        super().on_world_change()
+        if self._sampler is not None:
+            self._progress.exploration_steps = int(self._hyperparams.params["epsilon_decay_steps"]) // 2
+            self._follow_progress()
+
+    def bold_hyperparams(self) -> HyperparamSet:
+        """Return smaller, surer steps: a third of the learning rate, half the exploration."""
+        trial = super().bold_hyperparams()
+        trial.params["epsilon_end"] /= 2.0
+        return trial
+
+    # ---------------------------------------------------------------- being made
+
+    def _sampler_for(self, action_space: Any) -> ActionSampler:
+        if not isinstance(action_space, gym.spaces.Discrete):
+            raise UnsupportedSpaceError(
+                f"DQN needs a Discrete action space. Received: {action_space}. "
+                "Use SACAgent or PPOAgent for Box actions, PPOAgent for MultiDiscrete or MultiBinary ones."
+            )
+        epsilon = self._hyperparams.params["epsilon_start"]
+        return EpsilonGreedySampler(int(action_space.n), int(action_space.start), float(epsilon))
+
+    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
+        self.model = self._given_model
+        if self.model is None:
+            self.model = build_q_network(
+                observation_space, sampler.num_outputs, self.hidden_units, self._seed, dueling=self.dueling
+            )
+        inputs, size = model_checks.build_and_probe(self.model, example)
+        model_checks.check_output_size(self.model, size, sampler, action_space)
+        return inputs
+
+    def _infer(self, observation: Any) -> None:
+        """Take the shapes from one observation and the actions from the outputs: nobody called ``bind``."""
+        if self.model is None or observation is None:
+            super()._infer(observation)
+        inputs, size = model_checks.build_and_probe(self.model, observation)
+        sampler = EpsilonGreedySampler(size, 0, float(self._hyperparams.params["epsilon_start"]))
+        self._assemble(inputs, sampler, observation)
+
+    def _make_networks(self) -> None:
+        self._target = ShadowNetwork(self.model, self._outputs)
+        self._loop = GradientLoop(self, METRICS, ("max_grad_norm", "tau"), self._variables)
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.trainable_variables, *self.optimizer.variables, *self._target.variables]
+
+    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
+        return [*super()._learner_variables(), ("target", self._target.variables)]
+
+    @classmethod
+    def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> DQNAgent:
+        return cls(build("model"), build("optimizer"), hyperparams, **saved["structure"])
+
+
+def value_of_best(q_values: Any, q_selector: Any) -> Any:
+    """Return ``q_values[argmax_a q_selector[a]]``, ``[B]``; van Hasselt et al. (2016), equation 4.
+
+    Args:
+        q_values: What the target network gives, ``[B, n]``.
+        q_selector: What chooses the action, ``[B, n]``: the online network, or the target itself.
+    """
+    return tf.gather(q_values, tf.argmax(q_selector, axis=-1), batch_dims=1)
+
+
+def huber(error: Any) -> Any:
+    """Return ``0.5 x^2`` up to an error of 1 and ``|x| - 0.5`` beyond, elementwise."""
+    size = tf.abs(error)
+    inner = tf.minimum(size, 1.0)
+    return inner * (size - 0.5 * inner)

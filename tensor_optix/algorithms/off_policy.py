@@ -1,0 +1,268 @@
+"""What off-policy algorithms share: a replay, a count of what was done, and a state that holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
+from tensor_optix.algorithms.memory import require_memory
+from tensor_optix.algorithms.progress import LearnerState, Progress
+from tensor_optix.algorithms.replay_buffer import Batch, ReplayBuffer, memory_bytes
+from tensor_optix.algorithms.settings import Setting, bounds_of, checked
+from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
+from tensor_optix.core.checks import check_int
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.exceptions import NotBoundError
+from tensor_optix.functional.seeding import derive_rng
+
+_REPLAY = "replay."
+
+
+class OffPolicyAgent(TFAgent):
+    """A ``TFAgent`` that learns from a replay; the base of ``DQNAgent`` and ``SACAgent``.
+
+    Args:
+        model: The model that acts; None builds one for the spaces.
+        optimizer: A Keras optimizer; None is Adam.
+        hyperparams: Defaults stand for what is not given.
+        batch_size: Transitions of one gradient step.
+        buffer_size: Rows of the replay, see :class:`ReplayBuffer`.
+        learning_starts: Env steps before the first gradient step.
+        num_steps: n of the n-step returns.
+        prioritised: Whether transitions are drawn by priority.
+        normalize_observations: Whether vectors of numbers reach the models at zero mean and unit
+            spread, by running moments; images and integers always pass as they are.
+        hidden_units: Units of the layers of networks that are built here.
+    """
+
+    _makes_models = True
+    _settings: ClassVar[Mapping[str, Setting]] = {}
+    _structure: ClassVar[tuple[str, ...]] = (
+        *("batch_size", "buffer_size", "learning_starts", "num_steps"),
+        *("normalize_observations", "hidden_units"),
+    )
+
+    def __init__(
+        self,
+        model: keras.Model | None,
+        optimizer: keras.optimizers.Optimizer | None,
+        hyperparams: HyperparamSet | None,
+        *,
+        batch_size: int,
+        buffer_size: int,
+        learning_starts: int,
+        num_steps: int,
+        prioritised: bool = False,
+        normalize_observations: bool,
+        hidden_units: tuple[int, ...],
+    ) -> None:
+        for name, value in {"batch_size": batch_size, "buffer_size": buffer_size, "num_steps": num_steps}.items():
+            check_int(name, value, at_least=1)
+        check_int("learning_starts", learning_starts, at_least=0)
+        for units in hidden_units:
+            check_int("hidden_units", units, at_least=1)
+        self.batch_size = batch_size
+        self.buffer_size = buffer_size
+        self.learning_starts = learning_starts
+        self.num_steps = num_steps
+        self.prioritised = prioritised
+        self.normalize_observations = normalize_observations
+        self.hidden_units = tuple(hidden_units)
+        self._given_model = model
+        given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
+        super().__init__(model, optimizer or keras.optimizers.Adam(), given)  # type: ignore[arg-type]
+
+    # Hyperparameters
+
+    def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
+        """Check and use them from the next ``learn`` on; defaults stand for what is not given."""
+        self._hyperparams = checked(hyperparams, self._settings, type(self).__name__)
+        for optimizer in self._rated_optimizers():
+            optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
+
+    def hyperparam_bounds(self) -> dict[str, ParamSpec]:
+        """Return what may be tuned."""
+        return bounds_of(self._settings)
+
+    def bold_hyperparams(self) -> HyperparamSet:
+        """Return smaller, surer steps: a third of the learning rate."""
+        trial = self.get_hyperparams()
+        trial.params["learning_rate"] /= 3.0
+        return trial
+
+    def _rated_optimizers(self) -> list[Any]:
+        """Return the optimizers that ``learning_rate`` is the rate of."""
+        return [self.optimizer]
+
+    # Learning
+
+    def _remember(self, window: EpisodeData) -> int:
+        """Store a window and return how many gradient steps are due."""
+        if self._sampler is None:
+            first = [np.asarray(part)[0] for part in flat_leaves(window.observations, window.observations)]
+            self._infer(nested_like(window.observations, first))
+        added = self.replay.add(window)
+        self._observe(window)
+        params = self._hyperparams.params
+        due = self._progress.advance(
+            added, self.learning_starts, int(params["train_frequency"]), int(params["gradient_steps"])
+        )
+        return due if len(self.replay) else 0
+
+    def _learn_in_calls(self, num_updates: int, update: Callable[[slice], dict[str, float]]) -> dict[str, float]:
+        """Take gradient steps in as few calls as memory allows, and return the means of their metrics."""
+        sums: dict[str, float] = {}
+        step = self._batches_per_call() if num_updates else 1
+        for start in range(0, num_updates, step):
+            part = slice(start, min(start + step, num_updates))
+            for name, mean in update(part).items():
+                sums[name] = sums.get(name, 0.0) + mean * (part.stop - part.start)
+        self._progress.gradient_steps += num_updates
+        self._follow_progress()
+        return {name: total / num_updates for name, total in sums.items()}
+
+    def _observe(self, window: EpisodeData) -> None:
+        if not self._normalizer.is_active:
+            return
+        num_axes = np.ndim(window.rewards)
+        leaves = [np.asarray(leaf) for leaf in flat_leaves(self._example, window.observations)]
+        flat = nested_like(self._example, [leaf.reshape(-1, *leaf.shape[num_axes:]) for leaf in leaves])
+        valid = slice(None) if window.valid is None else np.asarray(window.valid, bool).reshape(-1)
+        self._normalizer.observe([part[valid] for part in self._inputs.flat(flat, batched=True)])
+
+    def _batches_per_call(self) -> int:
+        parts = self._inputs.flat(self._example, batched=False)
+        return max(1, MAX_FEED_BYTES // (self.batch_size * (2 * sum(part.nbytes for part in parts) + 64)))
+
+    def _observations_of(self, batch: Batch, num_batches: int) -> dict[str, np.ndarray]:
+        """Return the model's parts of drawn observations, ``[K, B, ...]`` each, in the dtypes they are kept in."""
+        feed = {}
+        for name, observations in (("o_t", batch.observations), ("o_tpk", batch.next_observations)):
+            for i, part in enumerate(self._inputs.flat(observations, batched=True)):
+                feed[f"{name}_{i}"] = part.reshape(num_batches, self.batch_size, *part.shape[1:])
+        return feed
+
+    def _prepared(self, batch: Mapping[str, Any], name: str) -> list[Any]:
+        """Return the parts of observations ``name`` as the models take them; traced."""
+        parts = [tf.cast(batch[f"{name}_{i}"], dtype) for i, dtype in enumerate(self._inputs.dtypes)]
+        return self._normalizer(parts)
+
+    def _outputs(self, parts: list[Any]) -> Any:
+        """Return the acting model's outputs ``[B, K]`` for prepared observations; traced."""
+        return tf.cast(self.model(self._inputs.pack(list(parts)), training=False), tf.float32)
+
+    def _follow_progress(self) -> None:
+        """Let exploration stand where the counts say."""
+        raise NotImplementedError
+
+    # How the parts are made, at bind()
+
+    def _infer(self, observation: Any) -> None:
+        raise NotBoundError(
+            f"{type(self).__name__} must know the spaces of its environment before it acts or learns. "
+            "Call bind(observation_space, action_space) first; RLOptimizer does."
+        )
+
+    def _assemble(self, inputs: ModelInputs, sampler: ActionSampler, example: Any) -> None:
+        self._example = example
+        action = np.zeros(*self._action_layout())
+        require_memory(memory_bytes(self.buffer_size, example, action, prioritised=self.prioritised), self.buffer_size)
+        rng = derive_rng(self._seed, "replay")
+        self.replay = ReplayBuffer(self.buffer_size, example, action, rng, prioritised=self.prioritised)
+        super()._assemble(inputs, sampler, example)
+
+    def _action_layout(self) -> tuple[tuple[int, ...], Any]:
+        space = self._spaces[1]
+        return ((), np.int64) if space is None else (space.shape, space.dtype)
+
+    def _build_optimizers(self) -> None:
+        self._spread_optimizer = None
+        if self.optimizer.built and self._given_model is None:
+            # Bound once more: the model is another one now.
+            self.optimizer = fresh(self.optimizer)
+        if not self.optimizer.built:
+            self.optimizer.build(self.model.trainable_variables)
+
+    def _make_acting_model(self) -> keras.Model:
+        self._normalizer = ObservationNormalizer(self._inputs, self.normalize_observations)
+        if not self._normalizer.is_active:
+            return self.model
+        tensors = input_tensors(self._inputs)
+        outputs = self.model(self._inputs.pack(self._normalizer(tensors)), training=False)
+        return keras.Model(self._inputs.pack(tensors), outputs)
+
+    def _make_learner(self) -> LearnerState:
+        self._progress = Progress()
+        self._rng = derive_rng(self._seed, "learn")
+        self._make_networks()
+        return LearnerState(self._progress, self._rng, self.replay)
+
+    def _make_networks(self) -> None:
+        """Make what learns: targets, other networks, the traced update."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Let acting follow model and normaliser, after something else than ``learn`` changed them."""
+        if self._sampler is not None:
+            self._normalizer.refresh()
+        super().refresh()
+
+    def on_world_change(self) -> None:
+        """Forget the replay and the optimizers' moments, let new observations weigh more; keep the weights."""
+        super().on_world_change()
+        if self._sampler is not None:
+            self._normalizer.on_world_change()
+
+    # State
+
+    def get_state(self, scope: str = "learner") -> AgentState:
+        """Return weights, and with the scope what learning goes on from; "all" adds the replay.
+
+        The replay's observations are read-only views that stay what they are while the buffer is
+        written to, so a large replay is not copied to be saved.
+        """
+        state = super().get_state(scope)
+        if scope == "all":
+            arrays, state.meta["replay"] = self.replay.state_dict()
+            state.arrays |= {_REPLAY + name: array for name, array in arrays.items()}
+        return state
+
+    def set_state(self, state: AgentState) -> None:
+        """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit."""
+        self._require_ready()
+        arrays = {n.removeprefix(_REPLAY): a for n, a in state.arrays.items() if n.startswith(_REPLAY)}
+        if state.scope == "all":
+            self.replay.check_state(arrays, state.meta["replay"])
+        super().set_state(state)
+        if state.scope == "all":
+            self.replay.load_state_dict(arrays, state.meta["replay"])
+        self._follow_progress()
+
+    def _policy_variables(self) -> list[tuple[str, list[Any]]]:
+        return [*super()._policy_variables(), ("observation_normalizer", self._normalizer.variables)]
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "structure": {name: getattr(self, name) for name in self._structure}}
+
+
+def fresh(optimizer: Any) -> Any:
+    """Return an optimizer of the same configuration that has moved nothing yet."""
+    return type(optimizer).from_config(optimizer.get_config())
+
+
+def input_tensors(inputs: ModelInputs) -> list[Any]:
+    """Return symbolic inputs, named where observations are a dict."""
+    is_dict = isinstance(inputs.pack([None] * len(inputs.names)), Mapping)
+    return [
+        keras.Input(shape, dtype=dtype.name, name=name if is_dict else None)
+        for name, shape, dtype in zip(inputs.names, inputs.shapes, inputs.dtypes, strict=True)
+    ]
