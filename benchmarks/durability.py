@@ -114,7 +114,9 @@ def digest_of_file(path):
 
 
 def digest_of_state(state):
-    digest = hashlib.sha256(json.dumps(state.meta, sort_keys=True, default=str).encode())
+    # How the model was described when it was made (its initial seeds) is no part of what it became.
+    meta = {name: value for name, value in state.meta.items() if name != "architecture"}
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True, default=str).encode())
     for name in sorted(state.arrays):
         digest.update(name.encode() + np.ascontiguousarray(state.arrays[name]).tobytes())
     return digest.hexdigest()
