@@ -27,7 +27,10 @@ _FIRST_LOOKS, _FIRST_SHARE = 5, 50  # the first level: the first 5 scores, or th
 _GAIN_ERRORS = 4.0  # standard errors from which a gain is real
 
 # Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds).
-_SHORT_WINDOW, _SHORT_ERRORS = 0.35, 2.5  # a newer stretch may prove a plateau too, with more certainty
+_LOW_ERRORS = 0.8  # certainty that is enough where the rise has slowed down as well
+_SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
+_SHORT_WINDOW, _SHORT_ERRORS = 0.65, 2.5  # a newer stretch may prove a plateau too, with more certainty
+_EARLY = 0.08  # share of the run that is left out where all the rest is looked at
 _STALL_RISE = 0.5  # standard deviations of a score that a stalled run may seem to have risen
 _STIR_SHARES, _STIR_ERRORS = (8, 20, 60), 2.0  # newest parts of a stalled run that must not stand out, by so much
 
@@ -46,9 +49,11 @@ class PlateauDetector:
 
     A plateau is shown by an equivalence test, not by a missing trend: an upper bound of the gain
     that another doubling of the run would bring must lie below ``tolerance`` times the gain so
-    far. A series that never rose ``level_sds`` standard deviations above its first level can only
-    stall. Noise is measured from the series itself, so evidence is demanded in proportion to it;
-    only differences and spreads are used, so verdicts do not depend on scale or offset.
+    far. Less certainty of that is enough where the rise in log time has slowed down beyond doubt,
+    which growth like the logarithm never does. A series that never rose ``level_sds`` standard
+    deviations above its first level can only stall. Noise is measured from the series itself, so
+    evidence is demanded in proportion to it; only differences and spreads are used, so verdicts do
+    not depend on scale or offset.
 
     Args:
         tolerance: Share of the gain so far that may still be missing at a plateau.
@@ -72,7 +77,7 @@ class PlateauDetector:
         self,
         *,
         tolerance: float = 0.1,
-        confidence_sds: float = 1.1,
+        confidence_sds: float = 2.0,
         confirmations: int = 2,
         min_looks: int = 40,
         stall_patience: int = 650,
@@ -199,7 +204,7 @@ class PlateauDetector:
 
     def _test(self) -> Trend:
         """Ask whether the level is flat against the gain so far, or was flat from the start."""
-        half = self._newest_line(0.5)
+        half = self._line(0.5)
         gain = self._gain(half)
         left_first_level = gain.size >= self._level_sds * gain.score_sd
         patient = self._looks >= self._stall_patience
@@ -211,10 +216,10 @@ class PlateauDetector:
             return Trend.STALLED
         return Trend.IMPROVING
 
-    def _newest_line(self, share: float) -> Line:
-        """Fit the newest ``share`` of the scores against the logarithm of time."""
+    def _line(self, oldest: float, newest: float = 1.0) -> Line:
+        """Fit the scores from one share of the run to another against the logarithm of time."""
         bins = self._bins
-        start, end = int(bins.num_bins * (1.0 - share)), bins.num_bins
+        start, end = int(bins.num_bins * oldest), int(bins.num_bins * newest)
         log_time = np.log((np.arange(start, end) + 0.5) * bins.bin_size)
         return fit_line(log_time, bins.means[start:end], bins.scatters[start:end], bins.bin_size)
 
@@ -233,7 +238,17 @@ class PlateauDetector:
         """Tell whether another doubling of the run would change less than the tolerated share."""
         if self._ends_soon(half, self._confidence_sds, gain):
             return True
-        return self._ends_soon(self._newest_line(_SHORT_WINDOW), _SHORT_ERRORS, gain)
+        if self._ends_soon(half, _LOW_ERRORS, gain) and self._slows_down(half):
+            return True
+        if self._ends_soon(self._line(_EARLY), self._confidence_sds, gain):
+            return True
+        return self._ends_soon(self._line(_SHORT_WINDOW), _SHORT_ERRORS, gain)
+
+    def _slows_down(self, half: Line) -> bool:
+        """Tell the end of a rise from growth that goes on with the logarithm of time."""
+        older = self._line(_EARLY, 0.5)
+        error = math.hypot(half.slope_se, _SLOWER * older.slope_se)
+        return half.slope + _SLOWER_ERRORS * error < _SLOWER * older.slope
 
     def _ends_soon(self, line: Line, errors: float, gain: _Gain) -> bool:
         """Tell whether a line in log time, drawn on for a doubling, stays inside the tolerance."""
