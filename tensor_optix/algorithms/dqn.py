@@ -74,6 +74,7 @@ class DQNAgent(OffPolicyAgent):
 
     _settings = SETTINGS
     _saved_as = "DQNAgent"
+    undoes_bad_updates = True
     _structure = (*OffPolicyAgent._structure, "double", "dueling", "prioritised")
 
     def __init__(

@@ -15,7 +15,6 @@ from tensor_optix.adapters.tensorflow.default_networks import build_model, is_im
 from tensor_optix.adapters.tensorflow.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.policy_heads import head_for
-from tensor_optix.adapters.tensorflow.policy_learner import adapted_factor
 from tensor_optix.adapters.tensorflow.recent_steps import Steps
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.adapters.tensorflow.window_reading import read_steps
@@ -88,6 +87,7 @@ class PPOAgent(TFAgent):
 
     _makes_models = True
     _saved_as = "PPOAgent"
+    undoes_bad_updates = True
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class PPOAgent(TFAgent):
                 "Lower the learning rate, or bound the scale of observations and rewards."
             )
         if math.isfinite(kl_target):
-            learner.kl_factor = adapted_factor(factor, diagnostics["kl"], kl_target)
+            learner.adapt(diagnostics["kl"], kl_target, diagnostics["num_gradient_steps"] < num_steps)
         if not is_first:
             self._observe(steps)
         return {**diagnostics, "kl_factor": factor, "learning_rate": self._base_learning_rate() * factor}
