@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+from scipy import special
+
+AT_BOUND = 1e-6
+"""How near to a bound, in units of the output, an action counts as clipped."""
 
 
 class ActionSampler(Protocol):
@@ -76,6 +80,11 @@ class DiscreteSampler:
     def greedy(self, outputs: np.ndarray) -> np.ndarray:
         """Return the action of each row's largest logit."""
         return outputs.argmax(axis=-1) + self.start
+
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return the log-probability ``[N]`` of actions under the softmax of outputs ``[N, K]``."""
+        chosen = np.take_along_axis(outputs, self.encode(actions)[:, None], axis=-1)[:, 0]
+        return chosen - special.logsumexp(outputs, axis=-1)
 
     def encode(self, actions: Any) -> np.ndarray:
         """Return indices into the logits, int32 ``[B]``."""
@@ -146,6 +155,16 @@ class GaussianSampler:
     def greedy(self, outputs: np.ndarray) -> np.ndarray:
         """Return the means, in bounds."""
         return self._to_env(outputs, (len(outputs), *self.shape))
+
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return the log-density ``[N]``: the normal one inside the bounds, the tail's mass at them."""
+        units = self.encode(actions)
+        low, high = self.to_units(self.low), self.to_units(self.high)
+        z = (units - outputs) / self.std
+        inside = -0.5 * np.square(z) - np.log(self.std) - 0.5 * np.log(2.0 * np.pi)
+        at_low, at_high = units <= low + AT_BOUND, units >= high - AT_BOUND
+        behind = special.log_ndtr(np.where(at_low, z, -z))
+        return np.where(at_low | at_high, behind, inside).sum(axis=-1)
 
     def encode(self, actions: Any) -> np.ndarray:
         """Return actions in units of the output, clipped to the bounds, float32 ``[B, K]``."""

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.action_sampling import AT_BOUND
+
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
-_AT_BOUND = 1e-6
 _TAIL_FROM = -5.0
 
 
@@ -65,7 +66,7 @@ class ClippedGaussian:
         log_std = tf.convert_to_tensor(self._log_std)
         z = (actions - outputs) * tf.exp(-log_std)
         inside = -0.5 * tf.square(z) - log_std - _HALF_LOG_TWO_PI
-        at_low, at_high = actions <= self._low + _AT_BOUND, actions >= self._high - _AT_BOUND
+        at_low, at_high = actions <= self._low + AT_BOUND, actions >= self._high - AT_BOUND
         behind = log_normal_cdf(tf.where(at_low, z, -z))
         return tf.reduce_sum(tf.where(at_low | at_high, behind, inside), axis=-1)
 

@@ -20,6 +20,9 @@ class FrozenPolicy:
         sampler: How outputs become actions.
         rng: Source of exploration; nothing else draws from it.
         version: The agent's version at that moment.
+
+    Where the sampler knows densities, ``act_with_log_prob(observation)`` returns an action and its
+    log-probability: live feeds record it, since the learner's policy has moved on by then.
     """
 
     def __init__(self, forward: Forward, sampler: ActionSampler, rng: np.random.Generator, version: int) -> None:
@@ -28,6 +31,8 @@ class FrozenPolicy:
         self._sampler = sampler
         self._noise = NoiseStream(rng, sampler.draw_noise)
         self._lock = threading.Lock()
+        if hasattr(sampler, "log_prob"):
+            self.act_with_log_prob = self._act_with_log_prob
 
     def act(self, observation: Any, *, greedy: bool = False) -> Any:
         """Return an action for one observation."""
@@ -37,6 +42,14 @@ class FrozenPolicy:
         with self._lock:
             noise = self._noise.one()
         return self._sampler.sample_one(outputs, noise)
+
+    def _act_with_log_prob(self, observation: Any) -> tuple[Any, float]:
+        """Draw an action for one observation; return it and its log-probability."""
+        outputs = self._forward.one(observation)
+        with self._lock:
+            noise = self._noise.one()
+        action = self._sampler.sample_one(outputs, noise)
+        return action, float(self._sampler.log_prob(outputs[None], np.asarray(action)[None])[0])
 
     def act_batch(self, observations: Any, *, greedy: bool = False) -> np.ndarray:
         """Return actions ``[N, ...]`` for observations ``[N, ...]``."""

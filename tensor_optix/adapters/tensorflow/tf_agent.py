@@ -96,6 +96,7 @@ class TFAgent(BaseAgent):
         self.model = model
         self.optimizer = optimizer
         self.version = 0
+        self._num_policies = 0
         self._compute_loss_fn = compute_loss_fn
         self._seed = fresh_seed()
         self._spaces: tuple[Any, Any] = (None, None)
@@ -154,7 +155,8 @@ class TFAgent(BaseAgent):
     def policy(self) -> Policy:
         """Return a frozen copy with noise of its own."""
         self._require_ready()
-        rng = derive_rng(self._seed, "policy", self.version)
+        self._num_policies += 1
+        rng = derive_rng(self._seed, "policy", self.version, self._num_policies)
         return FrozenPolicy(self._forward.snapshot(), self._sampler, rng, self.version)
 
     def policy_model(self) -> keras.Model:
