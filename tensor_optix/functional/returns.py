@@ -20,8 +20,6 @@ from tensor_optix.exceptions import InvalidArgumentError
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
-_FEW_STREAMS = 16
-
 
 def discounted_sums(increments: Any, decays: Any, last: Any = 0.0) -> FloatArray:
     """Return ``y_t = x_t + d_t * y_{t+1}``, worked backwards from ``y_T = last``.
@@ -40,27 +38,16 @@ def discounted_sums(increments: Any, decays: Any, last: Any = 0.0) -> FloatArray
         raise InvalidArgumentError(
             f"Increments and decays must have one shape. Received: {increments.shape} and {decays.shape}."
         )
-    if increments.ndim == 1:
-        return _sums_of_stream(increments, decays, float(np.asarray(last)))
-    final = np.broadcast_to(np.asarray(last, np.float64), increments.shape[1:])
-    if increments.ndim == 2 and increments.shape[1] <= _FEW_STREAMS:
-        columns = zip(increments.T, decays.T, final.tolist(), strict=True)
-        return np.stack([_sums_of_stream(*column) for column in columns], axis=1)
-    result: FloatArray = np.empty_like(increments)
-    carried = final
-    for t in range(len(increments) - 1, -1, -1):
-        carried = increments[t] + decays[t] * carried
-        result[t] = carried
-    return result
-
-
-def _sums_of_stream(increments: FloatArray, decays: FloatArray, total: float) -> FloatArray:
-    # Python floats: on one stream they take a tenth of the time of NumPy scalars.
-    sums = []
-    for increment, decay in zip(reversed(increments.tolist()), reversed(decays.tolist()), strict=True):
-        total = increment + decay * total
-        sums.append(total)
-    return np.array(sums[::-1], np.float64)
+    # Doubling: after pass k each sum reaches over 2^k steps. Ten vectorised passes over 1,024 steps take
+    # a tenth of the time of one Python loop over them.
+    sums, reach = increments.copy(), decays.copy()
+    step = 1
+    while step < len(sums):
+        sums[:-step] += reach[:-step] * sums[step:]
+        reach[:-step] = reach[:-step] * reach[step:]
+        step *= 2
+    total: FloatArray = sums + reach * np.asarray(last, np.float64)
+    return total
 
 
 def discounted_returns(rewards: Any, discounts: Any, continues: Any, next_values: Any) -> FloatArray:
