@@ -26,18 +26,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import gymnasium as gym
 import numpy as np
 
-from tensor_optix import BackoffOptimizer, BatchPipeline, LoopCallback, PBTOptimizer, RLOptimizer
+from tensor_optix import (
+    BackoffOptimizer,
+    BatchPipeline,
+    HyperparamSet,
+    LoopCallback,
+    PBTOptimizer,
+    RLOptimizer,
+    presets,
+)
 from tensor_optix.core import run_checkpoint
 from tensor_optix.core.agent_state import capture
 from tensor_optix.exceptions import CheckpointError
-from tensor_optix.presets import known_algorithms, make_agent
 from tensor_optix.testing.kill_points import MOMENTS, KillPoints
 
-PRESET_OF = {"tf_agent": "policy_gradient", "ppo": "ppo", "dqn": "dqn", "sac": "sac"}
-OVERRIDES = {
-    "dqn": {"learning_starts": 500, "buffer_size": 3000, "prioritised": True},
-    "sac": {"learning_starts": 500, "buffer_size": 3000},
-}
+ALGORITHMS = ("tf_agent", "ppo", "dqn", "sac")
+HIDDEN_UNITS = (16, 16)
+REPLAY = {"learning_starts": 500, "buffer_size": 3000, "batch_size": 32, "hidden_units": HIDDEN_UNITS}
 TUNERS = {"none": lambda: None, "backoff": BackoffOptimizer, "pbt": PBTOptimizer}
 MAX_KILLS_A_RUN = 4
 
@@ -58,6 +63,23 @@ class Counts(LoopCallback):
         self.scores = list(state["scores"])
 
 
+def make_agent(algorithm, env_id, model_seed):
+    if algorithm == "tf_agent":
+        return presets.make_agent(env_id, "policy_gradient", hidden_units=HIDDEN_UNITS, seed=model_seed)
+    if algorithm == "ppo":
+        from tensor_optix.algorithms.ppo import PPOAgent
+
+        return PPOAgent(batch_size=50, hidden_units=HIDDEN_UNITS)
+    rare = HyperparamSet({"train_frequency": 10}, episode_id=0)
+    if algorithm == "dqn":
+        from tensor_optix.algorithms.dqn import DQNAgent
+
+        return DQNAgent(hyperparams=rare, prioritised=True, normalize_observations=True, **REPLAY)
+    from tensor_optix.algorithms.sac import SACAgent
+
+    return SACAgent(hyperparams=rare, **REPLAY)
+
+
 def make_run(case, folder, model_seed, seed):
     """Return agent, callback and optimizer of one case."""
     env_id = "Pendulum-v1" if case["algorithm"] == "sac" else "CartPole-v1"
@@ -66,8 +88,7 @@ def make_run(case, folder, model_seed, seed):
     def make_env():
         return gym.make(env_id) if num_envs == 1 else gym.make_vec(env_id, num_envs, vectorization_mode="sync")
 
-    overrides = OVERRIDES.get(case["algorithm"], {})
-    agent = make_agent(env_id, PRESET_OF[case["algorithm"]], hidden_units=(16, 16), seed=model_seed, **overrides)
+    agent = make_agent(case["algorithm"], env_id, model_seed)
     bounds = {name: agent.hyperparam_bounds()[name] for name in ("learning_rate", "gamma")}
     tuner = TUNERS[case["tuner"]]
     callback = Counts()
@@ -235,8 +256,7 @@ def summary(runs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    available = [name for name, preset in PRESET_OF.items() if preset in known_algorithms()]
-    parser.add_argument("--algorithms", nargs="+", choices=list(PRESET_OF), default=available)
+    parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS)
     parser.add_argument("--kills", type=int, default=50, help="per algorithm")
     parser.add_argument("--num-envs", nargs="+", type=int, default=[1, 4])
     parser.add_argument("--tuners", nargs="+", choices=list(TUNERS), default=list(TUNERS))
