@@ -1,0 +1,95 @@
+"""Critics that rate an observation together with an action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow.default_networks import build_model
+from tensor_optix.adapters.tensorflow.model_checks import probe
+from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs, inputs_of
+from tensor_optix.exceptions import IncompatibleModelError
+
+ACTION = "action"
+
+
+class ActionCritic:
+    """Calls a Keras model with the parts of an observation and an action.
+
+    For an observation that is one array the model takes ``[observation, action]``; for a tuple the
+    action comes last; for a dict the model takes a dict that holds the action as ``"action"``.
+
+    Args:
+        model: Gives one value, ``[batch, 1]``.
+        example: One observation.
+        num_actions: K, dimensions of a unit action.
+        actor_inputs: In which order the parts of observations come.
+
+    Raises:
+        IncompatibleModelError: The model does not take these inputs, or gives something else.
+    """
+
+    def __init__(self, model: keras.Model, example: Any, num_actions: int, actor_inputs: ModelInputs) -> None:
+        self._model = model
+        joined = _with_action(example, np.zeros(num_actions, np.float32))
+        inputs = inputs_of(model, joined)
+        if isinstance(joined, tuple) and len(inputs.names) != len(joined):
+            raise IncompatibleModelError(
+                f"Critic '{model.name}' must take {len(joined)} inputs: the observation, then the action of "
+                f"{num_actions} numbers. It takes {len(inputs.names)}. Build it with "
+                "keras.Model([observation, action], value)."
+            )
+        self._inputs, shapes = probe(model, joined)
+        if len(shapes) != 1 or shapes[0][1:] != (1,):
+            raise IncompatibleModelError(
+                f"Critic '{model.name}' must give one output of shape (batch, 1): the value of an action. "
+                f"It gives {len(shapes)} of shapes {shapes}. End it with keras.layers.Dense(1)."
+            )
+        self._places = self._place_parts(example, actor_inputs)
+
+    def __call__(self, parts: Sequence[Any], actions: Any) -> Any:
+        """Return values ``[B]`` of unit actions ``[B, K]``; can be traced."""
+        given = [*parts, actions]
+        tensors = [
+            tf.cast(given[place] if None in shape else tf.reshape(given[place], (-1, *shape)), dtype)
+            for place, shape, dtype in zip(self._places, self._inputs.shapes, self._inputs.dtypes, strict=True)
+        ]
+        return tf.cast(self._model(self._inputs.pack(tensors), training=False)[:, 0], tf.float32)
+
+    def _place_parts(self, example: Any, actor_inputs: ModelInputs) -> list[int]:
+        """Return which of the actor's parts, or the action after them, each input takes."""
+        if not isinstance(example, Mapping):
+            return list(range(len(self._inputs.names)))
+        given = [*actor_inputs.names, ACTION]
+        for name in self._inputs.names:
+            if name not in given:
+                raise IncompatibleModelError(
+                    f"The critic takes the part {name!r} of an observation, which the actor does not: it takes "
+                    f"{list(actor_inputs.names)}. Give the actor an input of that name too; it may leave it unused."
+                )
+        return [given.index(name) for name in self._inputs.names]
+
+
+def build_critic(
+    observation_space: gym.Space[Any], num_actions: int, hidden_units: tuple[int, ...], seed: int
+) -> keras.Model:
+    """Return a critic for observations of this space and unit actions of ``num_actions`` dimensions."""
+    box = gym.spaces.Box(-1.0, 1.0, (num_actions,), np.float32)
+    if isinstance(observation_space, gym.spaces.Dict):
+        joined: gym.Space[Any] = gym.spaces.Dict({**observation_space.spaces, ACTION: box})
+    elif isinstance(observation_space, gym.spaces.Tuple):
+        joined = gym.spaces.Tuple([*observation_space.spaces, box])
+    else:
+        joined = gym.spaces.Tuple([observation_space, box])
+    return build_model(joined, 1, hidden_units, seed)
+
+
+def _with_action(example: Any, action: np.ndarray) -> Any:
+    if isinstance(example, Mapping):
+        return {**example, ACTION: action}
+    return (*example, action) if isinstance(example, tuple) else (example, action)

@@ -1,0 +1,295 @@
+"""Soft actor-critic: twin critics, a squashed Gaussian actor, and a temperature that finds itself.
+
+"Soft Actor-Critic Algorithms and Applications" (Haarnoja et al., 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow import model_checks
+from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.agent_state import config_of
+from tensor_optix.adapters.tensorflow.default_networks import build_model
+from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.policy_export import make_policy_model
+from tensor_optix.adapters.tensorflow.squashed_gaussian import SquashedMean, SquashedSampler, sample_and_log_prob
+from tensor_optix.algorithms.critics import ActionCritic, build_critic
+from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
+from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh, input_tensors
+from tensor_optix.algorithms.settings import Setting
+from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
+from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.exceptions import IncompatibleModelError, UnsupportedSpaceError
+from tensor_optix.functional.seeding import derive_rng, derive_seed
+
+SETTINGS: dict[str, Setting] = {
+    "learning_rate": Setting(1e-3, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0}),
+    "gamma": Setting(0.99, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "tau": Setting(0.005, ParamSpec(0.001, 0.05, scale="log"), {"above": 0.0, "high": 1.0}),
+    "train_frequency": Setting(1, None, {"low": 1}, integer=True),
+    "gradient_steps": Setting(1, None, {"low": 0}, integer=True),
+    "alpha": Setting(None, None, {"above": 0.0}),
+    "target_entropy": Setting(None),
+    "initial_alpha": Setting(1.0, None, {"above": 0.0}),
+}
+METRICS = ("loss", "actor_loss", "grad_norm", "q_mean", "entropy", "alpha")
+
+
+class SACAgent(OffPolicyAgent):
+    """Learns a stochastic policy that earns much and stays as random as that allows.
+
+    Hyperparameters, read at each ``learn``: ``learning_rate`` (of actor, critics and temperature),
+    ``gamma``, ``tau`` (how fast the target critics follow), ``gradient_steps`` for every
+    ``train_frequency`` env steps, ``target_entropy`` (nats of the unit action; left out: minus the
+    number of action dimensions), ``alpha`` (the temperature; left out: found so that the entropy
+    meets its target, from ``initial_alpha`` on).
+
+    Args:
+        actor: Gives ``[batch, 2 * K]`` for K action dimensions: means and logs of the spread; None
+            builds one.
+        critic: Takes ``[observation, action]`` and gives ``[batch, 1]``, see ``ActionCritic``; None
+            builds one. Its twin has the same layers on weights of its own.
+        optimizer: A Keras optimizer; None is Adam. The critics and the temperature get their own,
+            made from its configuration.
+        hyperparams: Defaults stand for what is not given.
+        batch_size: Transitions of one gradient step.
+        buffer_size: Rows of the replay.
+        learning_starts: Env steps of evenly distributed actions before the first gradient step.
+        num_steps: n of the n-step returns.
+        normalize_observations: Whether vectors of numbers reach the models at zero mean and unit spread.
+        hidden_units: Units of the layers of networks that are built here.
+
+    Example:
+        >>> agent = SACAgent()
+        >>> RLOptimizer(agent, BatchPipeline(gym.make("Pendulum-v1"), window_size=8)).run()  # doctest: +SKIP
+    """
+
+    _settings = SETTINGS
+    _saved_as = "SACAgent"
+    undoes_bad_updates = True
+
+    def __init__(
+        self,
+        actor: keras.Model | None = None,
+        critic: keras.Model | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        hyperparams: HyperparamSet | None = None,
+        *,
+        batch_size: int = 256,
+        buffer_size: int = 1_000_000,
+        learning_starts: int = 500,
+        num_steps: int = 1,
+        normalize_observations: bool = False,
+        hidden_units: tuple[int, ...] = (256, 256),
+    ) -> None:
+        if critic is not None:
+            model_checks.check_model(critic)
+        self.critic = self._given_critic = critic
+        self._critic_optimizer: Any = None
+        self._alpha_optimizer: Any = None
+        super().__init__(
+            actor,
+            optimizer,
+            hyperparams,
+            batch_size=batch_size,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            num_steps=num_steps,
+            normalize_observations=normalize_observations,
+            hidden_units=hidden_units,
+        )
+
+    def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
+        """Store a window and take the gradient steps that so many env steps bring.
+
+        Returns:
+            ``loss`` (of the critics), ``actor_loss``, ``grad_norm``, ``q_mean``, ``entropy`` (nats of
+            the unit action), ``alpha``, means over the gradient steps; ``num_gradient_steps``,
+            ``learning_rate``, ``replay_size``. Before ``learning_starts`` the first six are left out.
+
+        Raises:
+            NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights
+                and optimizers are as they were.
+        """
+        num_updates = self._remember(episode_data)
+        metrics = self._learn_in_calls(num_updates, lambda part: self._update(part.stop - part.start))
+        return {
+            **metrics,
+            "num_gradient_steps": float(num_updates),
+            "learning_rate": self._base_learning_rate(),
+            "replay_size": float(len(self.replay)),
+        }
+
+    def _update(self, num_batches: int) -> dict[str, float]:
+        """Take gradient steps in one traced call."""
+        params = self._hyperparams.params
+        size, num_actions = num_batches * self.batch_size, self._sampler.num_actions
+        batch = self.replay.sample(size, num_steps=self.num_steps, gamma=params["gamma"])
+        rows = (num_batches, self.batch_size)
+        feed = {
+            **self._observations_of(batch, num_batches),
+            "action": self._sampler.encode(batch.actions).reshape(*rows, num_actions),
+            "return": batch.returns.reshape(rows),
+            "discount": batch.discounts.reshape(rows),
+            "noise": self._rng.standard_normal((*rows, 2 * num_actions), np.float32),
+        }
+        target_entropy = params.get("target_entropy")
+        settings = {
+            "tau": params["tau"],
+            "fixed_alpha": params.get("alpha") or 0.0,
+            "target_entropy": -float(num_actions) if target_entropy is None else target_entropy,
+        }
+        return self._loop(feed, settings).metrics
+
+    # ---------------------------------------------------------------- one gradient step, traced
+
+    def compute(self, batch: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any], Any]:
+        """Return gradients, metrics and errors of one batch; all gradients are taken at the same weights."""
+        o_t, o_tpk = self._prepared(batch, "o_t"), self._prepared(batch, "o_tpk")
+        noise_t, noise_tpk = tf.split(batch["noise"], 2, axis=-1)
+        alpha = tf.where(settings["fixed_alpha"] > 0, settings["fixed_alpha"], tf.exp(self._log_alpha.value))
+
+        a_tpk, log_prob_tpk = sample_and_log_prob(self._outputs(o_tpk), noise_tpk)
+        q_tpk = tf.minimum(*(target(o_tpk, a_tpk) for target in self._targets))
+        target = batch["return"] + batch["discount"] * (q_tpk - alpha * log_prob_tpk)
+        with tf.GradientTape() as tape:
+            q_t = [critic(o_t, batch["action"]) for critic in self._critics]
+            critic_loss = tf.add_n([0.5 * tf.reduce_mean(tf.square(q - target)) for q in q_t])
+        critic_gradients = dense_gradients(tape, critic_loss, self._critic_variables())
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in self.model.trainable_variables])
+            a_t, log_prob_t = sample_and_log_prob(self._outputs(o_t), noise_t)
+            q_of_policy = tf.minimum(*(critic(o_t, a_t) for critic in self._critics))
+            actor_loss = tf.reduce_mean(alpha * log_prob_t - q_of_policy)
+        actor_gradients = dense_gradients(tape, actor_loss, self.model.trainable_variables)
+
+        # Of -log_alpha * (log_prob + target_entropy): more random than the target cools it down.
+        alpha_gradient = -tf.reduce_mean(log_prob_t) - settings["target_entropy"]
+        metrics = {
+            "loss": critic_loss,
+            "actor_loss": actor_loss,
+            "grad_norm": tf.linalg.global_norm([*critic_gradients, *actor_gradients]),
+            "q_mean": tf.reduce_mean(q_t[0]),
+            "entropy": -tf.reduce_mean(log_prob_t),
+            "alpha": alpha,
+        }
+        return (critic_gradients, actor_gradients, [alpha_gradient]), metrics, q_t[0] - target
+
+    def apply(self, gradients: Any, batch: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """Move critics, actor and temperature, and let the targets follow."""
+        critic_gradients, actor_gradients, alpha_gradients = gradients
+        apply_gradients(self._critic_optimizer, critic_gradients, self._critic_variables())
+        apply_gradients(self.optimizer, actor_gradients, self.model.trainable_variables)
+
+        def adapt() -> Any:
+            apply_gradients(self._alpha_optimizer, alpha_gradients, [self._log_alpha])
+            return tf.constant(0)
+
+        tf.cond(settings["fixed_alpha"] > 0, lambda: tf.constant(0), adapt)
+        for target, variables in zip(self._targets, self._twin_variables(), strict=True):
+            target.move_towards(variables, settings["tau"])
+
+    # ---------------------------------------------------------------- exploration
+
+    def _follow_progress(self) -> None:
+        self._sampler = self._sampler.with_uniform(self._progress.env_steps < self.learning_starts)
+
+    def policy_model(self) -> keras.Model:
+        """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out."""
+        self._require_ready()
+        inputs = self._inputs.pack(input_tensors(self._inputs))
+        outputs = self._acting_model(inputs, training=False)
+        squashed = keras.Model(inputs, SquashedMean()(outputs), name=self.model.name)
+        return make_policy_model(squashed, self._inputs, self._sampler)
+
+    # ---------------------------------------------------------------- being made
+
+    def _sampler_for(self, action_space: Any) -> ActionSampler:
+        is_box = isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating)
+        if not is_box or not np.isfinite([action_space.low, action_space.high]).all():
+            raise UnsupportedSpaceError(
+                f"SAC needs a Box action space of floats with finite bounds. Received: {action_space}. "
+                "Use DQNAgent or PPOAgent for Discrete actions, PPOAgent for MultiDiscrete, MultiBinary or unbounded "
+                "ones; or bound the space with gymnasium.wrappers.RescaleAction."
+            )
+        return SquashedSampler.for_bounds(action_space.low, action_space.high, uniform=self.learning_starts > 0)
+
+    def _fit_models(self, observation_space: Any, action_space: Any, sampler: Any, example: Any) -> Any:
+        self.model, self.critic = self._given_model, self._given_critic
+        if self.model is None:
+            self.model = build_model(observation_space, sampler.num_outputs, self.hidden_units, self._seed)
+        if self.critic is None:
+            seed = derive_seed(self._seed, "critic")
+            self.critic = build_critic(observation_space, sampler.num_actions, self.hidden_units, seed)
+        inputs, size = model_checks.build_and_probe(self.model, example)
+        if size != sampler.num_outputs:
+            raise IncompatibleModelError(
+                f"Actor '{self.model.name}' gives {size} outputs, but {action_space} needs {sampler.num_outputs}: a "
+                "mean and a log of the spread per action dimension. "
+                f"End the model with keras.layers.Dense({sampler.num_outputs})."
+            )
+        self._action_critic = ActionCritic(self.critic, example, sampler.num_actions, inputs)
+        return inputs
+
+    def _build_optimizers(self) -> None:
+        super()._build_optimizers()
+        self._critic_optimizer, self._alpha_optimizer = fresh(self.optimizer), fresh(self.optimizer)
+
+    def _make_networks(self) -> None:
+        critic: Any = self.critic
+        twin_values = reshuffled(derive_rng(self._seed, "twin"), critic.trainable_variables)
+        self._twin = ShadowNetwork(critic, self._action_critic, twin_values)
+        self._critics = (self._action_critic, self._twin)
+        self._targets = tuple(
+            ShadowNetwork(critic, self._action_critic, [v.numpy() for v in variables])
+            for variables in self._twin_variables()
+        )
+        first = np.log(self._hyperparams.params["initial_alpha"])
+        self._log_alpha = keras.Variable(first, dtype="float32", name="log_alpha")
+        self._critic_optimizer.build(self._critic_variables())
+        self._alpha_optimizer.build([self._log_alpha])
+        self._loop = GradientLoop(self, METRICS, ("tau", "fixed_alpha", "target_entropy"), self._variables)
+
+    def _optimizers(self) -> list[Any]:
+        return [self.optimizer, self._critic_optimizer, self._alpha_optimizer]
+
+    def _rated_optimizers(self) -> list[Any]:
+        return [optimizer for optimizer in self._optimizers() if optimizer is not None]
+
+    def _twin_variables(self) -> tuple[list[Any], list[Any]]:
+        return self.critic.trainable_variables, self._twin.variables  # type: ignore[union-attr]
+
+    def _critic_variables(self) -> list[Any]:
+        first, second = self._twin_variables()
+        return [*first, *second]
+
+    def _variables(self) -> list[Any]:
+        learned = [*self.model.trainable_variables, *self._critic_variables(), self._log_alpha]
+        slots = [v for optimizer in self._optimizers() for v in optimizer.variables]
+        return [*learned, *slots, *(v for target in self._targets for v in target.variables)]
+
+    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
+        critic: Any = self.critic
+        return [
+            *super()._learner_variables(),
+            ("critic", list(critic.variables)),
+            ("twin", self._twin.variables),
+            ("target", self._targets[0].variables),
+            ("twin_target", self._targets[1].variables),
+            ("log_alpha", [self._log_alpha]),
+        ]
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "critic": config_of(self.critic)}
+
+    @classmethod
+    def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> SACAgent:
+        return cls(build("model"), build("critic"), build("optimizer"), hyperparams, **saved["structure"])

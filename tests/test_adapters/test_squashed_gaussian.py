@@ -1,0 +1,85 @@
+"""The squashed Gaussian against SciPy and numerical integration."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tensor_optix.adapters.tensorflow.squashed_gaussian import (
+    SquashedMean,
+    SquashedSampler,
+    log_prob,
+    log_tanh_slope,
+    sample_and_log_prob,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6))
+def test_log_probabilities_are_those_of_scipy(seed):
+    rng = np.random.default_rng(seed)
+    mean, log_std = rng.normal(size=(6, 3)), rng.uniform(-3, 1.5, (6, 3))
+    noise = rng.normal(size=(6, 3))
+    outputs = tf.constant(np.concatenate([mean, log_std], axis=1), tf.float32)
+    actions, found = sample_and_log_prob(outputs, tf.constant(noise, tf.float32))
+    u = mean + np.exp(log_std) * noise
+    np.testing.assert_allclose(actions, np.tanh(u), rtol=1e-5, atol=1e-5)
+    # 1 - tanh^2 = 1 / cosh^2, and log cosh u = |u| + log((1 + exp(-2|u|)) / 2) needs no small difference.
+    log_cosh = np.abs(u) + np.log1p(np.exp(-2 * np.abs(u))) - np.log(2)
+    expected = (scipy.stats.norm.logpdf(u, mean, np.exp(log_std)) + 2 * log_cosh).sum(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    inside = np.abs(u).max(axis=1) < 3
+    np.testing.assert_allclose(log_prob(outputs, actions)[inside], expected[inside], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("mean", "log_std"), [(0.0, 0.0), (0.7, -1.5), (-1.0, 0.5)])
+def test_the_density_integrates_to_one(mean, log_std):
+    outputs = tf.constant([[mean, log_std]], tf.float32)
+    grid = np.tanh(np.linspace(-7, 7, 40_001))
+    density = np.exp(log_prob(tf.repeat(outputs, len(grid), axis=0), tf.constant(grid[:, None], tf.float32)))
+    assert scipy.integrate.trapezoid(density, grid) == pytest.approx(1.0, abs=2e-3)
+
+
+def test_it_stays_finite_where_tanh_is_flat():
+    np.testing.assert_allclose(log_tanh_slope(tf.constant([-40.0, 40.0])), 2 * np.log(2) - 80, rtol=1e-6)
+    outputs = tf.constant([[30.0, 9.0], [-30.0, -90.0], [0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        actions, found = sample_and_log_prob(outputs, tf.constant([[3.0], [-3.0], [0.0]]))
+        total = tf.reduce_sum(found) + tf.reduce_sum(actions)
+    assert np.isfinite(tape.gradient(total, outputs)).all()
+    assert np.isfinite(found).all()
+    assert np.isfinite(log_prob(outputs, tf.constant([[1.0], [-1.0], [0.0]]))).all()
+
+
+def test_actions_fill_the_box_and_mean_what_they_say():
+    space = gym.spaces.Box(np.array([[-2.0, 0.0]], np.float32), np.array([[2.0, 10.0]], np.float32))
+    sampler = SquashedSampler.for_bounds(space.low, space.high)
+    rng = np.random.default_rng(0)
+    outputs = np.concatenate([rng.normal(size=(500, 2)), np.full((500, 2), 0.3)], axis=1).astype(np.float32)
+    noise = sampler.draw_noise(rng, 500)
+    actions = sampler.sample(outputs, noise)
+    assert actions.shape == (500, 1, 2)
+    assert all(space.contains(action) for action in actions)
+    units, _ = sample_and_log_prob(tf.constant(outputs), tf.constant(noise[:, :2]))
+    np.testing.assert_allclose(sampler.encode(actions), units, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actions[:, 0, 1], 5 + 5 * units[:, 1], rtol=1e-5, atol=1e-5)
+    for i in range(5):
+        np.testing.assert_array_equal(sampler.sample_one(outputs[i], noise[i]), actions[i])
+    greedy = sampler.greedy(outputs)
+    np.testing.assert_allclose(greedy[:, 0, 0], 2 * np.tanh(outputs[:, 0]), rtol=1e-6)
+    np.testing.assert_array_equal(sampler.greedy_one(outputs[3]), greedy[3])
+    np.testing.assert_allclose(SquashedMean()(outputs), np.tanh(outputs[:, :2]), rtol=1e-5, atol=1e-6)
+
+
+def test_uniform_actions_do_not_ask_the_policy():
+    sampler = SquashedSampler.for_bounds(np.array([-2.0], np.float32), np.array([6.0], np.float32), uniform=True)
+    noise = sampler.draw_noise(np.random.default_rng(0), 20_000)
+    actions = sampler.sample(np.full((20_000, 2), 9.0, np.float32), noise)
+    statistic = scipy.stats.kstest((actions[:, 0] + 2) / 8, "uniform")
+    assert statistic.pvalue > 1e-3
+    assert sampler.with_uniform(False).sample_one(np.array([9.0, -9.0], np.float32), noise[0])[0] == pytest.approx(6.0)
