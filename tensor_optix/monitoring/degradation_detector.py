@@ -83,7 +83,7 @@ class DegradationDetector:
         InvalidArgumentError: An argument is out of range.
     """
 
-    def __init__(self, *, threshold: float = 3.35, adapt: bool = True) -> None:
+    def __init__(self, *, threshold: float = 3.45, adapt: bool = True) -> None:
         if not (math.isfinite(threshold) and threshold > 0.0):
             raise InvalidArgumentError(f"`threshold` must be a finite number > 0. Received: {threshold!r}.")
         self._threshold = threshold

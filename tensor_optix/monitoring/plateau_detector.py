@@ -31,7 +31,7 @@ _LOW_ERRORS = 0.8  # certainty that is enough where the rise has slowed down as 
 _SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
 _SHORT_WINDOW, _SHORT_ERRORS = 0.65, 2.5  # a newer stretch may prove a plateau too, with more certainty
 _EARLY = 0.08  # share of the run that is left out where all the rest is looked at
-_STALL_RISE = 0.5  # standard deviations of a score that a stalled run may seem to have risen
+_STALL_RISE, _STALL_ERRORS = 0.5, 0.9  # score deviations a stalled run may have risen, with this certainty
 _STIR_SHARES, _STIR_ERRORS = (8, 20, 60), 2.0  # newest parts of a stalled run that must not stand out, by so much
 
 
@@ -263,7 +263,7 @@ class PlateauDetector:
         values = bins.values()
         count = values.size
         whole = fit_line(np.arange(count) / count, values, bins.scatters[:count], bins.bin_size)
-        if whole.slope + self._confidence_sds * whole.slope_se >= _STALL_RISE * whole.score_sd:
+        if whole.slope + _STALL_ERRORS * whole.slope_se >= _STALL_RISE * whole.score_sd:
             return False
         errors = _STIR_ERRORS + (1.0 if self._trend is Trend.STALLED else 0.0)  # a verdict is not undone by a trifle
         for share in _STIR_SHARES:
