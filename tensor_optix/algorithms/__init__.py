@@ -4,7 +4,9 @@ import importlib
 from typing import Any
 
 _HOME_OF = {
+    "DQNAgent": "dqn",
     "PPOAgent": "ppo",
+    "SACAgent": "sac",
 }
 
 __all__ = sorted(_HOME_OF)
