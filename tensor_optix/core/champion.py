@@ -37,11 +37,10 @@ class ChampionKeeper:
         state = capture(self._agent)
         if has_own_state(self._agent) or state.arrays:
             self.state = state
-            self.snapshot = self._registry.save_state(state, metrics, hyperparams)
+            self.snapshot = self._registry.save_state(state, metrics, hyperparams, is_best=True)
         else:
             self.state = None
-            self.snapshot = self._registry.save(self._agent, metrics, hyperparams)
-        self._registry.set_best(self.snapshot.snapshot_id)
+            self.snapshot = self._registry.save(self._agent, metrics, hyperparams, is_best=True)
         return self.snapshot
 
     def restore(self) -> None:

@@ -78,19 +78,33 @@ class CheckpointRegistry:
         with self._lock:
             return [entry.snapshot for entry in self._entries.values()]
 
-    def save(self, agent: Any, eval_metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
+    def save(
+        self, agent: Any, eval_metrics: EvalMetrics, hyperparams: HyperparamSet, *, is_best: bool = False
+    ) -> PolicySnapshot:
         """Let the agent write a snapshot, now; it becomes the best if no other has a higher score.
+
+        Args:
+            agent: Writes.
+            eval_metrics: The score that it earned.
+            hyperparams: Those that made it.
+            is_best: Make it the best whatever its score.
 
         Raises:
             CheckpointError: It cannot be written; nothing of it is left.
         """
         entry = self._writer.write_by_agent(agent, self._name(eval_metrics, hyperparams))
-        self._admit(entry)
+        self._admit(entry, is_best)
         self._writer.write_index()
         return entry.snapshot
 
     def save_state(
-        self, state: AgentState, eval_metrics: EvalMetrics, hyperparams: HyperparamSet, *, background: bool = True
+        self,
+        state: AgentState,
+        eval_metrics: EvalMetrics,
+        hyperparams: HyperparamSet,
+        *,
+        background: bool = True,
+        is_best: bool = False,
     ) -> PolicySnapshot:
         """Keep a captured state; it becomes the best if no other has a higher score.
 
@@ -101,18 +115,19 @@ class CheckpointRegistry:
             background: Return at once and write beside the caller; a failure is logged, noted in
                 ``failures``, and the state stays in memory, where ``load`` finds it. The next
                 save tries again.
+            is_best: Make it the best whatever its score.
 
         Raises:
             CheckpointError: It cannot be written, and ``background`` is False.
         """
         entry = Entry(self._name(eval_metrics, hyperparams), state=state)
         if background:
-            self._admit(entry)
+            self._admit(entry, is_best)
             self._writer.start_thread()
             self._writer.request()
         else:
             self._writer.write_entry(entry)
-            self._admit(entry)
+            self._admit(entry, is_best)
             self._writer.write_index()
         return entry.snapshot
 
@@ -235,8 +250,7 @@ class CheckpointRegistry:
             if snapshot_id in self._entries:
                 return
             self._writer.may_replace(snapshot_id)
-            self._best_id = snapshot_id
-            self._admit(Entry(snapshot, state=state))
+            self._admit(Entry(snapshot, state=state), is_best=True)
         self._writer.start_thread()
         self._writer.request()
 
@@ -307,12 +321,13 @@ class CheckpointRegistry:
             if self._writer.is_free(snapshot_id):
                 return snapshot_id
 
-    def _admit(self, entry: Entry) -> None:
+    def _admit(self, entry: Entry, is_best: bool) -> None:
         """Take a snapshot in, see whether it is the best, and let go of the oldest ones."""
         with self._lock:
             self._entries[entry.snapshot.snapshot_id] = entry
             score, best = entry.snapshot.eval_metrics.primary_score, self.best
-            if math.isfinite(score) and (best is None or not best.eval_metrics.primary_score >= score):
+            is_higher = math.isfinite(score) and (best is None or not best.eval_metrics.primary_score >= score)
+            if is_best or is_higher:
                 self._best_id = entry.snapshot.snapshot_id
             for snapshot_id in sorted(self._entries, key=age_key):
                 if len(self._entries) > self.max_snapshots and snapshot_id != self._best_id:

@@ -25,6 +25,7 @@ from tensor_optix.core.divergence import DivergenceGuard
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
 from tensor_optix.core.recorder import Recorder
+from tensor_optix.core.run_checkpoint import named_by_class
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.run_session import RunSession
 from tensor_optix.core.tuning import Tuning
@@ -207,7 +208,8 @@ class LoopController:
             self._learn(window, metrics)
         self.recorder.record(metrics, self.state, self.best_snapshot, self._tuning.decisions())
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
-        self._session.save_if_due(window)
+        if self._ending is None:  # a run resumed with a larger budget must not begin where this one was settled
+            self._session.save_if_due(window)
 
     def _score(self, window: EpisodeData) -> EvalMetrics:
         """Score the policy that acted; its weights were made by the last ``learn``."""
@@ -349,8 +351,7 @@ class LoopController:
             "divergence": self._guard,
             "recorder": self.recorder,
         }
-        optional = [self.evaluator, *self.callbacks.callbacks]
-        return {**named, **{f"extra-{k}": part for k, part in enumerate(optional) if hasattr(part, "state_dict")}}
+        return {**named, **named_by_class([self.evaluator, *self.callbacks.callbacks])}
 
     def _look_for_the_end(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""

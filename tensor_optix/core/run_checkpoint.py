@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tensor_optix.core.agent_state import capture, has_own_state, restore
@@ -193,3 +194,15 @@ class RunCheckpoint:
     def _complain(self, error: Exception) -> None:
         self.failures.append(str(error))
         logger.error("The run could not be saved; training goes on in memory. %s", error)
+
+
+def named_by_class(parts: Iterable[Any]) -> dict[str, Any]:
+    """Return those parts that have a state, each under the name of its class and a number."""
+    seen: Counter[str] = Counter()
+    named = {}
+    for part in parts:
+        kind = type(part).__qualname__
+        seen[kind] += 1
+        if hasattr(part, "state_dict"):
+            named[kind if seen[kind] == 1 else f"{kind} {seen[kind]}"] = part
+    return named

@@ -73,9 +73,7 @@ def setting_differences(recorded: Mapping[str, Any], current: Mapping[str, Any])
 
 
 def _pipeline_facts(pipeline: Any) -> dict[str, Any]:
-    env = None if pipeline.is_live else getattr(pipeline, "env", None)
-    spec = getattr(env, "spec", None)
-    facts = {"env_id": getattr(spec, "id", None)}
+    facts: dict[str, Any] = {"env_id": getattr(pipeline, "env_id", None)}
     for name in ("num_envs", "window_size", "barrier_interval_steps"):
         if hasattr(pipeline, name):
             facts[name] = getattr(pipeline, name)

@@ -95,6 +95,8 @@ class BatchPipeline(BasePipeline):
         self._ledger = EpisodeLedger(self._num_envs)
         self._needs_reset = True
         self._space = {kind: space_of(collector.guard.env, kind) for kind in ("observation", "action")}
+        spec = getattr(collector.guard.env, "spec", None)
+        self._env_id: str | None = getattr(spec, "id", None)
 
     def setup(self) -> None:
         """Open the environment again where ``teardown`` closed it.
@@ -241,6 +243,11 @@ class BatchPipeline(BasePipeline):
     def env(self) -> Any:
         """The environment that is stepped."""
         return self._env.guard.env
+
+    @property
+    def env_id(self) -> str | None:
+        """Gymnasium's name of the environment, where it has one."""
+        return self._env_id
 
     @property
     def is_vector(self) -> bool:
