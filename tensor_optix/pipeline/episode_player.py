@@ -45,12 +45,14 @@ def play_single(guard: EnvGuard, act: Act, num_episodes: int, seed: int) -> Eval
     for i in range(num_episodes):
         observation, over = guard.reset(derive_seed(seed, "episode", i)), False
         layout = layout or Layout.of(observation, space_of(guard.env, "observation"))
+        total, length = 0.0, 0
         while not over:
             observation, reward, terminated, truncated, _ = guard.step(act(layout.cast(observation)))
-            returns[i] += reward
-            lengths[i] += 1
-            over = terminated or truncated or lengths[i] >= limit
-        _check_finite(guard, returns[i], observation)
+            total += reward
+            length += 1
+            over = terminated or truncated or length >= limit
+        _check_finite(guard, total, observation)
+        returns[i], lengths[i] = total, length
     return _result(returns, lengths, int(lengths.sum()))
 
 

@@ -83,7 +83,9 @@ class Layout:
         return tuple(inner.values()) if self.is_tuple else inner
 
     def cast(self, value: Any) -> Any:
-        """Return a copy of ``value`` in this layout's dtypes."""
+        """Return ``value`` in this layout's dtypes; a copy unless it is an array that fits already."""
+        if type(value) is np.ndarray and value.dtype == self.dtype:
+            return value
         if self.children is not None:
             inner = {key: child.cast(value[key]) for key, child in self.children.items()}
             return tuple(inner.values()) if self.is_tuple else inner

@@ -361,7 +361,8 @@ class TFAgent(BaseAgent):
 
     def _base_learning_rate(self) -> float:
         """Return the optimizer's rate; the value that was set, where rounding is all that differs."""
-        current = float(self.optimizer.learning_rate.numpy())
+        handle = self.optimizer.learning_rate.value.handle  # read like this: a tenth of the time of numpy()
+        current = float(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32))
         given = self._hyperparams.params.get("learning_rate")
         return float(given) if given is not None and np.float32(given) == np.float32(current) else current
 
