@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,7 +93,7 @@ class CheckpointSlots:
     def _number(self, slot: str) -> int:
         """Return how new a slot is; -1 where nothing whole is in it."""
         path = self.folder / slot
-        if not (path / LOOP_FILE).exists():
+        if not os.path.lexists(path / LOOP_FILE):
             return -1
         try:
             return int(_read_sealed(inside(self._root, f"{CHECKPOINT_FOLDER}/{slot}"))["number"])

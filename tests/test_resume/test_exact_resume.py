@@ -1,0 +1,347 @@
+"""A run that was interrupted and resumed ends as the one that was left alone, to the last bit."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from resume_fakes import (
+    TUNERS,
+    Interruption,
+    LinearAgent,
+    Scores,
+    SixMethods,
+    assert_same,
+    interrupted,
+    make_run,
+    outcome_of,
+)
+
+from tensor_optix import BackoffOptimizer, LoopCallback
+from tensor_optix.core import run_checkpoint
+from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.state_files import META_FILE
+from tensor_optix.exceptions import CheckpointError
+from tensor_optix.optimizers.pbt_optimizer import PBTOptimizer
+
+
+@pytest.fixture(autouse=True)
+def save_at_every_barrier(monkeypatch):
+    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
+
+
+def left_alone(folder, **arguments):
+    optimizer = make_run(folder / "left-alone", **arguments)
+    return outcome_of(optimizer, optimizer.run())
+
+
+def resumed(folder, **arguments):
+    """Resume as another process would: other weights, another seed."""
+    agent = arguments.pop("agent", None) or LinearAgent(init_seed=77)
+    optimizer = make_run(folder, **{"seed": None, **arguments, "agent": agent})
+    return optimizer, optimizer.run(resume=True)
+
+
+@pytest.mark.parametrize("tuner", TUNERS)
+@pytest.mark.parametrize("num_envs", [1, 3])
+@pytest.mark.parametrize("stop_at", [1, 17, 33])
+def test_after_an_error(tmp_path, num_envs, tuner, stop_at):
+    how = {"num_envs": num_envs, "tuner": tuner}
+    expected = left_alone(tmp_path, **how)
+    interrupted(make_run(tmp_path / "cut", stop_at=stop_at, **how))
+    optimizer, result = resumed(tmp_path / "cut", **how)
+    assert result.notes == ()
+    assert_same(outcome_of(optimizer, result), expected)
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["run-0001"]
+
+
+def test_by_the_same_optimizer_object(tmp_path):
+    expected = left_alone(tmp_path)
+    optimizer = make_run(tmp_path / "cut", stop_at=33)
+    interrupted(optimizer)
+    assert_same(outcome_of(optimizer, optimizer.run(resume=True)), expected)
+
+
+def test_by_the_name_of_its_own_folder(tmp_path):
+    expected = left_alone(tmp_path)
+    optimizer = make_run(tmp_path / "cut", stop_at=33)
+    interrupted(optimizer)
+    assert_same(outcome_of(optimizer, optimizer.run(resume=str(optimizer.run_dir))), expected)
+
+
+def test_again_and_again(tmp_path):
+    expected = left_alone(tmp_path)
+    interrupted(make_run(tmp_path / "cut", stop_at=12))
+    for stop_at in (13, 20, 29, 41):
+        optimizer = make_run(tmp_path / "cut", stop_at=stop_at, agent=LinearAgent(init_seed=stop_at), seed=None)
+        with pytest.raises(Interruption):
+            optimizer.run(resume=True)
+    optimizer, result = resumed(tmp_path / "cut")
+    assert_same(outcome_of(optimizer, result), expected)
+
+
+def test_after_it_was_asked_to_stop(tmp_path):
+    class Stop(LoopCallback):
+        def on_episode_end(self, episode_id, metrics):
+            if episode_id == 26:
+                optimizer.stop()
+
+    expected = left_alone(tmp_path)
+    optimizer = make_run(tmp_path / "cut", callbacks=[Stop(), Scores()])
+    assert optimizer.run().reason == "stopped"
+    optimizer, result = resumed(tmp_path / "cut")
+    assert_same(outcome_of(optimizer, result), expected)
+
+
+def test_a_run_that_had_ended_ends_the_same_again(tmp_path):
+    optimizer = make_run(tmp_path)
+    expected = outcome_of(optimizer, optimizer.run())
+    optimizer, result = resumed(tmp_path)
+    assert_same(outcome_of(optimizer, result), expected)
+
+
+def test_one_that_ended_right_at_a_barrier_ends_the_same_again(tmp_path):
+    """Its final challenge was played after that barrier: whoever goes on from there plays it twice."""
+    arguments = {"max_env_steps": None, "max_episodes": 25}  # 25 windows of 60 steps, a barrier every fifth
+    optimizer = make_run(tmp_path, **arguments)
+    expected = outcome_of(optimizer, optimizer.run())
+    assert expected["env_steps"]["evaluation"] > 0
+    optimizer, result = resumed(tmp_path, **arguments)
+    assert_same(outcome_of(optimizer, result), expected)
+
+
+def test_callbacks_without_a_state_may_come_and_go(tmp_path):
+    expected = left_alone(tmp_path)
+    interrupted(make_run(tmp_path / "cut", stop_at=33, callbacks=[LoopCallback(), Scores()]))
+    optimizer, result = resumed(tmp_path / "cut", callbacks=[Scores(), LoopCallback()])
+    assert result.notes == ()
+    assert_same(outcome_of(optimizer, result), expected)
+
+
+def test_with_a_larger_budget_it_is_the_run_that_had_it_from_the_start(tmp_path, caplog):
+    expected = left_alone(tmp_path, max_env_steps=4200)
+    make_run(tmp_path / "cut").run()
+    optimizer, result = resumed(tmp_path / "cut", max_env_steps=4200)
+    assert_same(outcome_of(optimizer, result), expected)
+    assert "max_env_steps was 3000, is 4200" in caplog.text
+
+
+def test_moved_elsewhere(tmp_path):
+    expected = left_alone(tmp_path)
+    interrupted(make_run(tmp_path / "cut", stop_at=33))
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "cut" / "run-0001", tmp_path / "elsewhere" / "my-run")
+    optimizer = make_run(tmp_path / "third", agent=LinearAgent(init_seed=8), seed=None)
+    result = optimizer.run(resume=tmp_path / "elsewhere" / "my-run")
+    assert_same(outcome_of(optimizer, result), expected)
+    assert list((tmp_path / "third").iterdir()) == []
+
+
+def test_the_second_run_of_one_optimizer(tmp_path):
+    first = make_run(tmp_path / "left-alone")
+    first.run()
+    expected = outcome_of(first, first.run())
+    second = make_run(tmp_path / "cut", stop_at=70)
+    second.run()
+    interrupted(second)
+    optimizer, result = resumed(tmp_path / "cut")
+    assert_same(outcome_of(optimizer, result), expected)
+
+
+class TestSnapshots:
+    def test_later_ones_are_made_again_under_their_own_numbers(self, tmp_path):
+        """Whatever was crowned after the checkpoint is crowned again; nothing is doubled or renumbered."""
+        expected = left_alone(tmp_path, max_snapshots=50)
+        interrupted(make_run(tmp_path / "cut", stop_at=45, max_snapshots=50))
+        run = tmp_path / "cut" / "run-0001"
+        for slot in ("a", "b"):  # go far back
+            if slot_window(run / "checkpoint" / slot) == max(slot_window(s) for s in (run / "checkpoint").iterdir()):
+                shutil.rmtree(run / "checkpoint" / slot)
+        optimizer, result = resumed(tmp_path / "cut", max_snapshots=50)
+        assert_same(outcome_of(optimizer, result), expected)
+
+    def test_a_champion_that_was_pruned_since_comes_back_under_its_own_number(self, tmp_path):
+        expected = left_alone(tmp_path, max_snapshots=1)
+        interrupted(make_run(tmp_path / "cut", stop_at=33, max_snapshots=1))
+        for snapshot in (tmp_path / "cut" / "run-0001").glob("snapshot_*"):
+            shutil.rmtree(snapshot)
+        optimizer, result = resumed(tmp_path / "cut", max_snapshots=1)
+        assert_same(outcome_of(optimizer, result), expected)
+
+    def test_a_champion_that_was_damaged_is_written_anew(self, tmp_path, caplog):
+        expected = left_alone(tmp_path)
+        interrupted(make_run(tmp_path / "cut", stop_at=33))
+        for weights in (tmp_path / "cut" / "run-0001").glob("snapshot_*/weights/state.safetensors"):
+            weights.write_bytes(b"")
+        optimizer, result = resumed(tmp_path / "cut")
+        assert "is not used" in caplog.text
+        assert_same(outcome_of(optimizer, result), {k: v for k, v in expected.items() if k != "snapshots"})
+
+
+def slot_window(slot):
+    return read_sealed_json(slot / "loop.json")["loop"]["parts"]["recorder"]["state"]["num_rows"]
+
+
+class TestNothingToResume:
+    def test_in_an_empty_folder(self, tmp_path):
+        with pytest.raises(CheckpointError, match=r"Nothing to resume: .* holds no run with a checkpoint"):
+            make_run(tmp_path).run(resume=True)
+
+    def test_a_run_that_was_cut_before_its_first_checkpoint(self, tmp_path):
+        interrupted(make_run(tmp_path, stop_at=1))
+        shutil.rmtree(tmp_path / "run-0001" / "checkpoint")
+        with pytest.raises(CheckpointError, match=r"Nothing to resume: .*run-0001 holds no whole checkpoint"):
+            make_run(tmp_path).run(resume=True)
+        assert (tmp_path / "run-0001" / "history.jsonl").read_text()
+
+    def test_an_earlier_run_does_not_take_its_place_unnamed(self, tmp_path):
+        make_run(tmp_path).run()
+        interrupted(make_run(tmp_path, stop_at=1))
+        shutil.rmtree(tmp_path / "run-0002" / "checkpoint")
+        with pytest.raises(CheckpointError, match="run-0002"):
+            make_run(tmp_path).run(resume=True)
+
+    def test_folders_in_which_nothing_ran_are_passed_over(self, tmp_path):
+        expected = left_alone(tmp_path)
+        interrupted(make_run(tmp_path / "cut", stop_at=33))
+        unused = make_run(tmp_path / "cut")
+        optimizer, result = resumed(tmp_path / "cut")
+        assert Path(result.run_dir).name == "run-0001"
+        assert_same(outcome_of(optimizer, result), expected)
+        assert unused.run_dir.name == "run-0002"
+
+
+class TestInexact:
+    """What cannot be exact goes on all the same, and says why."""
+
+    def resume_after(self, folder, then=(), **arguments):
+        interrupted(make_run(folder, stop_at=33, **arguments))
+        result = resumed(folder, **{**arguments, **dict(then)})[1]
+        assert result.windows >= 45
+        return " | ".join(result.notes)
+
+    def test_other_versions(self, tmp_path):
+        interrupted(make_run(tmp_path, stop_at=33))
+        path = tmp_path / "run-0001" / "run.json"
+        document = read_sealed_json(path)
+        document["versions"]["numpy"] = "1.0"
+        write_sealed_json(path, document)
+        notes = resumed(tmp_path)[1].notes
+        assert len(notes) == 1
+        assert notes[0].startswith("the run was resumed, but not exactly: numpy was 1.0, is ")
+
+    @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{}")])
+    def test_a_damaged_description_prevents_nothing(self, tmp_path, damage):
+        interrupted(make_run(tmp_path, stop_at=33))
+        damage(tmp_path / "run-0001" / "run.json")
+        result = resumed(tmp_path)[1]
+        assert "whether machine and versions are the same cannot be told" in result.notes[0]
+
+    def test_an_agent_with_six_methods(self, tmp_path):
+        notes = self.resume_after(tmp_path, agent=SixMethods(), then={"agent": SixMethods(init_seed=3)})
+        assert "the agent has no get_state, so its random state and optimizer are not known" in notes
+
+    def test_a_tuner_without_a_state(self, tmp_path):
+        class Forgetful(BackoffOptimizer):
+            state_dict = property()
+
+        notes = self.resume_after(tmp_path, optimizer=Forgetful(), then={"optimizer": Forgetful()})
+        assert "the optimizer has no state_dict, so it starts afresh" in notes
+
+    def test_another_tuner(self, tmp_path):
+        notes = self.resume_after(tmp_path, then={"optimizer": PBTOptimizer({"learning_rate": (1e-4, 1.0)})})
+        assert "the optimizer was BackoffOptimizer and is PBTOptimizer, so it starts afresh" in notes
+
+    def test_a_callback_whose_state_json_does_not_have(self, tmp_path):
+        class Odd(Scores):
+            def state_dict(self):
+                return {"seen": {1, 2}}
+
+        notes = self.resume_after(tmp_path, callbacks=[Odd()], then={"callbacks": [Odd()]})
+        assert "cannot be saved, so it starts afresh" in notes
+        assert "['seen']` is of type set" in notes
+
+    def test_a_callback_that_is_gone(self, tmp_path):
+        notes = self.resume_after(tmp_path, then={"callbacks": []})
+        assert "was Scores and is missing" in notes
+
+    def test_a_callback_that_is_new(self, tmp_path):
+        notes = self.resume_after(tmp_path, callbacks=[], then={"callbacks": [Scores()]})
+        assert "is new, so it starts afresh" in notes
+
+
+class TestRefusals:
+    def test_an_agent_of_another_shape_leaves_the_run_as_it_was(self, tmp_path):
+        interrupted(make_run(tmp_path, stop_at=33))
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        optimizer = make_run(tmp_path, agent=Picky(init_seed=2))
+        with pytest.raises(CheckpointError, match=r"cannot be taken up: ValueError: another shape"):
+            optimizer.run(resume=True)
+        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert after.keys() == before.keys()
+        assert all(after[path] == before[path] for path in before if path.name != "run.owner.json")
+
+    def test_a_second_process_is_refused(self, tmp_path):
+        optimizer = make_run(tmp_path)
+        optimizer.run()
+        holder = make_run(tmp_path)
+        with pytest.raises(CheckpointError, match="is in use by"):
+            make_run(tmp_path / "other").run(resume=holder.run_dir)
+
+
+class Picky(LinearAgent):
+    def set_state(self, state):
+        raise ValueError("another shape")
+
+
+class TestSaving:
+    def test_what_is_taken_is_not_what_goes_on(self, tmp_path, monkeypatch):
+        """The thread may write long after the loop went on: it must write what was."""
+        import threading
+
+        from tensor_optix.core import checkpoint_slots
+
+        may_go, held = threading.Event(), []
+        real = checkpoint_slots.write_agent_state
+
+        def slow(path, state, **arguments):
+            if path.parts[-3] == "checkpoint":
+                held.append({name: array.copy() for name, array in state.arrays.items()})
+                may_go.wait(0.05)
+                for name, array in state.arrays.items():
+                    np.testing.assert_array_equal(array, held[-1][name])
+            return real(path, state, **arguments)
+
+        monkeypatch.setattr(checkpoint_slots, "write_agent_state", slow)
+        result = make_run(tmp_path).run()
+        assert len(held) > 2
+        assert result.notes == ()
+
+    def test_the_clock_decides_what_is_saved_and_nothing_else(self, tmp_path, monkeypatch):
+        expected = left_alone(tmp_path)
+        monkeypatch.undo()
+        monkeypatch.setattr(run_checkpoint, "SAVE_INTERVAL_SECONDS", 1e9)
+        optimizer = make_run(tmp_path / "rarely")
+        assert_same(outcome_of(optimizer, optimizer.run()), expected)
+        slots = list((tmp_path / "rarely" / "run-0001" / "checkpoint").iterdir())
+        assert len(slots) == 1
+
+    def test_an_agent_that_cannot_be_captured_is_said_and_trained(self, tmp_path, caplog):
+        class Shy(LinearAgent):
+            def get_state(self, scope="learner"):
+                if scope == "all":
+                    raise RuntimeError("no")
+                return super().get_state(scope)
+
+        with caplog.at_level(logging.ERROR):
+            result = make_run(tmp_path, agent=Shy()).run()
+        assert result.reason == "budget"
+        assert any("could not be saved" in note for note in result.notes)
+        assert "training goes on in memory" in caplog.text
+
+    def test_states_are_whole_in_both_slots(self, tmp_path):
+        make_run(tmp_path).run()
+        slots = sorted((tmp_path / "run-0001" / "checkpoint").iterdir())
+        assert [slot.name for slot in slots] == ["a", "b"]
+        assert all((slot / "agent" / META_FILE).is_file() and (slot / "champion").is_dir() for slot in slots)
