@@ -1,10 +1,12 @@
-"""From an environment to good defaults: a model, an agent, a pipeline."""
+"""From an environment to good defaults: an agent with its networks, and a pipeline that suits it."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -18,73 +20,81 @@ from tensor_optix.pipeline.env_guard import open_env, space_of
 if TYPE_CHECKING:
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 
-STEPS_PER_UPDATE = 200
-"""Steps of a window of a single environment."""
-
-MIN_WINDOW_SIZE = 64
-"""Fewest steps of a window, however many environments share it: returns need some length."""
-
 
 def make_pipeline(
-    env: Any, agent: Any = None, num_envs: int = 1, window_size: int | None = None, seed: int | None = None
+    env: Any,
+    agent: Any = None,
+    num_envs: int | None = None,
+    window_size: int | None = None,
+    seed: int | None = None,
+    *,
+    algorithm: str = "auto",
 ) -> BatchPipeline:
     """Return a pipeline that steps ``num_envs`` copies of an environment.
 
     Args:
-        env: An id, a callable that makes one environment, or an environment (then ``num_envs`` is 1).
+        env: An id, a callable that makes one environment, or an environment (of which there is one).
         agent: What acts; may also be set later.
-        num_envs: How many copies step together.
-        window_size: T, steps of a window of each copy. Default: 200 for one copy, fewer for more.
+        num_envs: How many copies step together. Default: as many as suit the algorithm.
+        window_size: T, steps of a window of each copy. Default: what suits the algorithm, shared
+            by the copies.
         seed: Source of the environments' randomness; None: the run's.
+        algorithm: What the defaults should suit, where ``agent`` does not tell.
 
     Raises:
         UnknownEnvironmentError: No environment is registered under the id.
-        InvalidArgumentError: A count is out of range, or an instance should be copied.
+        InvalidArgumentError: A count is out of range, an instance should be copied, or the
+            algorithm is unknown.
+        UnsupportedSpaceError: The algorithm cannot serve the action space.
     """
-    check_int("num_envs", num_envs, at_least=1)
+    check_int("num_envs", num_envs, at_least=1, optional=True)
     if isinstance(env, str):
         check_environment_id(env)
-    elif num_envs > 1 and not callable(env):
+    elif (num_envs or 1) > 1 and not callable(env):
         raise InvalidArgumentError(
             f"An environment that is already made cannot be copied num_envs={num_envs} times. "
             "Pass its id, or a callable that makes one."
         )
-    size = window_size or (STEPS_PER_UPDATE if num_envs == 1 else max(MIN_WINDOW_SIZE, STEPS_PER_UPDATE // num_envs))
-    return BatchPipeline(_maker(env, num_envs), agent, window_size=size, seed=seed)
+    recipe = _recipe_of(agent) or _recipe_named(algorithm, _spaces_of(env)[1])
+    can_be_copied = isinstance(env, str) or callable(env)
+    default: int = recipe.num_envs if can_be_copied else getattr(env, "num_envs", 1)
+    count = num_envs or default
+    size = window_size or max(1, recipe.window_steps // count)
+    return BatchPipeline(_maker(env, count if can_be_copied else 1), agent, window_size=size, seed=seed)
 
 
 def make_agent(env: Any, algorithm: str = "auto", **overrides: Any) -> TFAgent:
-    """Return an agent with a default model for an environment's spaces.
+    """Return an agent with networks for an environment's spaces, ready to act.
 
     Args:
-        env: An id, an environment, a vector environment, or anything with the two spaces.
-        algorithm: One of :func:`known_algorithms`.
-        **overrides: Arguments of the algorithm's recipe (``hidden_units``, ``seed``), and its
-            hyperparameters by name (``learning_rate``, ``gamma``, ...).
+        env: An id, an environment, a vector environment, or a callable that makes one.
+        algorithm: One of :func:`known_algorithms`; "auto" is the one that serves the spaces best.
+        **overrides: Arguments of the agent's class (``batch_size``, ``hidden_units``, ...), its
+            hyperparameters by name (``learning_rate``, ``gamma``, ...), and ``seed``.
 
     Raises:
         InvalidArgumentError: The algorithm or an override is unknown, or a value out of range.
-        UnsupportedSpaceError: There is no default model for such a space.
+        UnsupportedSpaceError: The algorithm cannot serve such actions, or there is no default
+            network for such observations.
 
     Example:
         >>> agent = make_agent("CartPole-v1", learning_rate=1e-3, hidden_units=(32, 32), seed=0)
         >>> agent.get_hyperparams().params["gamma"]
         0.99
     """
-    if algorithm not in known_algorithms():
-        raise InvalidArgumentError(
-            f"`algorithm` must be one of {', '.join(known_algorithms())}. Received: {algorithm!r}."
-        )
-    recipe = _RECIPES[_AUTOMATIC if algorithm == "auto" else algorithm]
     if isinstance(env, str):
         check_environment_id(env)
     observation_space, action_space = _spaces_of(env)
-    return recipe(observation_space, action_space, **overrides)
+    recipe = _recipe_named(algorithm, action_space)
+    seed = overrides.pop("seed", None)
+    agent = recipe.make(recipe.load(), observation_space, action_space, overrides, seed)
+    agent.bind(observation_space, action_space, seed=seed)
+    return agent
 
 
 def known_algorithms() -> list[str]:
     """Return the names that :func:`make_agent` takes."""
-    return ["auto", *sorted(_RECIPES)]
+    return ["auto", *_RECIPES]
 
 
 def check_environment_id(env_id: str) -> None:
@@ -134,46 +144,108 @@ def _spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
 # ---------------------------------------------------------------- recipes: one per algorithm
 
 
-def _policy_gradient(
-    observation_space: gym.Space[Any],
-    action_space: gym.Space[Any],
-    *,
-    hidden_units: tuple[int, ...] = (64, 64),
-    learning_rate: float = 3e-4,
-    seed: int | None = None,
-    **hyperparams: Any,
+@dataclass(frozen=True)
+class Recipe:
+    """How an algorithm is made and fed where the user says no more than its name.
+
+    Attributes:
+        agent: ``module:class``.
+        serves: Kinds of action spaces.
+        num_envs: Environments that step together.
+        window_steps: Steps of a window, of all environments together.
+        make: ``make(class, observation_space, action_space, overrides, seed)`` returns the agent.
+    """
+
+    agent: str
+    serves: tuple[str, ...]
+    num_envs: int
+    window_steps: int
+    make: Callable[..., TFAgent]
+
+    def load(self) -> type[TFAgent]:
+        """Import the class."""
+        module, _, name = self.agent.partition(":")
+        loaded: type[TFAgent] = getattr(importlib.import_module(module), name)
+        return loaded
+
+
+def _with_its_own_networks(
+    kind: Any, observation_space: Any, action_space: Any, overrides: Mapping[str, Any], seed: int | None
 ) -> TFAgent:
-    """Return the plain ``TFAgent``: KL-controlled policy gradient with a linear baseline."""
+    """Make an agent that builds its networks itself: overrides are constructor arguments or hyperparameters."""
+    from tensor_optix.core.types import HyperparamSet
+
+    arguments = [name for name in inspect.signature(kind).parameters if name != "hyperparams"]
+    _check_names(overrides, [*arguments, *kind._settings, "seed"])
+    structure = {name: value for name, value in overrides.items() if name in arguments}
+    params = {name: value for name, value in overrides.items() if name not in arguments}
+    agent: TFAgent = kind(hyperparams=HyperparamSet(params, episode_id=0), **structure)
+    return agent
+
+
+def _policy_gradient(
+    kind: Any, observation_space: Any, action_space: Any, overrides: Mapping[str, Any], seed: int | None
+) -> TFAgent:
+    """Make the plain ``TFAgent``: KL-controlled policy gradient with a linear baseline."""
     import keras
 
     from tensor_optix.adapters.tensorflow.default_networks import build_model
     from tensor_optix.adapters.tensorflow.hyperparameters import DEFAULTS
-    from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
     from tensor_optix.core.types import HyperparamSet
 
-    _check_names(hyperparams, ["hidden_units", "learning_rate", "seed", *DEFAULTS])
-    params = {"learning_rate": learning_rate, "gamma": DEFAULTS["gamma"], **hyperparams}
-    model = build_model(observation_space, _num_outputs(action_space), hidden_units, seed=seed)
-    return TFAgent(model, keras.optimizers.Adam(learning_rate=learning_rate), HyperparamSet(params, episode_id=0))
+    _check_names(overrides, ["hidden_units", "learning_rate", "seed", *DEFAULTS])
+    params = {"learning_rate": 3e-4, "gamma": DEFAULTS["gamma"], **overrides}
+    hidden_units = params.pop("hidden_units", (64, 64))
+    num_outputs = int(action_space.n) if isinstance(action_space, gym.spaces.Discrete) else np.prod(action_space.shape)
+    model = build_model(observation_space, int(num_outputs), hidden_units, seed=seed)
+    agent: TFAgent = kind(model, keras.optimizers.Adam(params["learning_rate"]), HyperparamSet(params, episode_id=0))
+    return agent
 
 
-_RECIPES: dict[str, Callable[..., TFAgent]] = {"policy_gradient": _policy_gradient}
-_AUTOMATIC = "policy_gradient"
+_RECIPES: dict[str, Recipe] = {
+    "ppo": Recipe(
+        agent="tensor_optix.algorithms.ppo:PPOAgent",
+        serves=("Discrete", "MultiDiscrete", "MultiBinary", "Box"),
+        num_envs=8,
+        window_steps=2048,
+        make=_with_its_own_networks,
+    ),
+    "policy_gradient": Recipe(
+        agent="tensor_optix.adapters.tensorflow.tf_agent:TFAgent",
+        serves=("Discrete", "Box"),
+        num_envs=1,
+        window_steps=200,
+        make=_policy_gradient,
+    ),
+}
+"""In the order in which "auto" tries them."""
 
 
-def _num_outputs(action_space: gym.Space[Any]) -> int:
-    if isinstance(action_space, gym.spaces.Discrete):
-        return int(action_space.n)
-    if isinstance(action_space, gym.spaces.Box):
-        return int(np.prod(action_space.shape))
-    raise UnsupportedSpaceError(
-        f"There is no default model for actions of {action_space}. Supported are Discrete and Box."
-    )
+def _recipe_named(algorithm: str, action_space: Any) -> Recipe:
+    if algorithm not in known_algorithms():
+        raise InvalidArgumentError(
+            f"`algorithm` must be one of {', '.join(known_algorithms())}. Received: {algorithm!r}."
+        )
+    kind = type(action_space).__name__
+    able = [name for name, recipe in _RECIPES.items() if kind in recipe.serves]
+    if not able or (algorithm != "auto" and algorithm not in able):
+        raise UnsupportedSpaceError(
+            f"{algorithm!r} cannot serve actions of {action_space}. "
+            + (f"These can: {', '.join(able)}." if able else "No algorithm here can; wrap the environment.")
+        )
+    return _RECIPES[able[0] if algorithm == "auto" else algorithm]
+
+
+def _recipe_of(agent: Any) -> Recipe | None:
+    """Return the recipe of an agent's class or of its nearest parent."""
+    by_class = {recipe.agent: recipe for recipe in _RECIPES.values()}
+    names = [f"{kind.__module__}:{kind.__name__}" for kind in type(agent).__mro__]
+    return next((by_class[name] for name in names if name in by_class), None)
 
 
 def _check_names(given: Mapping[str, Any], known: list[str]) -> None:
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}? " if near else ""
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
             raise InvalidArgumentError(f"Unknown setting {name!r}. {hint}Known are {', '.join(sorted(known))}.")

@@ -65,12 +65,27 @@ class TestMakeAgent:
         assert params["learning_rate"] == pytest.approx(1e-3)
         assert agent.model.count_params() == 4 * 8 + 8 + 8 * 2 + 2
 
+    def test_overrides_are_also_arguments_of_the_class(self) -> None:
+        agent = make_agent("CartPole-v1", "ppo", batch_size=128, scale_rewards=False, kl_target=None)
+        assert agent.batch_size == 128
+        assert agent.get_hyperparams().params["kl_target"] is None
+
+    def test_the_plain_agent_is_still_there(self) -> None:
+        agent = make_agent("Pendulum-v1", "policy_gradient", gamma=0.9, seed=0)
+        assert type(agent).__name__ == "TFAgent"
+        assert agent.model.output_shape == (None, 1)
+
+    def test_it_is_ready_to_act_and_the_seed_decides_how(self) -> None:
+        observations = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+        actions = [make_agent("CartPole-v1", seed=seed).act_batch(observations).tolist() for seed in (1, 1, 2)]
+        assert actions[0] == actions[1] != actions[2]
+
     def test_a_vector_environment_is_one_environment_several_times(self) -> None:
         env = gym.make_vec("CartPole-v1", num_envs=3, vectorization_mode="sync")
         assert make_agent(env).model.input_shape == (None, 4)
 
     def test_an_unknown_algorithm_is_an_error_that_names_the_known(self) -> None:
-        with pytest.raises(InvalidArgumentError, match=r"one of auto, policy_gradient.*Received: 'a3c'"):
+        with pytest.raises(InvalidArgumentError, match=r"one of auto, ppo, .*Received: 'a3c'"):
             make_agent("CartPole-v1", "a3c")
         assert known_algorithms()[0] == "auto"
 
@@ -78,28 +93,42 @@ class TestMakeAgent:
         with pytest.raises(InvalidArgumentError, match=r"Unknown setting 'gama'\. Did you mean 'gamma'\?"):
             make_agent("CartPole-v1", gama=0.9)
 
-    def test_an_action_space_without_a_default_is_an_error(self) -> None:
+    @pytest.mark.parametrize(
+        ("space", "algorithm", "message"),
+        [
+            (gym.spaces.MultiBinary(3), "policy_gradient", r"'policy_gradient' cannot serve .* These can: ppo"),
+            (gym.spaces.Text(3), "auto", "'auto' cannot serve .* wrap the environment"),
+        ],
+    )
+    def test_an_algorithm_that_cannot_serve_the_actions_names_those_that_can(
+        self, space: gym.Space[Any], algorithm: str, message: str
+    ) -> None:
         class Odd(gym.Env[Any, Any]):
             observation_space = SPACES["vector"]
-            action_space = gym.spaces.MultiBinary(3)
+            action_space = space
 
-        with pytest.raises(UnsupportedSpaceError, match="no default model for actions"):
-            make_agent(Odd())
+        with pytest.raises(UnsupportedSpaceError, match=message):
+            make_agent(Odd(), algorithm)
 
 
 class TestMakePipeline:
-    def test_one_environment_gets_windows_of_200(self) -> None:
-        pipeline = make_pipeline("CartPole-v1")
-        assert (pipeline.num_envs, pipeline.window_size) == (1, 200)
+    def test_environments_share_the_steps_of_an_update(self) -> None:
+        sizes = [(p.num_envs, p.window_size) for p in (make_pipeline("CartPole-v1", num_envs=n) for n in (None, 1, 4))]
+        assert sizes == [(8, 256), (1, 2048), (4, 512)]
 
-    def test_several_share_the_steps_of_an_update(self) -> None:
-        pipeline = make_pipeline("CartPole-v1", num_envs=2)
-        assert (pipeline.num_envs, pipeline.window_size) == (2, 100)
-        assert make_pipeline("CartPole-v1", num_envs=8).window_size == 64
+    def test_the_agent_or_the_algorithm_decides_what_suits(self) -> None:
+        agent = make_agent("CartPole-v1", "policy_gradient")
+        for pipeline in (
+            make_pipeline("CartPole-v1", agent),
+            make_pipeline("CartPole-v1", algorithm="policy_gradient"),
+        ):
+            assert (pipeline.num_envs, pipeline.window_size) == (1, 200)
 
     def test_a_callable_can_be_copied_and_an_instance_cannot(self) -> None:
         assert make_pipeline(lambda: gym.make("CartPole-v1"), num_envs=2).num_envs == 2
         assert make_pipeline(gym.make("CartPole-v1"), window_size=10).window_size == 10
+        assert make_pipeline(gym.make("CartPole-v1")).num_envs == 1
+        assert make_pipeline(gym.make_vec("CartPole-v1", num_envs=4)).window_size == 512
         with pytest.raises(InvalidArgumentError, match="cannot be copied num_envs=2 times"):
             make_pipeline(gym.make("CartPole-v1"), num_envs=2)
 

@@ -10,6 +10,10 @@ import numpy as np
 from tensor_optix.adapters.tensorflow.recent_steps import Steps
 from tensor_optix.adapters.tensorflow.reward_scaler import RewardScaler
 
+KL_FACTOR_STEP = 1.3
+KL_FACTOR_BOUNDS = (0.03, 5.0)
+MIN_SHARE_TAKEN = 0.3
+
 
 class OnPolicyLearner:
     """The scale of rewards, the learning-rate factor of the KL control, and what draws minibatches.
@@ -29,6 +33,22 @@ class OnPolicyLearner:
     def scaled_rewards(self, steps: Steps, gamma: float) -> np.ndarray:
         """Return the window's rewards ``[T, N]`` in units of the spread of returns."""
         return self._reward_scaler.scale(steps.rewards, steps.ended, steps.valid, gamma)
+
+    def adapt(self, kl: float, kl_target: float, share_taken: float) -> None:
+        """Choose the learning-rate factor of the next update by what this one came to.
+
+        Down where the KL limit was reached so soon that most minibatches were never used, or where
+        the update went too far all the same; up where it went less than half as far as it may.
+
+        Args:
+            kl: Of the update.
+            kl_target: What it should be.
+            share_taken: Share of the planned gradient steps that were taken.
+        """
+        if share_taken < MIN_SHARE_TAKEN or kl > 2.0 * kl_target:
+            self.kl_factor = max(KL_FACTOR_BOUNDS[0], self.kl_factor / KL_FACTOR_STEP)
+        elif kl < 0.5 * kl_target:
+            self.kl_factor = min(KL_FACTOR_BOUNDS[1], self.kl_factor * KL_FACTOR_STEP)
 
     def minibatches(self, valid: np.ndarray, num_epochs: float, batch_size: int) -> tuple[np.ndarray, int]:
         """Draw shuffled passes over the valid rows, one after another, cut into minibatches.

@@ -87,6 +87,7 @@ class PPOAgent(TFAgent):
 
     _makes_models = True
     _saved_as = "PPOAgent"
+    _settings = SETTINGS
     undoes_bad_updates = True
 
     def __init__(
@@ -109,11 +110,11 @@ class PPOAgent(TFAgent):
             check_model(critic)
         self.critic = critic
         self._given = (actor, critic)
-        self._batch_size = batch_size
-        self._normalize_observations = normalize_observations
-        self._scale_rewards = scale_rewards
-        self._hidden_units = tuple(hidden_units)
-        self._jit_compile = jit_compile
+        self.batch_size = batch_size
+        self.normalize_observations = normalize_observations
+        self.scale_rewards = scale_rewards
+        self.hidden_units = tuple(hidden_units)
+        self.jit_compile = jit_compile
         given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
         super().__init__(actor, optimizer or keras.optimizers.Adam(epsilon=1e-5), given)
 
@@ -138,8 +139,8 @@ class PPOAgent(TFAgent):
         if is_first:
             self._observe(steps)
 
-        rewards = learner.scaled_rewards(steps, params["gamma"]) if self._scale_rewards else steps.rewards
-        batches, num_steps = learner.minibatches(steps.valid.reshape(-1), params["num_epochs"], self._batch_size)
+        rewards = learner.scaled_rewards(steps, params["gamma"]) if self.scale_rewards else steps.rewards
+        batches, num_steps = learner.minibatches(steps.valid.reshape(-1), params["num_epochs"], self.batch_size)
         kl_target, max_norm = params["kl_target"] or math.inf, params["max_grad_norm"] or math.inf
         factor = learner.kl_factor if math.isfinite(kl_target) else 1.0
         settings = {**params, "learning_rate_factor": factor, "kl_limit": 2 * kl_target, "max_grad_norm": max_norm}
@@ -152,7 +153,7 @@ class PPOAgent(TFAgent):
                 "Lower the learning rate, or bound the scale of observations and rewards."
             )
         if math.isfinite(kl_target):
-            learner.adapt(diagnostics["kl"], kl_target, diagnostics["num_gradient_steps"] < num_steps)
+            learner.adapt(diagnostics["kl"], kl_target, diagnostics["num_gradient_steps"] / max(num_steps, 1))
         if not is_first:
             self._observe(steps)
         return {**diagnostics, "kl_factor": factor, "learning_rate": self._base_learning_rate() * factor}
@@ -209,7 +210,7 @@ class PPOAgent(TFAgent):
         return build_model(
             observation_space,
             num_outputs,
-            self._hidden_units,
+            self.hidden_units,
             derive_seed(self._seed, name),
             activation="tanh",
             gain=math.sqrt(2.0),
@@ -226,7 +227,7 @@ class PPOAgent(TFAgent):
         self.optimizer.build(self._variables)
 
     def _make_acting_model(self) -> keras.Model:
-        self._normalizer = ObservationNormalizer(self._inputs, self._normalize_observations)
+        self._normalizer = ObservationNormalizer(self._inputs, self.normalize_observations)
         return self._network.acting_model(self._normalizer)
 
     def _make_learner(self) -> OnPolicyLearner:
@@ -239,7 +240,7 @@ class PPOAgent(TFAgent):
             self._variables,
             [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes],
             self._head.action_spec,
-            pays_to_compile(self._variables, self._batch_size) if self._jit_compile == "auto" else self._jit_compile,
+            pays_to_compile(self._variables, self.batch_size) if self.jit_compile == "auto" else self.jit_compile,
         )
         return OnPolicyLearner(derive_rng(self._seed, "learn"))
 
@@ -264,10 +265,10 @@ class PPOAgent(TFAgent):
     def _describe(self) -> dict[str, Any]:
         critic = None if self.critic is None else agent_state.config_of(self.critic)
         structure = {
-            "batch_size": self._batch_size,
-            "normalize_observations": self._normalize_observations,
-            "scale_rewards": self._scale_rewards,
-            "jit_compile": self._jit_compile,
+            "batch_size": self.batch_size,
+            "normalize_observations": self.normalize_observations,
+            "scale_rewards": self.scale_rewards,
+            "jit_compile": self.jit_compile,
         }
         return {**super()._describe(), "has_critic": self.critic is not None, "critic": critic, "structure": structure}
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from tensor_optix.cli.quiet import load_tensorflow
+from tensor_optix.cli.resume import write_plan
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
 from tensor_optix.presets import check_environment_id, make_agent, make_pipeline
@@ -23,7 +24,7 @@ class TrainingPlan:
     env_id: str
     algorithm: str = "auto"
     seed: int | None = None
-    num_envs: int = 1
+    num_envs: int | None = None
     window_size: int | None = None
     max_env_steps: int | None = None
     max_windows: int | None = None
@@ -33,8 +34,14 @@ class TrainingPlan:
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
-def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False) -> None:
+def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, resume: Path | None = None) -> None:
     """Train as planned, show progress, and print what was reached, however the run ended.
+
+    Args:
+        plan: What to do.
+        console: Where to print.
+        quiet: No live progress.
+        resume: Folder of the run to go on with; None: a new one.
 
     Raises:
         TensorOptixError: Something in the plan does not fit, or the environment failed.
@@ -45,8 +52,10 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False) -
     progress = Progress(console)
     optimizer = assemble(plan, [] if quiet else [progress])
     progress.follow(optimizer)
+    if resume is None:
+        write_plan(optimizer.run_dir, plan)
     try:
-        optimizer.run()
+        optimizer.run(resume=resume or False)
     finally:
         print_outcome(console, optimizer, plan.env_id)
 
@@ -54,7 +63,9 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False) -
 def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
     """Return the optimizer that runs the plan; one seed reaches the first weights, too."""
     seed = fresh_seed() if plan.seed is None else plan.seed
-    pipeline = make_pipeline(plan.env_id, num_envs=plan.num_envs, window_size=plan.window_size)
+    pipeline = make_pipeline(
+        plan.env_id, num_envs=plan.num_envs, window_size=plan.window_size, algorithm=plan.algorithm
+    )
     overrides = {"seed": derive_seed(seed, "model"), **plan.overrides}
     return RLOptimizer(
         make_agent(pipeline.env, plan.algorithm, **overrides),

@@ -111,7 +111,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--algorithm", "a3c"], "`algorithm` must be one of auto, policy_gradient"),
+            (["--algorithm", "a3c"], "`algorithm` must be one of auto, ppo"),
             (["--set", "gama=0.9"], "Did you mean 'gamma'?"),
             (["--set", "gamma"], "--set takes key=value"),
             (["--set", "gamma=7"], "gamma"),

@@ -1,0 +1,194 @@
+"""How fast whole training runs are, beside Stable-Baselines3 and SBX.
+
+Makes an environment for each library under `benchmarks/.venvs`, then alternates whole runs of the
+same algorithm, networks, hyperparameters and number of gradient steps, each in a fresh process.
+Env steps per second are over the whole run, compiling counted, imports not. In the parity arm our
+KL control, normalisation and evaluation are off; the arm "defaults" has all our defaults on, the
+loop around it included. SB3 runs with one and with two torch threads and is held against at the better.
+
+    python benchmarks/throughput.py --workloads ppo --repeats 5 --output benchmarks/results/throughput.jsonl
+    python benchmarks/throughput.py --scaling
+"""
+
+import argparse
+import datetime
+import itertools
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+from throughput_workloads import GOALS, WORKLOADS, num_gradient_steps
+
+HERE = Path(__file__).parent
+PACKAGES = {
+    # torch first and alone: its CPU build must not be replaced by one that brings CUDA.
+    "sb3": (["torch==2.13.0"], ["stable-baselines3==2.9.2"]),
+    "sbx": (["torch==2.13.0"], ["sbx-rl"]),
+}
+ARMS = {
+    "ours": ("throughput_ours.py", "parity"),
+    "defaults": ("throughput_ours.py", "defaults"),
+    "sb3-1": ("throughput_peers.py", "sb3", "1"),
+    "sb3-2": ("throughput_peers.py", "sb3", "2"),
+    "sbx": ("throughput_peers.py", "sbx", "0"),
+}
+
+
+def python_of(library):
+    """Return the interpreter of an environment that holds the library, made where missing."""
+    folder = HERE / ".venvs" / library
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not (folder / "done").exists():
+        print(f"Installing {library} into {folder.relative_to(HERE.parent)} ...", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        for packages in PACKAGES[library]:
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+        (folder / "done").touch()
+    return str(python)
+
+
+def run_arm(arm, workload):
+    """Return the outcome of one whole run in a fresh process."""
+    script, *arguments = ARMS[arm]
+    library = arguments[0]
+    python = python_of(library) if library in PACKAGES else sys.executable
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if library in PACKAGES:
+        environment.pop("PYTHONPATH", None)
+    command = [python, str(HERE / script), json.dumps(workload), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(f"{arm} failed:\n{done.stderr[-3000:]}")
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    return {**outcome, "arm": arm, "steps_per_second": outcome["env_steps"] / outcome["seconds"]}
+
+
+def matrix_rate():
+    """Return this machine's rate of float32 matrix products in FLOP/s: the best of several."""
+    a = np.ones((1024, 1024), np.float32)
+    best = math.inf
+    for _ in range(20):
+        started = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - started)
+    return 2 * 1024**3 / best
+
+
+def stepping_seconds(workload):
+    """Return how long the environments alone take for all steps, with actions drawn beforehand."""
+    import gymnasium as gym
+
+    env = gym.make_vec(workload["env"], num_envs=workload["num_envs"], vectorization_mode="sync")
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(workload["env_steps"] // workload["num_envs"])]
+    started = time.perf_counter()
+    for action in actions:
+        env.step(action)
+    seconds = time.perf_counter() - started
+    env.close()
+    return seconds
+
+
+def arithmetic_seconds(workload, rate):
+    """Return how long the products of the two networks' updates take at the machine's rate."""
+    sizes = [4, *workload["hidden"]]
+    weights = 2 * sum(a * b for a, b in itertools.pairwise(sizes)) + 3 * sizes[-1]
+    # Forward, and the gradients of inputs and weights: three products of two operations each.
+    updates = 6 * weights * workload["batch_size"] * num_gradient_steps(workload)
+    return (updates + 2 * weights * workload["env_steps"]) / rate
+
+
+def ratio_of(runs, arm, other):
+    """Return the median of paired ratios and a 95 % interval of their geometric mean."""
+    ours, theirs = (runs_of(runs, name) for name in (arm, other))
+    logs = [math.log(a["steps_per_second"] / b["steps_per_second"]) for a, b in zip(ours, theirs, strict=True)]
+    median = math.exp(statistics.median(logs))
+    if len(logs) < 2:
+        return median, (math.nan, math.nan)
+    half = stats.sem(logs) * stats.t.ppf(0.975, len(logs) - 1)
+    centre = statistics.fmean(logs)
+    return median, (math.exp(centre - half), math.exp(centre + half))
+
+
+def runs_of(runs, arm):
+    return [run for run in runs if run["arm"] == arm]
+
+
+def report(name, workload, runs):
+    """Print the figures of one workload for a reader."""
+    floor = [arithmetic_seconds(workload, matrix_rate()), stepping_seconds(workload)]
+    floor_rate = workload["env_steps"] / sum(floor)
+    print(f"\n{name}: {workload['env']}, {workload['env_steps']:,} env steps, {num_gradient_steps(workload):,} updates")
+    print(f"  floor {floor_rate:>9,.0f} env steps/s: {floor[0]:.2f} s of arithmetic, {floor[1]:.2f} s of stepping")
+    for arm in dict.fromkeys(run["arm"] for run in runs):
+        own = runs_of(runs, arm)
+        speed = statistics.median(run["steps_per_second"] for run in own)
+        peak = max(run["peak_mb"] for run in own)
+        print(f"  {arm:9} {speed:>9,.0f} env steps/s, {floor_rate / speed:4.1f} times the floor, peak {peak:,.0f} MB")
+    ran = {run["arm"] for run in runs}
+    sb3 = [arm for arm in ("sb3-1", "sb3-2") if arm in ran]
+    peers = {"sbx": "sbx"} if "sbx" in ran else {}
+    if sb3:
+        peers["sb3"] = max(sb3, key=lambda arm: statistics.median(r["steps_per_second"] for r in runs_of(runs, arm)))
+    for library, arm in peers.items():
+        for ours in [arm for arm in ("ours", "defaults") if arm in ran]:
+            median, (low, high) = ratio_of(runs, ours, arm)
+            goal = GOALS.get(name, {}).get(library) if ours == "ours" else None
+            verdict = "" if goal is None else f", goal {goal:g}: {'met' if median >= goal else 'MISSED'}"
+            print(f"  {ours} / {arm}: {median:.2f} times (95 % interval {low:.2f} to {high:.2f}){verdict}")
+
+
+def scaling(env_steps):
+    """Print how our speed grows with the number of environments and with the networks' width."""
+    base = {**WORKLOADS["ppo"], "env_steps": env_steps}
+    print(f"\nWhole runs of {env_steps:,} env steps, compiling counted, windows of 2,048 env steps, 10 epochs of 256:")
+    for key, values in (("num_envs", (1, 8, 64, 256)), ("width", (64, 256, 1024))):
+        for value in values:
+            change = {"num_envs": value} if key == "num_envs" else {"hidden": [value, value]}
+            workload = {**base, "num_epochs": 10, **change}
+            workload["window_size"] = 2048 // workload["num_envs"]
+            speeds = {arm: run_arm(arm, workload)["steps_per_second"] for arm in ("ours", "sb3-2")}
+            told = ", ".join(f"{arm} {speed:,.0f}" for arm, speed in speeds.items())
+            print(f"  {key} {value:>5}: {told} env steps/s", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workloads", nargs="+", choices=sorted(WORKLOADS), default=sorted(WORKLOADS))
+    parser.add_argument("--arms", nargs="+", choices=sorted(ARMS), default=list(ARMS))
+    parser.add_argument("--repeats", type=int, default=5, help="alternations")
+    parser.add_argument("--env-steps", type=int, help="instead of the workload's own")
+    parser.add_argument("--scaling", action="store_true", help="instead: how speed grows")
+    parser.add_argument("--output", type=Path, help="file for one JSON line a run")
+    arguments = parser.parse_args()
+    print(f"{datetime.date.today()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    if arguments.scaling:
+        scaling(arguments.env_steps or 40_000)
+        return
+    for name in arguments.workloads:
+        workload = {**WORKLOADS[name], **({"env_steps": arguments.env_steps} if arguments.env_steps else {})}
+        runs = []
+        for repeat in range(arguments.repeats):
+            for arm in arguments.arms:
+                runs.append(run_arm(arm, workload))
+                told = {"workload": name, "repeat": repeat, **runs[-1]}
+                print(f"{name} {repeat} {arm:9} {runs[-1]['steps_per_second']:>9,.0f} env steps/s", flush=True)
+                if arguments.output:
+                    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+                    with arguments.output.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(told) + "\n")
+        report(name, workload, runs)
+
+
+if __name__ == "__main__":
+    main()

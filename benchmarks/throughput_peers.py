@@ -1,0 +1,65 @@
+"""One timed run of Stable-Baselines3 or SBX, in a fresh process: prints one JSON line. See `throughput.py`."""
+
+import json
+import resource
+import sys
+import time
+
+
+def make_model(library, workload):
+    """Return the peer's model of the workload, its environments made by its own helper."""
+    from stable_baselines3.common.env_util import make_vec_env
+
+    env = make_vec_env(workload["env"], n_envs=workload["num_envs"], seed=0)
+    return {"ppo": make_ppo}[workload["algorithm"]](library, workload, env)
+
+
+def make_ppo(library, workload, env):
+    if library == "sbx":
+        import flax.linen as nn
+        from sbx import PPO
+
+        activation = nn.tanh
+    else:
+        import torch
+        from stable_baselines3 import PPO
+
+        activation = torch.nn.Tanh
+    return PPO(
+        "MlpPolicy",
+        env,
+        learning_rate=workload["learning_rate"],
+        n_steps=workload["window_size"],
+        batch_size=workload["batch_size"],
+        n_epochs=workload["num_epochs"],
+        gamma=workload["gamma"],
+        gae_lambda=workload["gae_lambda"],
+        clip_range=workload["clip_ratio"],
+        ent_coef=workload["entropy_coef"],
+        vf_coef=workload["value_coef"],
+        max_grad_norm=workload["max_grad_norm"],
+        policy_kwargs={"net_arch": workload["hidden"], "activation_fn": activation},
+        seed=0,
+        **({"device": "cpu"} if library == "sb3" else {}),
+    )
+
+
+def main():
+    workload, library, threads = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    if library == "sb3":
+        import stable_baselines3  # noqa: F401 - imports are not timed
+        import torch
+
+        torch.set_num_threads(threads)
+    else:
+        import sbx  # noqa: F401
+    started = time.perf_counter()
+    model = make_model(library, workload)
+    model.learn(workload["env_steps"])
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"env_steps": model.num_timesteps, "seconds": seconds, "peak_mb": peak}))
+
+
+if __name__ == "__main__":
+    main()

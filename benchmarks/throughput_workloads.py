@@ -1,0 +1,39 @@
+"""What `throughput.py` runs: plain data, so that the environment of every library can read it."""
+
+PPO_CARTPOLE = {
+    "algorithm": "ppo",
+    "env": "CartPole-v1",
+    "env_steps": 100_000,
+    "hidden": [64, 64],
+    "learning_rate": 1e-3,
+    "gamma": 0.98,
+    "gae_lambda": 0.8,
+    "clip_ratio": 0.2,
+    "value_coef": 0.5,
+    "entropy_coef": 0.0,
+    "max_grad_norm": 0.5,
+}
+
+WORKLOADS = {
+    "ppo": {**PPO_CARTPOLE, "num_envs": 8, "window_size": 32, "batch_size": 256, "num_epochs": 20},
+    "ppo-sb3-defaults": {
+        **PPO_CARTPOLE,
+        "learning_rate": 3e-4,
+        "gamma": 0.99,
+        "gae_lambda": 0.95,
+        "num_envs": 1,
+        "window_size": 2048,
+        "batch_size": 64,
+        "num_epochs": 10,
+    },
+}
+
+GOALS = {"ppo": {"sb3": 4.0, "sbx": 2.2}, "ppo-sb3-defaults": {"sb3": 10.0}}
+"""How many times faster than each library we mean to be, compile time counted."""
+
+
+def num_gradient_steps(workload):
+    """Return how many gradient steps the workload takes."""
+    per_window = workload["num_envs"] * workload["window_size"]
+    windows = -(-workload["env_steps"] // per_window)
+    return windows * workload["num_epochs"] * per_window // workload["batch_size"]
