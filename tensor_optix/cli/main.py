@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from tensor_optix import __version__
+from tensor_optix.cli.resume import resume
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -115,6 +116,9 @@ def train(
             overrides=overrides,
         )
         run_training(plan, Console(), quiet=quiet)
+
+
+app.command()(resume)
 
 
 @app.command()

@@ -1,0 +1,88 @@
+"""`tensor-optix resume`: a run that was killed goes on to the very end it would have had."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tensor_optix.cli.main import app
+from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
+
+COMMAND = [sys.executable, "-c", "from tensor_optix.cli.main import main; main()"]
+OPTIONS = ["--algorithm", "policy_gradient", "--set", "hidden_units=[8]", "--num-envs", "1", "--window-size", "200"]
+TRAIN = ["train", "CartPole-v1", "--seed", "3", *OPTIONS]
+PLACE = "tensor_optix_checkpoints/run-0001"
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner(env={"COLUMNS": "120"}).invoke(app, list(arguments))
+
+
+def reached(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith(("Reached", "Env steps"))]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_a_killed_run_is_resumed_with_all_its_options(tmp_path: Path) -> None:
+    expected = invoke(*TRAIN, "--max-windows", "25", "--quiet", "--checkpoint-dir", "left-alone")
+    assert expected.exit_code == 0, expected.output
+    running = subprocess.Popen([*COMMAND, *TRAIN, "--max-windows", "25"], stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    deadline = time.monotonic() + 120
+    while not Path(PLACE, "checkpoint", "a", "loop.json").exists() or "steps/s" not in running.stdout.readline():
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    done = invoke("resume", PLACE, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert "25" in done.output
+    assert reached(done.output) == reached(expected.output)
+    first, second = (Path(place, "history.jsonl").read_text() for place in ("left-alone/run-0001", PLACE))
+    assert first == second
+    assert [path.name for path in Path("tensor_optix_checkpoints").iterdir()] == ["run-0001"]
+
+
+def test_a_larger_budget_may_be_given() -> None:
+    invoke(*TRAIN, "--max-windows", "2", "--quiet")
+    done = invoke("resume", PLACE, "--quiet", "--max-windows", "4")
+    assert done.exit_code == 0, done.output
+    assert "max_episodes=4" in done.output
+
+
+def test_a_missing_folder_is_an_error() -> None:
+    assert_fails(invoke("resume", "nowhere"), "There is no run folder 'nowhere'")
+
+
+def test_a_run_of_a_script_is_resumed_by_the_script() -> None:
+    Path("run-0001").mkdir()
+    assert_fails(invoke("resume", "run-0001"), "is resumed by that script: RLOptimizer(...).run(resume='run-0001')")
+
+
+def test_a_plan_that_no_command_wrote_is_refused() -> None:
+    invoke(*TRAIN, "--max-windows", "1", "--quiet")
+    path = Path(PLACE, "command.json")
+    document = read_sealed_json(path)
+    write_sealed_json(path, {**document, "surprise": 1})
+    assert_fails(invoke("resume", PLACE), "says something that no command asked for")
+
+
+def assert_fails(done: Any, message: str) -> None:
+    assert done.exit_code == 1, done.output
+    assert message in " ".join(done.output.split())
+    assert "Traceback" not in done.output
+    assert len(re.findall("^Error: ", done.output, re.MULTILINE)) == 1
