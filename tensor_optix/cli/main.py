@@ -72,9 +72,14 @@ def root(
 @app.command()
 def train(
     env: Annotated[str, typer.Argument(metavar="ENV", help="Gymnasium id, for example CartPole-v1.")],
-    algorithm: Annotated[str, typer.Option(help="How to learn.")] = "auto",
+    algorithm: Annotated[
+        str, typer.Option(help="How to learn: auto, ppo, ... [dim]An unknown name lists them all.[/]")
+    ] = "auto",
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same run. [dim]Default: drawn.[/]")] = None,
-    num_envs: Annotated[int, typer.Option(min=1, help="Environments that step together.")] = 1,
+    num_envs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Environments that step together. [dim]Default: what suits the algorithm.[/]"),
+    ] = None,
     window_size: Annotated[
         int | None, typer.Option(min=1, help="Steps of each environment between two updates.")
     ] = None,

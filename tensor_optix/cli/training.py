@@ -10,7 +10,6 @@ from rich.console import Console
 
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.cli.resume import write_plan
-from tensor_optix.cli.resume import write_plan
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
 from tensor_optix.presets import check_environment_id, make_agent, make_pipeline
