@@ -1,0 +1,52 @@
+"""``kill -9`` at any moment, then resume: the run ends as if nothing had happened."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks, and kills with SIGKILL")
+
+
+def output_of(*command):
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, (done.stderr + done.stdout)[-6000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("num_kills", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_numpy_agent_at_every_moment(tmp_path, num_kills):
+    report = output_of(Path(__file__).with_name("kill_runs.py"), tmp_path, num_kills, num_kills)
+    assert len(report["kills"]) >= num_kills
+    assert len({moment for moment, _ in report["kills"]}) == 7
+    assert report["differing"] == []
+
+
+@pytest.mark.parametrize("algorithm", ["tf_agent"])
+def test_an_algorithm(tmp_path, algorithm):
+    kill_algorithm(tmp_path, algorithm, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn", "sac"])
+def test_another_algorithm(tmp_path, algorithm):
+    kill_algorithm(tmp_path, algorithm, 6)
+
+
+def kill_algorithm(folder, algorithm, num_kills):
+    """The benchmark's short form."""
+    options = ["--algorithms", algorithm, "--kills", num_kills, "--tuners", "backoff", "--env-steps", 3000]
+    output = folder / "report.json"
+    output_of(HOME / "benchmarks" / "durability.py", *options, "--output", output)
+    report = json.loads(output.read_text())[algorithm]
+    assert report["kills"] == num_kills
+    assert report["kills_in_runs_that_ended_bit_identical"] == num_kills
+    assert report["runs_that_differ"] == []
