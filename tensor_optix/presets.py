@@ -210,6 +210,20 @@ _RECIPES: dict[str, Recipe] = {
         window_steps=2048,
         make=_with_its_own_networks,
     ),
+    "sac": Recipe(
+        agent="tensor_optix.algorithms.sac:SACAgent",
+        serves=("Box",),
+        num_envs=1,
+        window_steps=16,
+        make=_with_its_own_networks,
+    ),
+    "dqn": Recipe(
+        agent="tensor_optix.algorithms.dqn:DQNAgent",
+        serves=("Discrete",),
+        num_envs=1,
+        window_steps=128,
+        make=_with_its_own_networks,
+    ),
     "policy_gradient": Recipe(
         agent="tensor_optix.adapters.tensorflow.tf_agent:TFAgent",
         serves=("Discrete", "Box"),
