@@ -77,7 +77,7 @@ class DegradationDetector:
         >>> detector = DegradationDetector()
         >>> detector.calibrate([99.0, 100.0, 101.0, 100.0, 99.0, 101.0])
         >>> [detector.update(score) for score in (100.0, 1.0, 1.0, 1.0, 1.0)]
-        [False, False, False, True, False]
+        [False, False, True, False, False]
 
     Raises:
         InvalidArgumentError: An argument is out of range.
