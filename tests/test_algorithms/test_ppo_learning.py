@@ -1,0 +1,83 @@
+"""PPO masters what it should: every action space, images, and the tasks of the field."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from ppo_makers import ACTION_SPACES
+
+from tensor_optix import BatchPipeline, RLOptimizer, evaluate
+from tensor_optix.algorithms.ppo import PPOAgent
+from tensor_optix.core.types import HyperparamSet
+from tensor_optix.presets import make_agent, make_pipeline
+from tensor_optix.testing.small_envs import CatchEnv, IdentityEnv
+
+
+def train(make_env, num_windows, seed=0, window_size=64, num_envs=8, **structure):
+    """Learn in the bare loop; return the agent."""
+    hyperparams = HyperparamSet({"learning_rate": 5e-3, "gamma": 0.9, "kl_target": 0.03}, 0)
+    agent = PPOAgent(hyperparams=hyperparams, jit_compile=False, **{"hidden_units": (32,), **structure})
+    pipeline = BatchPipeline(gym.vector.SyncVectorEnv([make_env] * num_envs), agent, window_size, seed=seed)
+    agent.bind(pipeline.observation_space, pipeline.action_space, num_envs=num_envs, seed=seed)
+    windows = pipeline.episodes()
+    for _ in range(num_windows):
+        agent.learn(next(windows))
+    return agent
+
+
+@pytest.mark.parametrize(("name", "goal"), [("discrete", 0.99), ("multi_discrete", 0.97), ("multi_binary", 0.97)])
+def test_it_gives_the_action_that_it_is_shown(name, goal):
+    agent = train(lambda: IdentityEnv(ACTION_SPACES[name]), num_windows=40)
+    result = evaluate(agent, IdentityEnv(ACTION_SPACES[name]), 10, seed=9)
+    assert result.mean / 20 >= goal
+
+
+def test_it_goes_to_the_place_in_a_box_that_it_is_shown():
+    agent = train(lambda: IdentityEnv(ACTION_SPACES["box"]), num_windows=40)
+    result = evaluate(agent, IdentityEnv(ACTION_SPACES["box"]), 10, seed=9)
+    assert result.mean / 20 >= 0.9
+
+
+@pytest.mark.slow
+def test_it_learns_from_pixels(tmp_path):
+    pipeline = make_pipeline(CatchEnv)
+    agent, folder = make_agent(CatchEnv, "ppo"), str(tmp_path)
+    result = RLOptimizer(agent, pipeline, checkpoint_dir=folder, seed=0, max_env_steps=60_000).run()
+    assert result.report.mean >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("env_id", "env_steps", "goal"),
+    [("CartPole-v1", 100_000, 490.0), ("Acrobot-v1", 200_000, -100.0), ("Pendulum-v1", 300_000, -220.0)],
+)
+def test_it_learns_with_one_set_of_defaults(env_id, env_steps, goal, tmp_path):
+    optimizer = RLOptimizer(
+        make_agent(env_id, "ppo"),
+        make_pipeline(env_id),
+        checkpoint_dir=str(tmp_path),
+        seed=0,
+        max_env_steps=env_steps,
+    )
+    assert optimizer.run().report.mean >= goal
+
+
+def test_the_identity_task_is_worth_what_it_says():
+    env = IdentityEnv(ACTION_SPACES["box"])
+    observation, _ = env.reset(seed=0)
+    low, high = env.action_space.low, env.action_space.high
+    right = low + (observation + 1) / 2 * (high - low)
+    _, reward, terminated, truncated, _ = env.step(right)
+    assert (reward, terminated, truncated) == (pytest.approx(1.0, abs=1e-6), False, False)
+    for _ in range(18):
+        _, reward, _, truncated, _ = env.step(np.array([0.0, 0.0], np.float32))
+        assert reward < 1.0
+        assert not truncated
+    assert env.step(low)[3]
+
+
+def test_a_caught_ball_is_worth_one():
+    env = CatchEnv(rows=6, columns=3)
+    image, _ = env.reset(seed=0)
+    ball = int(np.argmax(image[0, :, 0]))
+    rewards = [env.step(1 if step else ball)[1:3] for step in range(5)]
+    assert rewards == [(0.0, False)] * 4 + [(1.0, True)]
