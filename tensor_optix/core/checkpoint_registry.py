@@ -259,6 +259,14 @@ class CheckpointRegistry:
         """What could not be written so far, oldest first."""
         return list(self._writer.failures)
 
+    def retry(self) -> None:
+        """Try again, beside the caller, what could not be written so far, if there is such a thing."""
+        with self._lock:
+            is_missing = any(entry.stored is None for entry in self._entries.values())
+        if is_missing and not self.read_only:
+            self._writer.start_thread()
+            self._writer.request()
+
     def flush(self) -> list[Exception]:
         """Wait until nothing is on its way to the disk, and return what failed since the last call.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from tensor_optix.core.json_files import to_jsonable
@@ -21,6 +23,7 @@ class Recorder:
     Attributes:
         diagnostics: What the latest ``learn`` returned.
         history: The rows so far.
+        notes: What the user should know of it at the end, in sentences.
     """
 
     def __init__(self, run_folder: RunFolder | None) -> None:
@@ -30,6 +33,8 @@ class Recorder:
         self._noted: dict[str, Any] = {}
         self._num_rows = 0
         self._last_window: int | None = None
+        self._digest = hashlib.sha256()
+        self.notes: list[str] = []
 
     def note(self, **facts: Any) -> None:
         """Add facts to the row of the current window."""
@@ -53,6 +58,7 @@ class Recorder:
         row = to_jsonable(row)  # as it will be read back: a resumed run has the same history
         self._noted.clear()
         self._last_window = metrics.episode_id
+        self._digest.update(json.dumps(row).encode())
         self._num_rows += 1
         self.history.append(row)
         if self.run_folder is not None:
@@ -70,19 +76,30 @@ class Recorder:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of the counts; the rows themselves are in the run's folder."""
-        return {"num_rows": self._num_rows, "last_window": self._last_window, "diagnostics": self._numbers()}
+        return {
+            "num_rows": self._num_rows,
+            "last_window": self._last_window,
+            "sha256": self._digest.hexdigest(),
+            "diagnostics": self._numbers(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to where :meth:`state_dict` was taken."""
         self._num_rows, self.diagnostics = int(state["num_rows"]), dict(state["diagnostics"])
         self._last_window = state["last_window"]
-        self.history = History()
+        self.history, self._digest = History(), hashlib.sha256()
         rows: list[dict[str, Any]] = []
         if self.run_folder is not None:
             rows = self.run_folder.rewind_history(self._num_rows, self._last_window)
             self._num_rows = len(rows)
         for row in rows:
             self.history.append(row)
+            self._digest.update(json.dumps(row).encode())
+        if self.run_folder is not None and self._digest.hexdigest() != state["sha256"]:
+            self.notes.append(
+                f"the history is not what it was: {len(rows)} of {state['num_rows']} rows were read back, "
+                "and some were altered or lost"
+            )
 
     def _numbers(self) -> dict[str, float]:
         return {name: float(value) for name, value in self.diagnostics.items() if isinstance(value, (int, float))}

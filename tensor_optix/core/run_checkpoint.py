@@ -79,6 +79,7 @@ class RunCheckpoint:
     def save(self, own: Mapping[str, Any]) -> None:
         """Take the state now and write it beside the loop."""
         self.flush()
+        self._registry.retry()
         started = time.monotonic()
         try:
             document, states = self._take(own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -138,7 +139,8 @@ class RunFolder:
         """Let go of the folder; safe to call twice."""
         self._history.close()
         if self._lock.is_locked:
-            (self.path / _OWNER_FILE).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that became read-only must not hide how a run ended
+                (self.path / _OWNER_FILE).unlink(missing_ok=True)
             self._lock.release()
 
     @property

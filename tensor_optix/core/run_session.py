@@ -133,7 +133,7 @@ class RunSession:
     @property
     def notes(self) -> tuple[str, ...]:
         """What else should be known of the run, in sentences."""
-        notes = [*self._resume_notes, *getattr(self._pipeline, "notes", ())]
+        notes = [*self._resume_notes, *self._recorder.notes, *getattr(self._pipeline, "notes", ())]
         failures = [] if self._checkpoint is None else self._checkpoint.failures
         if failures:
             notes.append(f"the run could not be saved {len(failures)} times, last: {failures[-1]}")
@@ -144,7 +144,7 @@ class RunSession:
 
     def close(self) -> None:
         """Let go of everything; nothing here may hide an error that is on its way out."""
-        releases = [self._pipeline.teardown, self._registry.flush, self._recorder.flush]
+        releases = [self._pipeline.teardown, self._registry.retry, self._registry.flush, self._recorder.flush]
         if self._checkpoint is not None:
             releases.append(self._checkpoint.flush)
         for release in releases:

@@ -115,8 +115,7 @@ class SnapshotWriter:
         """
         with self._disk:
             self._sweep()
-            self._make_room(snapshot.snapshot_id)
-            stored = write_snapshot(self._root, snapshot, "agent", lambda path: agent.save_weights(str(path)))
+            stored = self._write(snapshot, "agent", lambda path: agent.save_weights(str(path)))
             self._on_disk.add(snapshot.snapshot_id)
             return Entry(snapshot, stored)
 
@@ -199,16 +198,21 @@ class SnapshotWriter:
         self.failures.append(error)
         logger.error("%s: %s What is not on disk stays in memory and is tried again with the next save.", what, error)
 
-    def _make_room(self, snapshot_id: str) -> None:
-        if snapshot_id in self._replaceable:
-            remove_snapshot(self._root / folder_name(snapshot_id))
-            self._replaceable.discard(snapshot_id)
-
     def _write_state(self, snapshot: PolicySnapshot, state: AgentState) -> StoredSnapshot:
-        self._make_room(snapshot.snapshot_id)
         if is_file_state(state):
-            return write_snapshot(self._root, snapshot, "files", lambda path: write_files(state, path.parent))
-        return write_snapshot(self._root, snapshot, "state", lambda path: write_agent_state(path, state, flush=False))
+            return self._write(snapshot, "files", lambda path: write_files(state, path.parent))
+        return self._write(snapshot, "state", lambda path: write_agent_state(path, state, flush=False))
+
+    def _write(
+        self, snapshot: PolicySnapshot, written_by: str, write_weights: Callable[[Path], None]
+    ) -> StoredSnapshot:
+        """Write a snapshot in the place of what may be replaced, such as what is left of a try that failed."""
+        if snapshot.snapshot_id in self._replaceable:
+            remove_snapshot(self._root / folder_name(snapshot.snapshot_id))
+        self._replaceable.add(snapshot.snapshot_id)
+        stored = write_snapshot(self._root, snapshot, written_by, write_weights)
+        self._replaceable.discard(snapshot.snapshot_id)
+        return stored
 
     def _sweep(self) -> None:
         """Remove, once, what the crash of an earlier process left half-written."""

@@ -188,4 +188,6 @@ def outcome_of(optimizer, result):
 
 
 def assert_same(outcome, expected):
-    assert {name: outcome[name] for name in expected} == expected
+    differing = {name: (outcome[name], expected[name]) for name in expected if outcome[name] != expected[name]}
+    if differing:
+        raise AssertionError(f"These differ: {list(differing)}. {repr(differing)[:2000]}")
