@@ -100,11 +100,27 @@ def stepping_seconds(workload):
 
 
 def arithmetic_seconds(workload, rate):
-    """Return how long the products of the two networks' updates take at the machine's rate."""
+    """Return how long the products of the networks' updates take at the machine's rate."""
+    if "train_frequency" in workload:
+        return off_policy_arithmetic_seconds(workload, rate)
     sizes = [4, *workload["hidden"]]
     weights = 2 * sum(a * b for a, b in itertools.pairwise(sizes)) + 3 * sizes[-1]
     # Forward, and the gradients of inputs and weights: three products of two operations each.
     updates = 6 * weights * workload["batch_size"] * num_gradient_steps(workload)
+    return (updates + 2 * weights * workload["env_steps"]) / rate
+
+
+def off_policy_arithmetic_seconds(workload, rate):
+    """Return the same for DQN and SAC, by the passes through one network of about equal size.
+
+    A pass forward is one product per layer, a pass back one for the inputs and one for the weights.
+    DQN: target and online forward, online back. SAC: the actor twice and six critics forward; back
+    through two critics whole, two for their inputs alone, and the actor.
+    """
+    sizes = [4, *workload["hidden"], 1]
+    weights = sum(a * b for a, b in itertools.pairwise(sizes))
+    passes = {"dqn": 2 + 2, "sac": (2 + 6) + (2 * 2 + 2 + 2)}[workload["algorithm"]]
+    updates = 2 * weights * passes * workload["batch_size"] * num_gradient_steps(workload)
     return (updates + 2 * weights * workload["env_steps"]) / rate
 
 

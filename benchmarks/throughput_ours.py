@@ -13,14 +13,18 @@ import gymnasium as gym
 import keras
 
 from tensor_optix import BatchPipeline, HyperparamSet, RLOptimizer
+from tensor_optix.algorithms.dqn import SETTINGS as DQN_SETTINGS
+from tensor_optix.algorithms.dqn import DQNAgent
 from tensor_optix.algorithms.ppo import SETTINGS as PPO_SETTINGS
 from tensor_optix.algorithms.ppo import PPOAgent
+from tensor_optix.algorithms.sac import SETTINGS as SAC_SETTINGS
+from tensor_optix.algorithms.sac import SACAgent
 from tensor_optix.presets import make_agent, make_pipeline
 
 
-def network(num_inputs, num_outputs, hidden):
+def network(num_inputs, num_outputs, hidden, activation="tanh"):
     """Return a model as a user would write it."""
-    layers = [keras.layers.Dense(units, activation="tanh") for units in hidden]
+    layers = [keras.layers.Dense(units, activation=activation) for units in hidden]
     return keras.Sequential([keras.Input((num_inputs,)), *layers, keras.layers.Dense(num_outputs)])
 
 
@@ -39,9 +43,38 @@ def run_ppo(workload):
     return train(agent, workload)
 
 
-def train(agent, workload):
+def run_dqn(workload):
+    """Train as in SB3: one target network chooses and rates, one-step returns, no evaluation."""
+    params = {name: workload[name] for name in DQN_SETTINGS if name in workload}
+    agent = DQNAgent(
+        network(4, 2, workload["hidden"], "relu"),
+        keras.optimizers.Adam(workload["learning_rate"]),
+        HyperparamSet(params, episode_id=0),
+        double=False,
+        num_steps=1,
+        **{name: workload[name] for name in ("batch_size", "buffer_size", "learning_starts")},
+    )
+    return train(agent, workload, gym.make(workload["env"]))
+
+
+def run_sac(workload):
+    """Train with the user's actor and critic, strictly alternating with the environment."""
+    params = {name: workload[name] for name in SAC_SETTINGS if name in workload}
+    observation, action = keras.Input((3,)), keras.Input((1,))
+    critic = network(4, 1, workload["hidden"], "relu")
+    agent = SACAgent(
+        network(3, 2, workload["hidden"], "relu"),
+        keras.Model([observation, action], critic(keras.layers.Concatenate()([observation, action]))),
+        keras.optimizers.Adam(workload["learning_rate"]),
+        HyperparamSet(params, episode_id=0),
+        **{name: workload[name] for name in ("batch_size", "buffer_size", "learning_starts")},
+    )
+    return train(agent, workload, gym.make(workload["env"]))
+
+
+def train(agent, workload, env=None):
     """Step and learn without a loop around it; return gradient steps and seconds by use."""
-    env = gym.make_vec(workload["env"], num_envs=workload["num_envs"], vectorization_mode="sync")
+    env = env or gym.make_vec(workload["env"], num_envs=workload["num_envs"], vectorization_mode="sync")
     pipeline = BatchPipeline(env, agent, workload["window_size"], seed=0, barrier_interval_steps=None)
     agent.bind(pipeline.observation_space, pipeline.action_space, num_envs=pipeline.num_envs, seed=0)
     env_steps, gradient_steps, learning, first = 0, 0, 0.0, None
@@ -76,7 +109,8 @@ def run_with_defaults(workload):
 def main():
     workload, arm = json.loads(sys.argv[1]), sys.argv[2]
     started = time.perf_counter()
-    outcome = run_with_defaults(workload) if arm == "defaults" else {"ppo": run_ppo}[workload["algorithm"]](workload)
+    in_parity = {"ppo": run_ppo, "dqn": run_dqn, "sac": run_sac}[workload["algorithm"]]
+    outcome = run_with_defaults(workload) if arm == "defaults" else in_parity(workload)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({**outcome, "seconds": seconds, "peak_mb": peak}))

@@ -11,7 +11,7 @@ def make_model(library, workload):
     from stable_baselines3.common.env_util import make_vec_env
 
     env = make_vec_env(workload["env"], n_envs=workload["num_envs"], seed=0)
-    return {"ppo": make_ppo}[workload["algorithm"]](library, workload, env)
+    return {"ppo": make_ppo, "dqn": make_dqn, "sac": make_sac}[workload["algorithm"]](library, workload, env)
 
 
 def make_ppo(library, workload, env):
@@ -42,6 +42,43 @@ def make_ppo(library, workload, env):
         seed=0,
         **({"device": "cpu"} if library == "sb3" else {}),
     )
+
+
+def make_dqn(library, workload, env):
+    from stable_baselines3 import DQN
+
+    return DQN(
+        "MlpPolicy",
+        env,
+        target_update_interval=workload["target_update_interval"],
+        exploration_fraction=workload["epsilon_decay_steps"] / workload["env_steps"],
+        exploration_final_eps=workload["epsilon_end"],
+        max_grad_norm=workload["max_grad_norm"],
+        device="cpu",
+        **off_policy(workload),
+    )
+
+
+def make_sac(library, workload, env):
+    if library == "sbx":
+        from sbx import SAC
+
+        return SAC("MlpPolicy", env, tau=workload["tau"], **off_policy(workload))
+    from stable_baselines3 import SAC
+
+    return SAC("MlpPolicy", env, tau=workload["tau"], device="cpu", **off_policy(workload))
+
+
+def off_policy(workload):
+    """Return what DQN and SAC are both told."""
+    names = ("learning_rate", "gamma", "batch_size", "buffer_size", "learning_starts", "gradient_steps")
+    shared = {name: workload[name] for name in names}
+    return {
+        **shared,
+        "train_freq": workload["train_frequency"],
+        "policy_kwargs": {"net_arch": workload["hidden"]},
+        "seed": 0,
+    }
 
 
 def main():

@@ -28,12 +28,56 @@ WORKLOADS = {
     },
 }
 
-GOALS = {"ppo": {"sb3": 4.0, "sbx": 2.2}, "ppo-sb3-defaults": {"sb3": 10.0}}
+WORKLOADS["dqn"] = {
+    "algorithm": "dqn",
+    "env": "CartPole-v1",
+    "env_steps": 50_000,
+    "num_envs": 1,
+    "window_size": 256,
+    "hidden": [256, 256],
+    "learning_rate": 2.3e-3,
+    "gamma": 0.99,
+    "batch_size": 64,
+    "buffer_size": 100_000,
+    "learning_starts": 1_000,
+    "train_frequency": 256,
+    "gradient_steps": 128,
+    "target_update_interval": 256,
+    "max_grad_norm": 10.0,
+    "epsilon_end": 0.04,
+    "epsilon_decay_steps": 8_000,
+}
+WORKLOADS["sac"] = {
+    "algorithm": "sac",
+    "env": "Pendulum-v1",
+    "env_steps": 10_000,
+    "num_envs": 1,
+    "window_size": 1,
+    "hidden": [256, 256],
+    "learning_rate": 1e-3,
+    "gamma": 0.99,
+    "tau": 0.005,
+    "batch_size": 256,
+    "buffer_size": 1_000_000,
+    "learning_starts": 100,
+    "train_frequency": 1,
+    "gradient_steps": 1,
+}
+
+GOALS = {
+    "ppo": {"sb3": 4.0, "sbx": 2.2},
+    "ppo-sb3-defaults": {"sb3": 10.0},
+    "dqn": {"sb3": 3.5},
+    "sac": {"sb3": 1.6, "sbx": 1.1},
+}
 """How many times faster than each library we mean to be, compile time counted."""
 
 
 def num_gradient_steps(workload):
     """Return how many gradient steps the workload takes."""
+    if "train_frequency" in workload:
+        rounds = (workload["env_steps"] - workload["learning_starts"]) // workload["train_frequency"]
+        return rounds * workload["gradient_steps"]
     per_window = workload["num_envs"] * workload["window_size"]
     windows = -(-workload["env_steps"] // per_window)
     return windows * workload["num_epochs"] * per_window // workload["batch_size"]
