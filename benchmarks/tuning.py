@@ -326,13 +326,16 @@ def report(rows, num_steps):
     for env, start, arm in itertools.product(envs, STARTS, ARMS):
         print(cell_line(sample, env, start, arm))
     print("\nIQM of normalised scores, arm / off, and share of the gap to the right start that is closed:\n")
-    print("| start | environments | arm | ratio, last quarter | ratio, AUC | ratio, final | gap closed, last quarter |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| start | environments | arm | ratio, last quarter | ratio, AUC | ratio, final "
+        "| gap closed, last quarter | gap closed, AUC |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     groups = ([envs] if len(envs) > 1 else []) + [[env] for env in envs]
     for start, group, arm in itertools.product(STARTS, groups, [arm for arm in ARMS if arm != "off"]):
         ratios = [ratio_text(sample, group, start, arm, name) for name in ("last_quarter", "area", "final")]
-        gap = gap_text(sample, group, start, arm, "last_quarter")
-        print(f"| {start:g} | {' + '.join(group)} | {arm} | {' | '.join(ratios)} | {gap} |")
+        gaps = [gap_text(sample, group, start, arm, name) for name in ("last_quarter", "area")]
+        print(f"| {start:g} | {' + '.join(group)} | {arm} | {' | '.join(ratios + gaps)} |")
     say_what_else(rows)
 
 
