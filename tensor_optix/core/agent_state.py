@@ -19,7 +19,7 @@ from tensor_optix.core.atomic_files import inside, regular_file
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.json_files import require_jsonable
 from tensor_optix.core.types import AgentState, HyperparamSet
-from tensor_optix.exceptions import CheckpointError, InvalidTypeError
+from tensor_optix.exceptions import CheckpointError, InvalidTypeError, StateMismatchError, TensorOptixError
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def restore(agent: Any, state: AgentState) -> None:
     Raises:
         InvalidTypeError: The agent has no ``set_state`` and the state holds no files.
         CheckpointError: The state was read from a file that says something impossible.
+        StateMismatchError: ``set_state`` cannot take it.
         UnsafeFileError: The state names files outside its folder.
     """
     if is_file_state(state):
@@ -69,7 +70,19 @@ def restore(agent: Any, state: AgentState) -> None:
             f"{type(agent).__name__} has no set_state, so it cannot take a state that another agent's get_state made."
         )
     else:
+        _set_state(agent, state)
+
+
+def _set_state(agent: Any, state: AgentState) -> None:
+    try:
         agent.set_state(state)
+    except TensorOptixError:
+        raise
+    except Exception as error:
+        raise StateMismatchError(
+            f"{type(agent).__name__}.set_state could not take a state that was saved: {type(error).__name__}: {error}. "
+            "Give it an agent made as the one that was saved; if it is, the file was altered or set_state has a defect."
+        ) from error
 
 
 def has_own_state(agent: Any) -> bool:

@@ -1,6 +1,7 @@
 """A champion is loaded without the script that trained it, and a file cannot make it run code."""
 
 import json
+import resource
 
 import gymnasium as gym
 import keras
@@ -12,6 +13,7 @@ from tensor_optix.adapters.tensorflow.loading import load_agent
 from tensor_optix.adapters.tensorflow.safe_config import build_from_config
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.state_files import read_agent_state
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
@@ -139,3 +141,60 @@ def test_a_broken_configuration_is_named():
     for text in ("{", sequential(layer("Dense", units="many")), json.dumps([1])):
         with pytest.raises(CheckpointError, match="cannot be built"):
             build_from_config(text, None, 100)
+
+
+class TestWhatAFileMayAskFor:
+    """Each single number is harmless; what they come to is not. Nothing may be allocated for it."""
+
+    @staticmethod
+    def refused(*layers, saved=100_000):
+        model = {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": {"name": "crafted", "trainable": True, "layers": list(layers)},
+            "registered_name": None,
+        }
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(UnsafeFileError) as raised:
+            build_from_config(json.dumps(model), None, saved)
+        assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 200, "it was allocated"
+        return str(raised.value)
+
+    @staticmethod
+    def start(*shape):
+        return layer("InputLayer", batch_shape=[None, *shape], dtype="float32", name="input")
+
+    def test_two_billion_weights(self):
+        message = self.refused(self.start(2000), layer("Dense", units=1_000_000))
+        assert "asks for 2,000,000,000 weights or more; 100,000 numbers were saved with it" in message
+
+    def test_many_smaller_layers(self):
+        dense = [layer("Dense", units=300, name=f"d{i}") for i in range(1000)]
+        assert "weights or more" in self.refused(self.start(300), *dense)
+
+    def test_a_recurrent_layer(self):
+        assert "weights or more" in self.refused(self.start(5, 900), layer("LSTM", units=50_000))
+
+    def test_a_huge_intermediate_result(self):
+        repeats = [layer("RepeatVector", n=900_000), layer("Flatten")]
+        assert "asks for 270,000,000 numbers after layer" in self.refused(self.start(300), *repeats)
+
+    def test_a_model_that_is_only_built_when_it_is_bound(self, tmp_path):
+        agent = make_agent(gym.spaces.Discrete(2))
+        save(agent, tmp_path, by_state=True)
+        snapshot = next(tmp_path.glob("snapshot_*"))
+        state = read_agent_state(snapshot / "weights")
+        dense = [layer("Dense", units=900_000, name=f"d{i}") for i in range(3)]
+        state.meta["architecture"]["model"] = json.dumps(
+            layer("Sequential", "keras", name="s", trainable=True, layers=[*dense, layer("Dense", units=2)])
+        )
+        CheckpointRegistry(tmp_path).save_state(state, EvalMetrics(2.0, {}, 0), HyperparamSet({}, 0), background=False)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(UnsafeFileError, match="weights or more"):
+            load_agent(tmp_path)
+        assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 200
+
+    def test_keras_is_as_it_was(self):
+        before = keras.layers.Layer.add_weight
+        self.test_two_billion_weights()
+        assert keras.layers.Layer.add_weight is before

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tensor_optix.adapters.tensorflow import agent_state
-from tensor_optix.adapters.tensorflow.safe_config import build_from_config
+from tensor_optix.adapters.tensorflow.safe_config import at_most, build_from_config
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+from tensor_optix.core.agent_state import restore
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.types import HyperparamSet
-from tensor_optix.exceptions import CheckpointError
+from tensor_optix.core.types import HyperparamSet, PolicySnapshot
+from tensor_optix.exceptions import CheckpointError, TensorOptixError
 
 _HOME_OF = {
     "TFAgent": "tensor_optix.adapters.tensorflow.tf_agent",
@@ -34,7 +35,8 @@ def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, 
         custom_objects: Your own classes and functions by name, as in ``keras.saving``.
 
     Raises:
-        CheckpointError: The folder holds no champion that is whole, or one without a configuration.
+        CheckpointError: The folder holds no champion that is whole, or one without a configuration,
+            or with one that no agent can have.
         UnsafeFileError: The configuration asks for a class that is not allowed; it says which.
 
     Example:
@@ -46,6 +48,18 @@ def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, 
     best = registry.best
     if best is None:
         raise CheckpointError(f"{registry.root} holds no champion: no snapshot of it is whole.")
+    try:
+        return _rebuilt(registry, best, custom_objects)
+    except (TensorOptixError, MemoryError):
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"Snapshot {best.snapshot_id} in {registry.root} describes no agent that can be built: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _rebuilt(registry: CheckpointRegistry, best: PolicySnapshot, custom_objects: Mapping[str, Any] | None) -> TFAgent:
     state = registry.load_state(best.snapshot_id)
     saved = state.meta.get("architecture") or {}
     largest = max(sum(array.size for array in state.arrays.values()), 1)
@@ -60,9 +74,10 @@ def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, 
         return build_from_config(saved[part], custom_objects, largest)
 
     hyperparams = HyperparamSet(dict(best.hyperparams.params), best.hyperparams.episode_id)
-    agent = _class_named(saved.get("agent", "TFAgent"))._rebuilt(saved, build, hyperparams)
-    agent_state.bind_as_saved(agent, state)
-    agent.set_state(state)
+    with at_most(largest):
+        agent = _class_named(saved.get("agent", "TFAgent"))._rebuilt(saved, build, hyperparams)
+        agent_state.bind_as_saved(agent, state)
+    restore(agent, state)
     agent.set_hyperparams(best.hyperparams)
     return agent
 

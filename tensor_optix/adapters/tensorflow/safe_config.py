@@ -7,7 +7,10 @@ Keras's public modules, or be named by the user.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,6 +45,8 @@ _FORBIDDEN = frozenset(
 )
 _DATA_CLASSES = frozenset(("__tuple__", "__numpy__", "__tensor__", "__keras_tensor__", "__ellipsis__", "__typespec__"))
 _MAX_PLAIN_NUMBER = 10**6
+_MIN_WEIGHTS = 1000
+_MAX_OUTPUT = 10**8
 
 
 def build_from_config(text: str, custom_objects: Mapping[str, Any] | None, largest: int) -> Any:
@@ -50,8 +55,8 @@ def build_from_config(text: str, custom_objects: Mapping[str, Any] | None, large
     Args:
         text: The JSON.
         custom_objects: The user's own classes and functions by name.
-        largest: No number in the configuration may exceed this (or a million): layers must not
-            be larger than the weights that were saved with them.
+        largest: How many numbers were saved with it. No number in the configuration may exceed this
+            (or a million), and its layers may not have more weights (or a thousand).
 
     Raises:
         UnsafeFileError: A class is not allowed, or a size is out of proportion.
@@ -62,7 +67,9 @@ def build_from_config(text: str, custom_objects: Mapping[str, Any] | None, large
         config = json.loads(text)
         for node in _nodes(config):
             _check_node(node, custom, max(largest, _MAX_PLAIN_NUMBER))
-        built = keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
+        with at_most(largest):
+            built = keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
+        _check_outputs(built)
         if not isinstance(built, (keras.Model, keras.optimizers.Optimizer)):
             raise TypeError(f"it describes a {type(built).__name__}")
         return built
@@ -70,6 +77,63 @@ def build_from_config(text: str, custom_objects: Mapping[str, Any] | None, large
         raise
     except Exception as error:
         raise CheckpointError(f"The saved model or optimizer cannot be built: {error}") from error
+
+
+@contextlib.contextmanager
+def at_most(num_saved: int) -> Iterator[None]:
+    """Refuse weights beyond what was saved (or a thousand), before anything is allocated for them.
+
+    Keras allocates a layer's weights as soon as it knows their shapes, in ``add_weight``: while this
+    is in force, what is made in this thread is counted there.
+
+    Args:
+        num_saved: How many numbers were saved.
+
+    Raises:
+        UnsafeFileError: More weights are asked for.
+    """
+    num_weights = max(num_saved, _MIN_WEIGHTS)
+    add_weight, owner, total = keras.layers.Layer.add_weight, threading.get_ident(), 0
+    refusal: UnsafeFileError | None = None
+
+    def counted(layer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
+        nonlocal total, refusal
+        if threading.get_ident() == owner:
+            total += math.prod(shape or ())
+            if total > num_weights:
+                refusal = UnsafeFileError(
+                    f"The saved configuration asks for {total:,} weights or more; {num_weights:,} numbers were saved "
+                    "with it."
+                )
+                raise refusal
+        return add_weight(layer, shape, *args, **kwargs)
+
+    keras.layers.Layer.add_weight = counted
+    try:
+        yield
+    except Exception as error:
+        if refusal is not None:  # which Keras may have wrapped in one of its own
+            raise refusal from error
+        raise
+    finally:
+        keras.layers.Layer.add_weight = add_weight
+
+
+def _check_outputs(layer: Any) -> None:
+    """Refuse a layer that makes something huge of one example; in a model that was not called yet.
+
+    Raises:
+        UnsafeFileError: One does.
+    """
+    for inner in getattr(layer, "layers", ()):
+        _check_outputs(inner)
+    for tensor in keras.tree.flatten(getattr(layer, "output", None)):
+        size = math.prod(length or 1 for length in getattr(tensor, "shape", ()))
+        if size > _MAX_OUTPUT:
+            raise UnsafeFileError(
+                f"The saved configuration asks for {size:,} numbers after layer {layer.name!r:.80}; "
+                f"{_MAX_OUTPUT:,} are allowed for one example."
+            )
 
 
 def _nodes(config: Any) -> Iterator[Any]:
