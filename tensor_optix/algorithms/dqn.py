@@ -73,6 +73,7 @@ class DQNAgent(OffPolicyAgent):
     """
 
     _settings = SETTINGS
+    _metrics = METRICS
     _saved_as = "DQNAgent"
     undoes_bad_updates = True
     _structure = (*OffPolicyAgent._structure, "double", "dueling", "prioritised")
@@ -114,7 +115,7 @@ class DQNAgent(OffPolicyAgent):
         Returns:
             ``loss``, ``grad_norm``, ``q_mean`` and ``td_error`` (mean absolute), means over the
             gradient steps; ``num_gradient_steps``, ``epsilon``, ``learning_rate``, ``replay_size``.
-            Before ``learning_starts`` the first four are left out.
+            Where there were none the first four are 0.
 
         Raises:
             NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights

@@ -21,7 +21,7 @@ from tensor_optix.algorithms.settings import Setting, bounds_of, checked
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
 from tensor_optix.core.checks import check_int
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
-from tensor_optix.exceptions import NotBoundError
+from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng
 
 _REPLAY = "replay."
@@ -46,6 +46,7 @@ class OffPolicyAgent(TFAgent):
 
     _makes_models = True
     _settings: ClassVar[Mapping[str, Setting]] = {}
+    _metrics: ClassVar[tuple[str, ...]] = ()
     _structure: ClassVar[tuple[str, ...]] = (
         *("batch_size", "buffer_size", "learning_starts", "num_steps"),
         *("normalize_observations", "hidden_units"),
@@ -120,15 +121,26 @@ class OffPolicyAgent(TFAgent):
 
     def _learn_in_calls(self, num_updates: int, update: Callable[[slice], dict[str, float]]) -> dict[str, float]:
         """Take gradient steps in as few calls as memory allows, and return the means of their metrics."""
-        sums: dict[str, float] = {}
-        step = self._batches_per_call() if num_updates else 1
-        for start in range(0, num_updates, step):
-            part = slice(start, min(start + step, num_updates))
-            for name, mean in update(part).items():
-                sums[name] = sums.get(name, 0.0) + mean * (part.stop - part.start)
+        sums = dict.fromkeys(self._metrics, 0.0)
+        step = self._batches_per_call()
+        # Within one call a bad step is undone there; before it others may have been.
+        saved = [(v, v.numpy()) for v in self._variables()] if num_updates > step else []
+        try:
+            for start in range(0, num_updates, step):
+                part = slice(start, min(start + step, num_updates))
+                for name, mean in update(part).items():
+                    sums[name] += mean * (part.stop - part.start)
+        except NonFiniteError:
+            for variable, value in saved:
+                variable.assign(value)
+            raise
         self._progress.gradient_steps += num_updates
         self._follow_progress()
-        return {name: total / num_updates for name, total in sums.items()}
+        return {name: total / max(1, num_updates) for name, total in sums.items()}
+
+    def _variables(self) -> list[Any]:
+        """Return everything that a gradient step may change."""
+        raise NotImplementedError
 
     def _observe(self, window: EpisodeData) -> None:
         if not self._normalizer.is_active:

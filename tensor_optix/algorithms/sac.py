@@ -72,6 +72,7 @@ class SACAgent(OffPolicyAgent):
     """
 
     _settings = SETTINGS
+    _metrics = METRICS
     _saved_as = "SACAgent"
     undoes_bad_updates = True
 
@@ -112,7 +113,7 @@ class SACAgent(OffPolicyAgent):
         Returns:
             ``loss`` (of the critics), ``actor_loss``, ``grad_norm``, ``q_mean``, ``entropy`` (nats of
             the unit action), ``alpha``, means over the gradient steps; ``num_gradient_steps``,
-            ``learning_rate``, ``replay_size``. Before ``learning_starts`` the first six are left out.
+            ``learning_rate``, ``replay_size``. Where there were none the first six are 0.
 
         Raises:
             NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights

@@ -195,6 +195,8 @@ def test_actions_are_epsilon_greedy_and_singly_the_same_as_in_batches():
     np.testing.assert_allclose((batch != greedy).mean(), 0.3 * 2 / 3, atol=0.02)
     assert set(batch.tolist()) == {5, 6, 7}
     assert [agent.act_greedy(o) for o in observations[:50]] == greedy[:50].tolist()
+    shares = np.where(batch == greedy, 0.7 + 0.1, 0.1)
+    np.testing.assert_allclose(agent._sampler.log_prob(agent._forward(observations), batch), np.log(shares), rtol=1e-5)
     policy = agent.policy()
     np.testing.assert_array_equal(policy.act_batch(observations, greedy=True), greedy)
     np.testing.assert_allclose((policy.act_batch(observations) != greedy).mean(), 0.2, atol=0.03)
@@ -273,6 +275,26 @@ def test_what_is_not_finite_changes_nothing():
         agent.learn(window)
     for name, array in agent.get_state().arrays.items():
         np.testing.assert_array_equal(array, before.arrays[name])
+
+
+def test_a_window_learned_in_several_calls_is_undone_as_a_whole():
+    agent = make(learning_starts=0, params={"train_frequency": 4})
+    agent._batches_per_call = lambda: 3
+    said = agent.learn(play(agent, 0))
+    assert said["num_gradient_steps"] == 10
+    before, calls, update = agent.get_state(), [], agent._update
+
+    def breaks_at_last(moves_target):
+        calls.append(len(moves_target))
+        if len(calls) == 4:
+            raise NonFiniteError("the last of four")
+        return update(moves_target)
+
+    agent._update = breaks_at_last
+    with pytest.raises(NonFiniteError, match="the last of four"):
+        agent.learn(play(agent, 1))
+    assert calls == [3, 3, 3, 1]
+    assert_same_arrays(before, agent.get_state())
 
 
 def test_a_changed_world_empties_the_replay_and_explores_again():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,13 @@ class EpsilonGreedySampler(DiscreteSampler):
         if noise[0] < self.epsilon:
             return int(noise[1] * self.num_outputs) + self.start
         return int(outputs.argmax()) + self.start
+
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return the log-probability ``[B]`` of actions ``[B]``."""
+        chance = np.full(len(outputs), self.epsilon / self.num_outputs)
+        chance += (1.0 - self.epsilon) * (outputs.argmax(axis=-1) == self.encode(actions))
+        with np.errstate(divide="ignore"):
+            return np.log(chance).astype(np.float32)
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Return an action for each row."""
