@@ -44,6 +44,7 @@ ALGORITHMS = ("tf_agent", "ppo", "dqn", "sac")
 HIDDEN_UNITS = (16, 16)
 REPLAY = {"learning_starts": 500, "buffer_size": 3000, "batch_size": 32, "hidden_units": HIDDEN_UNITS}
 TUNERS = {"none": lambda: None, "backoff": BackoffOptimizer, "pbt": PBTOptimizer}
+BARRIER = {"CartPole-v1": 500, "Pendulum-v1": 1000}  # env steps: episodes must be able to end in between
 MAX_KILLS_A_RUN = 4
 
 
@@ -94,7 +95,7 @@ def make_run(case, folder, model_seed, seed):
     callback = Counts()
     optimizer = RLOptimizer(
         agent,
-        BatchPipeline(make_env, agent, window_size=max(1, 100 // num_envs), barrier_interval_steps=500),
+        BatchPipeline(make_env, agent, window_size=max(1, 100 // num_envs), barrier_interval_steps=BARRIER[env_id]),
         optimizer=None if case["tuner"] == "none" else tuner(bounds),
         checkpoint_dir=str(folder),
         max_snapshots=2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
@@ -18,6 +18,9 @@ from tensor_optix.pipeline.episode_ledger import EpisodeLedger
 from tensor_optix.pipeline.episode_player import rowwise
 from tensor_optix.pipeline.vector_env import VectorEnvCollector
 from tensor_optix.pipeline.window_builder import WindowBuilder
+
+BARRIER_INTERVAL_STEPS = 20_000
+BARRIER_INTERVAL_STEPS_PER_ENV = 2_500
 
 
 class BatchPipeline(BasePipeline):
@@ -36,7 +39,8 @@ class BatchPipeline(BasePipeline):
         agent: What acts, or None until ``set_agent``.
         window_size: T, steps of a window; a vector of N environments takes T x N env steps.
         seed: Source of all the environment's randomness. None: the one of ``set_seed``, or drawn.
-        barrier_interval_steps: Env steps between barriers; None: only on request.
+        barrier_interval_steps: Env steps between barriers; None: only on request. "auto": 20,000, or
+            2,500 for each of more than eight environments, so that long episodes end between two.
         on_env_error: What to do where the environment raises, or gives NaN or infinity: ``"raise"``,
             or ``"restart"``, which needs a callable: a new environment goes on in the same window.
             The broken step is dropped, what ran counts as truncated, and its return is not counted;
@@ -66,16 +70,16 @@ class BatchPipeline(BasePipeline):
         window_size: int = 200,
         *,
         seed: int | None = None,
-        barrier_interval_steps: int | None = 20_000,
+        barrier_interval_steps: int | Literal["auto"] | None = "auto",
         on_env_error: str = "raise",
     ) -> None:
         check_int("window_size", window_size, at_least=1)
         check_int("seed", seed, at_least=0, optional=True)
-        check_int("barrier_interval_steps", barrier_interval_steps, at_least=1, optional=True)
+        if barrier_interval_steps != "auto":
+            check_int("barrier_interval_steps", barrier_interval_steps, at_least=1, optional=True)
         self._window_size = int(window_size)
         self._seed = seed
         self._seed_was_given = seed is not None
-        self._barrier_interval_steps = barrier_interval_steps
         self._agent: Any = None
         if agent is not None:
             self.set_agent(agent)
@@ -87,6 +91,8 @@ class BatchPipeline(BasePipeline):
         self._window: WindowBuilder | None = None
         self._env = EnvKeeper(env, on_env_error)
         self._look_at_env()
+        scaled = max(BARRIER_INTERVAL_STEPS, BARRIER_INTERVAL_STEPS_PER_ENV * self._num_envs)
+        self._barrier_interval_steps = scaled if barrier_interval_steps == "auto" else barrier_interval_steps
 
     def _look_at_env(self) -> None:
         collector = self._env.collector

@@ -297,6 +297,10 @@ def test_barriers_come_every_so_many_env_steps():
     assert [w.metadata["barrier"] for w in take(vector, 5)] == [False, True, False, True, False]
     assert single.barrier_interval_steps == 10
     assert BatchPipeline(CountingEnv()).barrier_interval_steps == 20_000
+    assert BatchPipeline(CountingVectorEnv((500,) * 8)).barrier_interval_steps == 20_000
+    # 64 environments take 312 steps each in 20,000: no longer episode would ever end
+    assert BatchPipeline(CountingVectorEnv((500,) * 64)).barrier_interval_steps == 160_000
+    assert BatchPipeline(CountingVectorEnv((500,) * 64), barrier_interval_steps=70).barrier_interval_steps == 70
 
 
 def test_an_episode_cut_by_a_barrier_counts_nowhere():
