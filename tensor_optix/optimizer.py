@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from tensor_optix.core.arena import PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
@@ -28,6 +28,9 @@ from tensor_optix.exceptions import CheckpointError, InvalidTypeError, TensorOpt
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
 logger = logging.getLogger(__name__)
+
+_BLAS = ThreadpoolController().select(user_api="blas")
+"""NumPy's linear algebra. Looking for it takes a while in a process that has loaded TensorFlow: done once."""
 
 
 class RLOptimizer:
@@ -160,8 +163,7 @@ class RLOptimizer:
             self._run_folder = RunFolder.open(self._run_folder.path)
             self._controller.recorder.run_folder = self._run_folder
         # Two BLAS threads on small matrices wait for each other more than they work.
-        one_thread = threadpool_limits(limits=1, user_api="blas")
-        with stop_on_interrupt(self.stop), one_thread, self._run_folder as folder:
+        with stop_on_interrupt(self.stop), _BLAS.limit(limits=1), self._run_folder as folder:
             if not resume:
                 folder.write_run_json(self._describe())
             return self._controller.run(bool(resume))

@@ -7,7 +7,11 @@ from scipy import special, stats
 
 from tensor_optix.adapters.tensorflow.action_sampling import DiscreteSampler, GaussianSampler
 from tensor_optix.adapters.tensorflow.distributions import Categorical, ClippedGaussian, log_normal_cdf
-from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_loss
+from tensor_optix.adapters.tensorflow.losses import (
+    approximate_kl,
+    clipped_surrogate_loss,
+    clipped_surrogate_with_slopes,
+)
 
 
 def test_categorical_agrees_with_scipy():
@@ -91,6 +95,23 @@ def test_surrogate_by_hand():
     log_ratio = np.log(np.array([2.0, 2.0, 0.5, 0.5], np.float32))
     loss = clipped_surrogate_loss(log_ratio, np.array([1.0, -1.0, 1.0, -1.0], np.float32), 0.2)
     assert float(loss) == pytest.approx(-(1.2 - 2.0 + 0.5 - 0.8) / 4)
+
+
+@given(st.integers(0, 10**6), st.floats(0.0, 0.9))
+def test_slopes_of_the_surrogate_are_its_derivatives(seed, clip_ratio):
+    rng = np.random.default_rng(seed)
+    log_ratio, advantages = rng.normal(scale=0.5, size=6), rng.normal(size=6)
+
+    def loss(x):  # equation 7, in float64
+        ratio = np.exp(x)
+        return -np.mean(np.minimum(ratio * advantages, np.clip(ratio, 1 - clip_ratio, 1 + clip_ratio) * advantages))
+
+    shifts = 1e-6 * np.eye(6)
+    expected = [(loss(log_ratio + s) - loss(log_ratio - s)) / 2e-6 for s in shifts]
+    value, slopes = clipped_surrogate_with_slopes(np.float32(log_ratio), np.float32(advantages), np.float32(clip_ratio))
+    assert float(value) == pytest.approx(loss(log_ratio), rel=1e-4, abs=1e-5)
+    at_a_kink = np.abs(np.abs(np.exp(log_ratio) - 1) - clip_ratio) < 1e-5
+    np.testing.assert_allclose(np.where(at_a_kink, 0, slopes), np.where(at_a_kink, 0, expected), rtol=1e-3, atol=1e-5)
 
 
 def test_kl_estimate_is_unbiased_and_never_negative():

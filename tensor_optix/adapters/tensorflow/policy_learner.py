@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.adapters.tensorflow.hyperparameters import read
-from tensor_optix.adapters.tensorflow.policy_update import PolicyUpdate, UpdateResult
+from tensor_optix.adapters.tensorflow.policy_update import BATCH_SIZE, PolicyUpdate, UpdateResult
 from tensor_optix.adapters.tensorflow.recent_steps import RecentSteps, Steps
 from tensor_optix.adapters.tensorflow.value_baseline import ValueBaseline
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.returns import discounted_returns, generalized_advantages, lambda_returns
 
 MEMORY_STEPS = 2048
-BATCH_SIZE = 256
 FACTOR_STEP = 1.5
 FACTOR_BOUNDS = (0.01, 10.0)
 WEAK_SIGNAL = 0.1
@@ -139,14 +138,13 @@ class PolicyLearner:
         num_new: int,
         params: Mapping[str, Any],
     ) -> UpdateResult:
-        batch_size = min(BATCH_SIZE, len(rows))
-        num_steps = max(1, round(read(params, "num_epochs") * num_new / max(1, batch_size)))
+        num_steps = max(1, round(read(params, "num_epochs") * num_new / BATCH_SIZE))
         return self._update(
             [part[rows] for part in recent.flat_observations()],
             recent.actions.reshape(-1, *recent.actions.shape[2:])[rows],
             advantages,
             recent.log_probs.reshape(-1)[rows],
-            minibatches(self._rng, len(rows), num_steps, batch_size),
+            minibatches(self._rng, len(rows), num_steps, BATCH_SIZE),
             {
                 "learning_rate_factor": self._kl_factor * signal,
                 "clip_ratio": read(params, "clip_ratio"),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.distributions import Distribution
-from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_loss
+from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_with_slopes
+
+BATCH_SIZE = 256
+"""Steps of a minibatch: fixed, so that nothing about shapes is left to be worked out in each step."""
 
 SETTINGS = ("learning_rate_factor", "clip_ratio", "entropy_coef", "kl_limit")
 
@@ -64,10 +70,14 @@ class PolicyUpdate:
             action_spec,
             row,
             row,
-            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((None, BATCH_SIZE), tf.int32),
             tf.TensorSpec((len(SETTINGS),), tf.float32),
         ]
         self._traced = tf.function(self._run, input_signature=signature, autograph=False)
+
+    @functools.cached_property
+    def _concrete(self) -> Any:
+        return self._traced.get_concrete_function()
 
     def __call__(
         self,
@@ -86,12 +96,16 @@ class PolicyUpdate:
             advantages: ``[B]``, of about unit spread.
             log_probs: Of the actions under the policy that took them, ``[B]``; NaN where that is
                 the policy as it is now.
-            batches: Row numbers, ``[num_steps, batch_size]`` int32.
+            batches: Row numbers, ``[num_steps, BATCH_SIZE]`` int32.
             settings: A value for each name in ``SETTINGS``.
         """
         vector = np.array([settings[name] for name in SETTINGS], np.float32)
         rows = [np.asarray(x, np.float32) for x in (advantages, log_probs)]
-        before, numbers = self._traced(list(parts), actions, *rows, batches, vector)
+        # A concrete function on tensors: finding the trace and converting the rest would cost half a millisecond.
+        parts, actions, *rows, batches, vector = keras.tree.map_structure(
+            tf.constant, [list(parts), actions, *rows, batches, vector]
+        )
+        before, numbers = self._concrete(parts, actions, *rows, batches, vector)
         loss, grad_norm, entropy, steps, kl, drift, finite = numbers.numpy().tolist()
         taken = max(steps, 1.0)
         diagnostics = {
@@ -115,10 +129,14 @@ class PolicyUpdate:
         for optimizer, _ in self._groups:
             optimizer.learning_rate.assign(base_rate * factor)
 
+        numbers = tf.stack([advantages, behaviour, before], axis=1)
+
         def step(i: Any, sums: Any, _going: Any, _finite: Any) -> Any:
             rows = batches[i]
-            at = [tf.gather(x, rows) for x in (*parts, actions, advantages, behaviour, before)]
-            loss, grads, kl, entropy = self._gradients(at[: len(parts)], *at[len(parts) :], clip_ratio, entropy_coef)
+            *seen, taken, known = (tf.gather(x, rows) for x in (*parts, actions, numbers))
+            loss, grads, kl, entropy = self._gradients(
+                seen, taken, *tf.unstack(known, axis=1), clip_ratio, entropy_coef
+            )
             norm = tf.linalg.global_norm([g for group in grads for g in group])
             finite = tf.math.is_finite(loss + norm)
             going = finite & (kl <= kl_limit)
@@ -149,14 +167,16 @@ class PolicyUpdate:
         clip_ratio: Any,
         entropy_coef: Any,
     ) -> Any:
+        sources = [[getattr(v, "value", v) for v in own] for _, own in self._groups]
         with tf.GradientTape() as tape:
             outputs = self._call(parts)
             log_probs = self._distribution.log_prob(outputs, actions)
-            entropy = tf.reduce_mean(self._distribution.entropy(outputs))
-            surrogate = clipped_surrogate_loss(log_probs - behaviour, advantages, clip_ratio)
-            loss = surrogate - entropy_coef * entropy
-        sources = [[getattr(v, "value", v) for v in own] for _, own in self._groups]
-        grads = tape.gradient(loss, sources)
+            entropies = self._distribution.entropy(outputs)
+        surrogate, slopes = clipped_surrogate_with_slopes(log_probs - behaviour, advantages, clip_ratio)
+        entropy = tf.reduce_mean(entropies)
+        loss = surrogate - entropy_coef * entropy
+        entropy_slopes = tf.fill(tf.shape(entropies), -entropy_coef / tf.cast(tf.size(entropies), tf.float32))
+        grads = tape.gradient([log_probs, entropies], sources, [slopes, entropy_slopes])
         # Some inputs of the model may not lead to its output: their variables stay as they are.
         dense = [
             [tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in zip(group, own, strict=True)]
@@ -166,7 +186,7 @@ class PolicyUpdate:
 
     def _apply(self, grads: Any) -> Any:
         for (optimizer, variables), group in zip(self._groups, grads, strict=True):
-            optimizer.apply(group, variables)
+            apply_gradients(optimizer, group, variables)
         return tf.constant(0)
 
 
