@@ -14,6 +14,7 @@ from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, N
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.pipeline.env_guard import space_of
 from tensor_optix.pipeline.env_keeper import EnvKeeper
+from tensor_optix.pipeline.env_state import env_state, restore_env_state
 from tensor_optix.pipeline.episode_ledger import EpisodeLedger
 from tensor_optix.pipeline.episode_player import rowwise
 from tensor_optix.pipeline.vector_env import VectorEnvCollector
@@ -329,6 +330,7 @@ class BatchPipeline(BasePipeline):
             "barrier_requested": self._barrier_requested,
             "num_env_restarts": self.num_env_restarts,
             "last_env_error": self._env.last_error,
+            "env": env_state(self._env.guard.env) if self._env.is_open else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -340,4 +342,6 @@ class BatchPipeline(BasePipeline):
         self._barrier_requested = bool(state["barrier_requested"])
         self._env.num_restarts = int(state["num_env_restarts"])
         self._env.last_error = str(state["last_env_error"])
+        if self._env.is_open:
+            restore_env_state(self._env.guard.env, state["env"])
         self._needs_reset = True
