@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tensor_optix.core.agent_state import capture, has_own_state, restore
@@ -43,6 +43,7 @@ class RunCheckpoint:
         keeper: The champion is saved along: the registry may have pruned it by then.
         registry: Goes back to the snapshots it had.
         parts: Everything else, by name; a part without ``state_dict`` is left out and named.
+        sync_history: Puts on the disk what the run has recorded so far; called from a thread.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class RunCheckpoint:
         keeper: ChampionKeeper,
         registry: CheckpointRegistry,
         parts: Mapping[str, Any],
+        sync_history: Callable[[], None],
     ) -> None:
         self._slots = slots
+        self._sync_history = sync_history
         self._agent = agent
         self._keeper = keeper
         self._registry = registry
@@ -184,8 +187,13 @@ class RunCheckpoint:
     def _write(
         self, document: dict[str, Any], states: dict[str, AgentState], started: float, seconds_blocked: float
     ) -> None:
-        """Write what was taken, in a thread; what that costs the loop is at most the thread's own CPU time."""
+        """Write what was taken, in a thread; what that costs the loop is at most the thread's own CPU time.
+
+        The history and the snapshots that it builds on go first: a power cut must not leave it without them.
+        """
         try:
+            self._sync_history()
+            self._registry.flush()
             self._slots.write(document, states)
         except Exception as error:
             self._complain(error)

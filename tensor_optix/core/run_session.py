@@ -55,7 +55,7 @@ class RunSession:
     def keep_on_disk(self, folder: RunFolder, keeper: ChampionKeeper, parts: Mapping[str, Any]) -> None:
         """Say where the run is saved, and which parts have a state."""
         slots = CheckpointSlots(folder.path)
-        self._checkpoint = RunCheckpoint(slots, self._agent, keeper, self._registry, parts)
+        self._checkpoint = RunCheckpoint(slots, self._agent, keeper, self._registry, parts, self._recorder.sync)
 
     def open(self) -> None:
         """Get pipeline and agent ready for the first step.
