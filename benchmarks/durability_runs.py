@@ -238,9 +238,5 @@ def load_tensorflow():
 
 def about():
     """Return when and on what figures were taken."""
-    model = ""
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    return {"date": date, **describe_platform(), "processor": model, "kernel": platform.release()}
+    return {"date": date, **describe_platform(), "kernel": platform.release()}

@@ -113,7 +113,7 @@ class RunSession:
     def _platform_differences(self) -> list[str]:
         folder = self._recorder.run_folder
         try:
-            return [] if folder is None else differences(folder.read_run_json())
+            return [] if folder is None else differences(folder.read_run_json(), self._agent)
         except CheckpointError as error:
             return [f"whether machine and versions are the same cannot be told ({error})"]
 
