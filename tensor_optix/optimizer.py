@@ -126,23 +126,24 @@ class RLOptimizer:
         )
         self._max_snapshots = max_snapshots
         self._controller = self._controller_in(self._run_folder)
-        self._describe = functools.partial(
-            describe_run,
-            {
-                "max_snapshots": max_snapshots,
-                "rollback_on_degradation": rollback_on_degradation,
-                "improvement_margin": improvement_margin,
-                "max_episodes": max_episodes,
-                "max_env_steps": max_env_steps,
-                "target_score": target_score,
-                "plateau_threshold": plateau_threshold,
-                "dormant_threshold": dormant_threshold,
-                "hyperparameter_optimizer": type(tuner).__name__,
-            },
-            seed,
-            agent,
-            pipeline,
-        )
+        self._agent, self._pipeline = agent, pipeline
+        self._settings = {
+            "max_snapshots": max_snapshots,
+            "rollback_on_degradation": rollback_on_degradation,
+            "improvement_margin": improvement_margin,
+            "max_episodes": max_episodes,
+            "max_env_steps": max_env_steps,
+            "target_score": target_score,
+            "plateau_threshold": plateau_threshold,
+            "dormant_threshold": dormant_threshold,
+            "hyperparameter_optimizer": type(tuner).__name__,
+        }
+        self._seed = seed
+
+    def _describe(self) -> dict[str, Any]:
+        if getattr(self._pipeline, "agent", None) is None:  # it may ask for something of the pipeline
+            self._pipeline.set_agent(self._agent)
+        return describe_run(self._settings, self._seed, self._agent, self._pipeline)
 
     def run(self, resume: bool | str | Path = False) -> RunResult:
         """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
@@ -165,8 +166,21 @@ class RLOptimizer:
         # Two BLAS threads on small matrices wait for each other more than they work.
         with stop_on_interrupt(self.stop), _BLAS.limit(limits=1), self._run_folder as folder:
             if not resume:
+                self._say_what_lies_beside()
                 folder.write_run_json(self._describe())
             return self._controller.run(bool(resume))
+
+    def _say_what_lies_beside(self) -> None:
+        own = self._run_folder.path
+        earlier = [run.name for run in list_runs(own.parent) if run != own and was_started(run)]
+        if earlier and not was_started(own):
+            logger.warning(
+                "%s holds earlier runs (%s, the latest). This one is written beside them, to %s; to go on with an "
+                "earlier one, use run(resume=True) or run(resume=its folder).",
+                own.parent,
+                earlier[-1],
+                own.name,
+            )
 
     def _latest_run(self) -> Path:
         """Return the latest run that was ever started, this one included.

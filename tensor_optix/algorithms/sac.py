@@ -74,6 +74,7 @@ class SACAgent(OffPolicyAgent):
     _settings = SETTINGS
     _metrics = METRICS
     _saved_as = "SACAgent"
+    barrier_interval_steps = 4_000  # a gradient step for each env step: 20,000 of them take minutes
     undoes_bad_updates = True
 
     def __init__(

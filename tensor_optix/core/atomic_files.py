@@ -166,12 +166,16 @@ def regular_file(root: Path, relative: object) -> Path:
 def make_writable_folder(path: Path) -> None:
     """Make a folder where it is missing, and make sure that files can be created in it.
 
+    A folder that is made outlives a power cut, with those above it that were missing, too.
+
     Raises:
         CheckpointError: They cannot.
     """
     probe = path / f".probe-{os.getpid()}-{threading.get_ident()}"
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        sync_all(*(folder.parent for folder in missing))
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:

@@ -112,6 +112,14 @@ class BaseAgent(ABC):
     def on_world_change(self) -> None:
         """Refresh what should not survive a changed environment. Default: nothing."""
 
+    barrier_interval_steps: int | None = None
+    """Env steps between the barriers of a pipeline that was told nothing else; None: its own default. Fewer,
+    where learning takes long: a run can only be taken up at a barrier."""
+
+    def describe_platform(self) -> dict[str, Any]:
+        """Return what its numbers depend on besides its own settings, JSON-able: for example thread counts."""
+        return {}
+
     undoes_bad_updates: bool = False
     """Whether ``learn`` raises ``NonFiniteError``, and leaves everything as it was, where an update
     gives NaN or infinity. For any other agent the loop keeps a copy from before each ``learn``."""

@@ -52,6 +52,7 @@ class CheckpointSlots:
         target = self._emptied(slot)
         for name, state in states.items():
             write_agent_state(target / name, state)
+        sync_all(self.folder, self._root)  # else a power cut could take the slot away, whole as it is
         number = max(numbers.values()) + 1
         sealed = {
             "format": _FORMAT,

@@ -91,6 +91,17 @@ class HistoryFile:
         except OSError as error:
             self._complain(error)
 
+    def sync(self) -> None:
+        """Put those rows on the disk that the system was handed; may be called from another thread.
+
+        Raises:
+            CheckpointError: The system refused.
+        """
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise CheckpointError(f"Could not write to {self.path}: {error.strerror or error}.") from error
+
     def close(self) -> None:
         """Put everything on the disk and let go of the file; safe to call twice."""
         if self._descriptor < 0:

@@ -87,8 +87,16 @@ def take_inventory(root: Path) -> Inventory:
 
 def unfinished_folders(root: Path) -> list[Path]:
     """Return the folders of snapshots that a crash cut short."""
-    folders = [root / folder_name(snapshot_id) for snapshot_id in ids_on_disk(root)]
-    return [folder for folder in folders if is_unfinished(folder)]
+    marked = [id_ for id_ in ids_on_disk(root) if is_unfinished(root / folder_name(id_))]
+    return [root / folder_name(snapshot_id) for snapshot_id in marked if not _is_whole(root, snapshot_id)]
+
+
+def _is_whole(root: Path, snapshot_id: str) -> bool:
+    try:
+        read_snapshot(root, snapshot_id)
+    except CheckpointError:
+        return False
+    return True
 
 
 def highest_number(root: Path) -> int:

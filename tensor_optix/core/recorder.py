@@ -69,6 +69,15 @@ class Recorder:
         if self.run_folder is not None:
             self.run_folder.flush()
 
+    def sync(self) -> None:
+        """Put those rows on the disk that were recorded so far; may be called from another thread.
+
+        Raises:
+            CheckpointError: The system refused.
+        """
+        if self.run_folder is not None:
+            self.run_folder.sync_history()
+
     @property
     def run_dir(self) -> str | None:
         """Folder of the run."""

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tensor_optix.core.agent_state import capture, has_own_state, restore
@@ -20,8 +20,11 @@ from tensor_optix.exceptions import CheckpointError, NotBoundError, TensorOptixE
 
 logger = logging.getLogger(__name__)
 
-SAVE_INTERVAL_SECONDS = 30.0
+SAVE_INTERVAL_SECONDS = 15.0
 """Time between saves. With the time to the next barrier it makes what a crash costs."""
+
+MAX_LOSS_SECONDS = 60.0
+"""More than this between two saves is said."""
 
 MAX_COST = 0.01
 """Largest share of the wall time that saving may take; slower saves come less often."""
@@ -43,6 +46,7 @@ class RunCheckpoint:
         keeper: The champion is saved along: the registry may have pruned it by then.
         registry: Goes back to the snapshots it had.
         parts: Everything else, by name; a part without ``state_dict`` is left out and named.
+        sync_history: Puts on the disk what the run has recorded so far; called from a thread.
     """
 
     def __init__(
@@ -52,8 +56,10 @@ class RunCheckpoint:
         keeper: ChampionKeeper,
         registry: CheckpointRegistry,
         parts: Mapping[str, Any],
+        sync_history: Callable[[], None],
     ) -> None:
         self._slots = slots
+        self._sync_history = sync_history
         self._agent = agent
         self._keeper = keeper
         self._registry = registry
@@ -62,6 +68,9 @@ class RunCheckpoint:
             name: f"the {name} has no state_dict, so it starts afresh" for name in parts if name not in self._parts
         }
         self._next_save = -float("inf")
+        self._last_taken = float("inf")
+        self._cost_seconds = 0.0
+        self._was_said = False
         self._thread: threading.Thread | None = None
         self.failures: list[str] = []
         self.inexact: list[str] = []
@@ -89,7 +98,8 @@ class RunCheckpoint:
             self._complain(error)
             return
         seconds = time.monotonic() - started
-        self._next_save = started + max(SAVE_INTERVAL_SECONDS, seconds / MAX_COST)
+        self._say_if_far_apart(started)
+        self._set_next(started, seconds)
         self._thread = threading.Thread(
             target=self._write, args=(document, states, started, seconds), name="tensor-optix-checkpoint", daemon=True
         )
@@ -184,13 +194,34 @@ class RunCheckpoint:
     def _write(
         self, document: dict[str, Any], states: dict[str, AgentState], started: float, seconds_blocked: float
     ) -> None:
-        """Write what was taken, in a thread; what that costs the loop is at most the thread's own CPU time."""
+        """Write what was taken, in a thread; what that costs the loop is at most the thread's own CPU time.
+
+        The history and the snapshots that it builds on go first: a power cut must not leave it without them.
+        """
         try:
+            self._sync_history()
+            self._registry.flush()
             self._slots.write(document, states)
         except Exception as error:
             self._complain(error)
         seconds = seconds_blocked + time.thread_time()
+        self._set_next(started, seconds)
+
+    def _set_next(self, started: float, seconds: float) -> None:
+        self._cost_seconds = seconds
         self._next_save = started + max(SAVE_INTERVAL_SECONDS, seconds / MAX_COST)
+
+    def _say_if_far_apart(self, now: float) -> None:
+        gap, self._last_taken = now - self._last_taken, now
+        if gap <= MAX_LOSS_SECONDS or self._was_said:
+            return
+        self._was_said = True
+        why = "the moments from which a run can go on come no more often: BatchPipeline(barrier_interval_steps=...)"
+        if self._cost_seconds > MAX_COST * MAX_LOSS_SECONDS:
+            why = f"one takes {self._cost_seconds:.1f} s and saving may take {MAX_COST:.0%} of the time"
+        logger.warning(
+            "A crash can cost this run more than a minute: %.0f s lie between two saves, because %s.", gap, why
+        )
 
     def _complain(self, error: Exception) -> None:
         self.failures.append(str(error))

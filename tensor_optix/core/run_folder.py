@@ -14,7 +14,7 @@ from typing import Any
 
 import filelock
 
-from tensor_optix.core.atomic_files import inside, make_writable_folder, regular_file
+from tensor_optix.core.atomic_files import inside, make_writable_folder, regular_file, sync_all
 from tensor_optix.core.checkpoint_slots import CHECKPOINT_FOLDER
 from tensor_optix.core.history_file import HistoryFile, read_history
 from tensor_optix.core.json_files import read_sealed_json, to_jsonable, write_sealed_json
@@ -75,6 +75,7 @@ class RunFolder:
             path = parent / f"run-{number:04d}"
             try:
                 path.mkdir()
+                sync_all(parent)
             except FileExistsError:  # another process was faster
                 continue
             except OSError as error:
@@ -134,6 +135,14 @@ class RunFolder:
     def flush(self) -> None:
         """Put the history on the disk. Never raises for what the disk does."""
         self._history.flush()
+
+    def sync_history(self) -> None:
+        """Put those rows on the disk that the system was handed; may be called from another thread.
+
+        Raises:
+            CheckpointError: The system refused.
+        """
+        self._history.sync()
 
     def close(self) -> None:
         """Let go of the folder; safe to call twice."""

@@ -8,21 +8,33 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tensor_optix.core.json_files import to_jsonable
 
 _PACKAGES = ("tensor-optix", "numpy", "gymnasium", "keras", "tensorflow")
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+)
+_COMPARED = ("machine", "processor", "num_cpus", "threads", "agent_platform")
 
 
-def describe_platform() -> dict[str, Any]:
-    """Return all that a run's numbers may depend on besides its own settings."""
+def describe_platform(agent: Any = None) -> dict[str, Any]:
+    """Return all that a run's numbers may depend on besides its own settings.
+
+    Args:
+        agent: Asked for what it knows of; None: nobody is.
+    """
+    own: dict[str, Any] = {} if agent is None else getattr(agent, "describe_platform", dict)()
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "machine": f"{platform.system()} {platform.machine()}",
-        "num_cpus": os.cpu_count(),
-        "threads": {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
+        "processor": _processor(),
+        "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "agent_platform": to_jsonable(own),
     }
 
 
@@ -41,23 +53,19 @@ def describe_run(settings: Mapping[str, Any], seed: int, agent: Any, pipeline: A
         "settings": dict(settings),
         "agent": {"class": type(agent).__name__, "hyperparams": dict(agent.get_hyperparams().params)},
         "pipeline": {"class": type(pipeline).__name__, **_pipeline_facts(pipeline)},
-        **describe_platform(),
+        **describe_platform(agent),
     }
 
 
-def differences(recorded: Mapping[str, Any]) -> list[str]:
+def differences(recorded: Mapping[str, Any], agent: Any = None) -> list[str]:
     """Return how this platform differs from the recorded one, in phrases; empty if it does not."""
-    here, versions = describe_platform(), recorded.get("versions")
+    here, versions = describe_platform(agent), recorded.get("versions")
     found = []
     for key, value in here["versions"].items():
         then = versions.get(key) if isinstance(versions, Mapping) else None
         if then != value:
             found.append(f"{key} was {then}, is {value}")
-    found += [
-        f"{key} was {recorded.get(key)}, is {here[key]}"
-        for key in ("machine", "num_cpus", "threads")
-        if recorded.get(key) != here[key]
-    ]
+    found += [f"{key} was {recorded.get(key)}, is {here[key]}" for key in _COMPARED if recorded.get(key) != here[key]]
     return found
 
 
@@ -79,6 +87,15 @@ def _pipeline_facts(pipeline: Any) -> dict[str, Any]:
         if hasattr(pipeline, name):
             facts[name] = getattr(pipeline, name)
     return facts
+
+
+def _processor() -> str:
+    """Return the processor's name: what instructions it has decides how sums are rounded."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _version(package: str) -> str | None:

@@ -55,7 +55,7 @@ class RunSession:
     def keep_on_disk(self, folder: RunFolder, keeper: ChampionKeeper, parts: Mapping[str, Any]) -> None:
         """Say where the run is saved, and which parts have a state."""
         slots = CheckpointSlots(folder.path)
-        self._checkpoint = RunCheckpoint(slots, self._agent, keeper, self._registry, parts)
+        self._checkpoint = RunCheckpoint(slots, self._agent, keeper, self._registry, parts, self._recorder.sync)
 
     def open(self) -> None:
         """Get pipeline and agent ready for the first step.
@@ -113,7 +113,7 @@ class RunSession:
     def _platform_differences(self) -> list[str]:
         folder = self._recorder.run_folder
         try:
-            return [] if folder is None else differences(folder.read_run_json())
+            return [] if folder is None else differences(folder.read_run_json(), self._agent)
         except CheckpointError as error:
             return [f"whether machine and versions are the same cannot be told ({error})"]
 

@@ -34,6 +34,7 @@ PREFIX = "snapshot_"
 _FORMAT = "tensor-optix snapshot"
 _VERSION = 1
 _UNFINISHED = ".unfinished"
+_REMOVED = ".removed"
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _WRITERS = ("agent", "state", "files")
 
@@ -87,6 +88,7 @@ def write_snapshot(
         raise CheckpointError(f"Could not make the folder {folder}: {error.strerror or error}.") from error
     try:
         (folder / _UNFINISHED).touch()
+        sync_all(folder)
         write_weights(folder / WEIGHTS_NAME)
         stored = StoredSnapshot(snapshot, written_by, _list_files(folder))
         write_metadata(root, stored, flush=False)
@@ -184,16 +186,14 @@ def check_files(root: Path, stored: StoredSnapshot, *, checksums: bool = True) -
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Tell whether a crash cut the writing or the removal of this snapshot short."""
+    """Tell whether a crash cut the writing of a snapshot short, given that it is not whole."""
     if folder.is_symlink():
-        return False
-    if (folder / METADATA_FILE).exists():
         return False
     return (folder / _UNFINISHED).exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def remove_snapshot(folder: Path) -> None:
-    """Remove a snapshot's folder so that a crash half-way leaves it recognisably unfinished.
+    """Remove a snapshot's folder; a crash half-way leaves what no one takes for a snapshot.
 
     Raises:
         UnsafeFileError: The folder is a link.
@@ -202,14 +202,17 @@ def remove_snapshot(folder: Path) -> None:
         raise UnsafeFileError(f"{folder} is a link; what it leads to is not removed.")
     if not folder.exists():
         return
-    (folder / _UNFINISHED).touch()
-    (folder / METADATA_FILE).unlink(missing_ok=True)
-    for child in folder.iterdir():
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        elif child.name != _UNFINISHED:
-            child.unlink()
-    shutil.rmtree(folder)
+    discarded = folder.with_name(f".{folder.name}{_REMOVED}")
+    if discarded.exists():
+        shutil.rmtree(discarded)
+    folder.rename(discarded)
+    sync_all(folder.parent)  # the name goes first: after a power cut, any part of the content may be gone
+    shutil.rmtree(discarded)
+
+
+def discarded_folders(root: Path) -> list[Path]:
+    """Return what is left of snapshots whose removal was cut short."""
+    return [path for path in root.glob(f".{PREFIX}*{_REMOVED}") if path.is_dir() and not path.is_symlink()]
 
 
 def _list_files(folder: Path) -> tuple[dict[str, Any], ...]:

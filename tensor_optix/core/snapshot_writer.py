@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from tensor_optix.core.agent_state import is_file_state, write_files
 from tensor_optix.core.manifest import unfinished_folders, write_manifest
 from tensor_optix.core.snapshot_files import (
     StoredSnapshot,
+    discarded_folders,
     folder_name,
     remove_snapshot,
     write_metadata,
@@ -223,5 +225,7 @@ class SnapshotWriter:
             for folder in unfinished_folders(self._root):
                 logger.info("Removing %s, whose writing was cut short.", folder)
                 remove_snapshot(folder)
+            for folder in discarded_folders(self._root):
+                shutil.rmtree(folder)
         except OSError as error:
             logger.warning("What a crash left half-written could not be removed: %s", error)

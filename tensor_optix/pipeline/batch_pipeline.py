@@ -14,6 +14,7 @@ from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, N
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.pipeline.env_guard import space_of
 from tensor_optix.pipeline.env_keeper import EnvKeeper
+from tensor_optix.pipeline.env_state import env_state, restore_env_state
 from tensor_optix.pipeline.episode_ledger import EpisodeLedger
 from tensor_optix.pipeline.episode_player import rowwise
 from tensor_optix.pipeline.vector_env import VectorEnvCollector
@@ -39,8 +40,8 @@ class BatchPipeline(BasePipeline):
         agent: What acts, or None until ``set_agent``.
         window_size: T, steps of a window; a vector of N environments takes T x N env steps.
         seed: Source of all the environment's randomness. None: the one of ``set_seed``, or drawn.
-        barrier_interval_steps: Env steps between barriers; None: only on request. "auto": 20,000, or
-            2,500 for each of more than eight environments, so that long episodes end between two.
+        barrier_interval_steps: Env steps between barriers; None: only on request. "auto": what the agent
+            asks for, else 20,000; at least 2,500 for each environment, so that long episodes end between two.
         on_env_error: What to do where the environment raises, or gives NaN or infinity: ``"raise"``,
             or ``"restart"``, which needs a callable: a new environment goes on in the same window.
             The broken step is dropped, what ran counts as truncated, and its return is not counted;
@@ -91,8 +92,7 @@ class BatchPipeline(BasePipeline):
         self._window: WindowBuilder | None = None
         self._env = EnvKeeper(env, on_env_error)
         self._look_at_env()
-        scaled = max(BARRIER_INTERVAL_STEPS, BARRIER_INTERVAL_STEPS_PER_ENV * self._num_envs)
-        self._barrier_interval_steps = scaled if barrier_interval_steps == "auto" else barrier_interval_steps
+        self._barrier_interval_steps = barrier_interval_steps
 
     def _look_at_env(self) -> None:
         collector = self._env.collector
@@ -184,7 +184,7 @@ class BatchPipeline(BasePipeline):
         return data
 
     def _barrier_is_due(self) -> bool:
-        interval = self._barrier_interval_steps
+        interval = self.barrier_interval_steps
         return interval is not None and self._steps_since_barrier >= interval
 
     def _act(self) -> Callable[[Any], Any]:
@@ -283,7 +283,10 @@ class BatchPipeline(BasePipeline):
     @property
     def barrier_interval_steps(self) -> int | None:
         """Env steps between barriers; None: only on request."""
-        return self._barrier_interval_steps
+        if self._barrier_interval_steps != "auto":
+            return self._barrier_interval_steps
+        asked_for = getattr(self._agent, "barrier_interval_steps", None)
+        return max(asked_for or BARRIER_INTERVAL_STEPS, BARRIER_INTERVAL_STEPS_PER_ENV * self._num_envs)
 
     @property
     def agent(self) -> Any:
@@ -329,6 +332,7 @@ class BatchPipeline(BasePipeline):
             "barrier_requested": self._barrier_requested,
             "num_env_restarts": self.num_env_restarts,
             "last_env_error": self._env.last_error,
+            "env": env_state(self._env.guard.env) if self._env.is_open else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -340,4 +344,6 @@ class BatchPipeline(BasePipeline):
         self._barrier_requested = bool(state["barrier_requested"])
         self._env.num_restarts = int(state["num_env_restarts"])
         self._env.last_error = str(state["last_env_error"])
+        if self._env.is_open:
+            restore_env_state(self._env.guard.env, state["env"])
         self._needs_reset = True

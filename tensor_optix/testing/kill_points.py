@@ -19,28 +19,32 @@ from tensor_optix.pipeline.env_guard import EnvGuard
 
 MOMENTS = ("act", "learn", "barrier", "write", "rename", "sync", "remove")
 """When a process may be ended: before a step of the environment; at some instant inside ``learn``;
-before the seeded reset after a barrier; with an array half on its way into a file; before or after
+before the seeded reset after a barrier; with some arrays of a file written and others not; before or after
 a file is put in its place; before a file is flushed; before one is removed."""
 
 
 class KillPoints:
-    """Counts how often each moment came, and ends the process at one of them.
+    """Counts how often each moment came, and ends the process (or does something else) at one of them.
 
     Args:
         agent: Whose ``learn`` is one of the moments.
         moment: At which to end; None: only count.
         count: The how-manieth, from 1.
+        act: What to do then. Default: end the process.
 
     Raises:
         InvalidArgumentError: There is no such moment.
     """
 
-    def __init__(self, agent: Any, moment: str | None = None, count: int = 1) -> None:
+    def __init__(
+        self, agent: Any, moment: str | None = None, count: int = 1, *, act: Callable[[], None] | None = None
+    ) -> None:
         if moment is not None and moment not in MOMENTS:
             raise InvalidArgumentError(f"`moment` must be one of {MOMENTS}. Received: {moment!r}.")
         self.counts: Counter[str] = Counter()
         self._moment = moment
         self._count = count
+        self._act = _end if act is None else act
         self._learn_seconds = 0.0
         _wrap(EnvGuard, "step", lambda *_, **__: self._pass("act"))
         _wrap(EnvGuard, "reset", lambda _guard, seed=None, **__: self._pass_if(seed is not None, "barrier"))
@@ -58,7 +62,7 @@ class KillPoints:
         """Count a moment, and end the process if it is the one."""
         self.counts[moment] += 1
         if self._moment == moment and self.counts[moment] == self._count:
-            _end()
+            self._act()
 
     def _wrap_rename(self) -> None:
         rename = os.replace
@@ -79,7 +83,7 @@ class KillPoints:
             self.counts["learn"] += 1
             if self._moment == "learn" and self.counts["learn"] == self._count:
                 # somewhere inside: the share of it is as good as drawn
-                timer = threading.Timer(self._learn_seconds * (0.1 + self._count % 9 / 10.0), _end)
+                timer = threading.Timer(self._learn_seconds * (0.1 + self._count % 9 / 10.0), self._act)
                 timer.daemon = True
                 timer.start()
             started = time.perf_counter()

@@ -303,6 +303,15 @@ def test_barriers_come_every_so_many_env_steps():
     assert BatchPipeline(CountingVectorEnv((500,) * 64), barrier_interval_steps=70).barrier_interval_steps == 70
 
 
+def test_an_agent_that_learns_slowly_may_ask_for_barriers_closer_together():
+    class Slow(ConstantAgent):
+        barrier_interval_steps = 3_000
+
+    assert BatchPipeline(CountingEnv(), Slow()).barrier_interval_steps == 3_000
+    assert BatchPipeline(CountingEnv(), Slow(), barrier_interval_steps=7).barrier_interval_steps == 7
+    assert BatchPipeline(CountingVectorEnv((500,) * 4), Slow()).barrier_interval_steps == 10_000
+
+
 def test_an_episode_cut_by_a_barrier_counts_nowhere():
     pipeline = BatchPipeline(CountingEnv(7), ConstantAgent(), 5, seed=0, barrier_interval_steps=10)
     windows = take(pipeline, 4)

@@ -1,10 +1,11 @@
-"""Kills runs of a small agent at drawn moments, resumes them, and prints what differs; run by a test.
+"""Kills runs of a small agent, or cuts their power, at drawn moments; prints what differs in the end; run by a test.
 
 One process that forks for each run: what is killed is a process of its own, with its threads.
 """
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -16,15 +17,18 @@ from tensor_optix.core import run_checkpoint
 from tensor_optix.exceptions import CheckpointError
 from tensor_optix.testing.kill_points import MOMENTS, KillPoints
 
+HAS_POWER_CUTS = sys.platform.startswith("linux")
 
-def run_in_fork(folder, resume, kill, **case):
+
+def run_in_fork(folder, resume, kill, is_power_cut=False, **case):
     """Return the outcome and the moments' counts; None if killed, "nothing" if nothing is to be resumed."""
     answer = folder.with_suffix(".json")
     pid = os.fork()
     if pid == 0:
         run_checkpoint.SAVE_INTERVAL_SECONDS, run_checkpoint.MAX_COST = 0.0, float("inf")
         agent = LinearAgent(init_seed=99 if resume else 0)
-        points = KillPoints(agent, *(kill or (None,)))
+        end = cut_power(folder, kill) if is_power_cut and kill else None
+        points = KillPoints(agent, *(kill or (None,)), act=end)
         optimizer = make_run(folder, agent=agent, seed=None if resume else 5, **case)
         try:
             outcome = outcome_of(optimizer, optimizer.run(resume=resume))
@@ -35,15 +39,32 @@ def run_in_fork(folder, resume, kill, **case):
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
+        if is_power_cut:
+            shutil.rmtree(folder)
+            folder.with_suffix(".left").rename(folder)
         return None
     assert status == 0
     return json.loads(answer.read_text())
 
 
+def cut_power(folder, kill):
+    """Return what ends the process and takes everything with it that was not flushed, or any part of that."""
+    from tensor_optix.testing.power_cut import PowerCut
+
+    folder.mkdir(exist_ok=True)
+    cut = PowerCut(folder)
+
+    def end():
+        cut.leave(folder.with_suffix(".left"), seed=kill[1])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return end
+
+
 def main(folder, num_kills, seed):
     rng = np.random.default_rng(seed)
     cases = [{"num_envs": n, "tuner": tuner} for n in (1, 3) for tuner in ("backoff", "pbt", "none")]
-    kills, differing, number = [], [], 0
+    kills, differing, number, num_cuts = [], [], 0, 0
     while len(kills) < num_kills:
         case = cases[number % len(cases)]
         expected, _, counts = run_in_fork(folder / f"left-alone-{number}", False, None, **case)
@@ -51,9 +72,11 @@ def main(folder, num_kills, seed):
         while True:
             moment = MOMENTS[(len(kills) + len(own)) % len(MOMENTS)]
             kill = (moment, int(rng.integers(1, counts[moment] + 1))) if len(own) < 3 else None
-            done = run_in_fork(folder / f"killed-{number}", resume, kill, **case)
+            is_power_cut = HAS_POWER_CUTS and number % 2 == 1
+            done = run_in_fork(folder / f"killed-{number}", resume, kill, is_power_cut, **case)
             if done is None:
                 own.append(kill)
+                num_cuts += is_power_cut
                 resume = True
             elif done[1] == ["nothing"]:
                 resume = False
@@ -63,7 +86,7 @@ def main(folder, num_kills, seed):
         if done[0] != expected:
             differing.append({"case": case, "kills": own, "is": done[0], "expected": expected})
         number += 1
-    print(json.dumps({"kills": kills, "differing": differing}))
+    print(json.dumps({"kills": kills, "num_power_cuts": num_cuts, "differing": differing}))
 
 
 if __name__ == "__main__":

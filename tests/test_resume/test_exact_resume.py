@@ -231,6 +231,24 @@ class TestInexact:
         assert len(notes) == 1
         assert notes[0].startswith("the run was resumed, but not exactly: numpy was 1.0, is ")
 
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"num_cpus": 512}, "num_cpus was 512, is "),
+            ({"processor": "Abacus"}, "processor was Abacus, is "),
+            ({"threads": {"OMP_NUM_THREADS": "7"}}, "threads was {'OMP_NUM_THREADS': '7'}, is "),
+            ({"agent_platform": {"intra_op_threads": 3}}, "agent_platform was {'intra_op_threads': 3}, is {}"),
+        ],
+    )
+    def test_another_machine_or_thread_count(self, tmp_path, change, said):
+        interrupted(make_run(tmp_path, stop_at=33))
+        path = tmp_path / "run-0001" / "run.json"
+        write_sealed_json(path, {**read_sealed_json(path), **change})
+        result = resumed(tmp_path)[1]
+        assert result.reason == "budget"
+        assert len(result.notes) == 1
+        assert result.notes[0].startswith(f"the run was resumed, but not exactly: {said}")
+
     @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{}")])
     def test_a_damaged_description_prevents_nothing(self, tmp_path, damage):
         interrupted(make_run(tmp_path, stop_at=33))
@@ -290,6 +308,27 @@ class TestRefusals:
             make_run(tmp_path / "other").run(resume=holder.run_dir)
 
 
+class TestBeside:
+    def test_a_fresh_run_in_a_used_folder_gets_a_folder_of_its_own_and_says_so(self, tmp_path, caplog):
+        first = make_run(tmp_path)
+        first.run()
+        assert "earlier runs" not in caplog.text
+        before = {path: path.read_bytes() for path in first.run_dir.rglob("*") if path.is_file()}
+        second = make_run(tmp_path, seed=6)
+        result = second.run()
+        assert "holds earlier runs (run-0001, the latest). This one is written beside them, to run-0002" in caplog.text
+        assert Path(result.run_dir).name == "run-0002"
+        assert before == {path: path.read_bytes() for path in first.run_dir.rglob("*") if path.is_file()}
+        assert result.champion.weights_path.startswith(result.run_dir)
+
+    def test_whoever_goes_on_is_not_told_so(self, tmp_path, caplog):
+        interrupted(make_run(tmp_path, stop_at=33))
+        optimizer = make_run(tmp_path)
+        optimizer.run(resume=True)
+        optimizer.run()
+        assert "earlier runs" not in caplog.text
+
+
 class Picky(LinearAgent):
     def set_state(self, state):
         raise ValueError("another shape")
@@ -326,6 +365,19 @@ class TestSaving:
         assert_same(outcome_of(optimizer, optimizer.run()), expected)
         slots = list((tmp_path / "rarely" / "run-0001" / "checkpoint").iterdir())
         assert len(slots) == 1
+
+    @pytest.mark.parametrize("is_slow", [False, True])
+    def test_more_than_a_minute_at_stake_is_said(self, tmp_path, monkeypatch, caplog, is_slow):
+        monkeypatch.undo()
+        monkeypatch.setattr(run_checkpoint, "SAVE_INTERVAL_SECONDS", 0.0)
+        monkeypatch.setattr(run_checkpoint, "MAX_LOSS_SECONDS", 1e-6)
+        monkeypatch.setattr(run_checkpoint, "MAX_COST", 1e-9 if is_slow else 1e9)
+        optimizer = make_run(tmp_path)
+        if is_slow:
+            monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
+        optimizer.run()
+        assert caplog.text.count("A crash can cost this run more than a minute") == 1
+        assert ("saving may take" if is_slow else "BatchPipeline(barrier_interval_steps=...)") in caplog.text
 
     def test_an_agent_that_cannot_be_captured_is_said_and_trained(self, tmp_path, caplog):
         class Shy(LinearAgent):

@@ -1,4 +1,4 @@
-"""``kill -9`` at any moment, then resume: the run ends as if nothing had happened."""
+"""``kill -9`` or a power cut at any moment, then resume: the run ends as if nothing had happened."""
 
 import json
 import os
@@ -27,26 +27,32 @@ def test_a_numpy_agent_at_every_moment(tmp_path, num_kills):
     report = output_of(Path(__file__).with_name("kill_runs.py"), tmp_path, num_kills, num_kills)
     assert len(report["kills"]) >= num_kills
     assert len({moment for moment, _ in report["kills"]}) == 7
+    assert report["num_power_cuts"] >= num_kills / 4 or not sys.platform.startswith("linux")
     assert report["differing"] == []
 
 
 @pytest.mark.parametrize("algorithm", ["tf_agent"])
 def test_an_algorithm(tmp_path, algorithm):
-    kill_algorithm(tmp_path, algorithm, 3)
+    kill_algorithm(tmp_path, algorithm, 3, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn", "sac"])
 def test_another_algorithm(tmp_path, algorithm):
-    kill_algorithm(tmp_path, algorithm, 6)
+    kill_algorithm(tmp_path, algorithm, 6, 3)
 
 
-def kill_algorithm(folder, algorithm, num_kills):
+def kill_algorithm(folder, algorithm, num_kills, num_cuts):
     """The benchmark's short form."""
-    options = ["--algorithms", algorithm, "--kills", num_kills, "--tuners", "backoff", "--env-steps", 3000]
+    options = ["--parts", "kills", "--algorithms", algorithm, "--kills", num_kills, "--power-cuts", num_cuts]
+    options += ["--tuners", "backoff", "--env-steps", 3000]
     output = folder / "report.json"
     output_of(HOME / "benchmarks" / "durability.py", *options, "--output", output)
-    report = json.loads(output.read_text())[algorithm]
-    assert report["kills"] == num_kills
-    assert report["kills_in_runs_that_ended_bit_identical"] == num_kills
-    assert report["runs_that_differ"] == []
+    report = json.loads(output.read_text())
+    for what, number in (("kills", num_kills), ("power_cuts", num_cuts)):
+        if number == 0:
+            continue
+        found = report[what][algorithm]
+        assert found["kills"] == number
+        assert found["kills_in_runs_that_ended_bit_identical"] == number
+        assert found["runs_that_differ"] == []

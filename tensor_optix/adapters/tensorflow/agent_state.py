@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.agent_arrays import check_variables, read_variables, write_variables
 from tensor_optix.adapters.tensorflow.space_json import space_from_json, space_to_json
@@ -99,6 +100,15 @@ def bind_as_saved(agent: Any, state: AgentState) -> None:
             "Call bind(observation_space, action_space) before loading."
         )
     agent.bind(space_from_json(saved["observation_space"]), space_from_json(saved["action_space"]))
+
+
+def thread_counts() -> dict[str, int]:
+    """Return how many threads TensorFlow may use: how sums are split between them decides how they are rounded."""
+    threading = tf.config.threading  # 0: as many as there are
+    return {
+        "intra_op_threads": threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": threading.get_inter_op_parallelism_threads(),
+    }
 
 
 def config_of(thing: Any) -> str | None:

@@ -246,6 +246,8 @@ class TFAgent(BaseAgent):
         trial.params["entropy_coef"] = 0.0
         return trial
 
+    describe_platform = staticmethod(agent_state.thread_counts)
+
     def on_divergence(self) -> None:
         """Halve the base learning rate."""
         softened = self.get_hyperparams()
