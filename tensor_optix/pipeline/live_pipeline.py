@@ -18,6 +18,7 @@ from tensor_optix.pipeline.boundaries import EveryNSeconds, EveryNSteps, OnDoneS
 from tensor_optix.pipeline.data_source import DataSource, check_source, close_source
 from tensor_optix.pipeline.live_actor import LiveActor
 from tensor_optix.pipeline.live_window import LiveWindow
+from tensor_optix.pipeline.prompt_interpreter import PROMPT_INTERPRETER
 from tensor_optix.pipeline.reconnect import ReconnectWaits
 from tensor_optix.pipeline.step_checks import StepChecker
 from tensor_optix.pipeline.step_queue import LiveStep, Signal, StepQueue
@@ -47,10 +48,10 @@ class LivePipeline(BasePipeline):
       what was done instead, in ``info["applied_action"]``, which is then recorded.
 
     An agent that has ``policy()`` acts through a frozen copy, swapped between two steps whenever
-    the loop asks for the next window: no action waits for an update. (Python's threads still share
-    one interpreter; ``sys.setswitchinterval(0.0001)`` makes the learner give way sooner.) An agent
-    with the six methods only acts itself and is never asked to while the loop has it: its actions
-    wait for its updates. A policy with ``act_with_log_prob(observation) -> (action, log_prob)`` has
+    the loop asks for the next window: no action waits for an update. While a feed is open, the
+    process's switch interval and garbage collector are set so that the learner's Python gives way at
+    once (:class:`PromptInterpreter`). An agent with the six methods only acts itself and is never asked
+    to while the loop has it: its actions wait for its updates. A policy with ``act_with_log_prob(observation) -> (action, log_prob)`` has
     ``action_log_probs`` recorded, NaN where another action was applied.
 
     The end of a window that is not the end of an episode is no flag in the data: learners bootstrap
@@ -137,7 +138,9 @@ class LivePipeline(BasePipeline):
         self._worker: StreamWorker | None = None
         self._stop_requested = False
         self._is_down = False
+        self._is_prompt = False
         self._teardown_lock = threading.Lock()
+        self._closer: threading.Thread | None = None
 
     @staticmethod
     def every_n_steps(n: int) -> EpisodeBoundaryFn:
@@ -207,6 +210,9 @@ class LivePipeline(BasePipeline):
 
     def setup(self) -> None:
         """Get ready for a run; the feed is opened with the first window."""
+        if self._closer is not None:
+            self._closer.join()
+            self._closer = None
         self._stop_requested = False
         self._is_down = False
 
@@ -233,8 +239,19 @@ class LivePipeline(BasePipeline):
                 return
 
     def request_stop(self) -> None:
-        """End the window that is being collected now; it is the last. For any thread or signal handler."""
+        """End the feed, and the window that is being collected now; it is the last.
+
+        For any thread or signal handler. The feed is closed in a thread of its own: the loop may be in
+        the middle of a long update.
+        """
         self._stop_requested = True
+        if self._worker is not None and self._closer is None:
+            self._closer = threading.Thread(target=self.teardown, name="tensor-optix-feed-closer", daemon=True)
+            self._closer.start()
+
+    def cut_episodes(self) -> None:
+        """Close the feed: nobody will take its steps any more, whatever the end of the run still takes."""
+        self.teardown()
 
     def teardown(self) -> None:
         """Close the source and end the feed's thread, within 2 s where the source lets go of it."""
@@ -251,6 +268,9 @@ class LivePipeline(BasePipeline):
                     "interrupts its reads."
                 )
             self._queue.clear()
+            if self._is_prompt:
+                self._is_prompt = False
+                PROMPT_INTERPRETER.end()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of the next window: all that a feed which went on meanwhile leaves to save."""
@@ -268,6 +288,9 @@ class LivePipeline(BasePipeline):
                 self._worker.actor.refresh()
         else:
             self._is_down = False
+            if not self._is_prompt:
+                self._is_prompt = True
+                PROMPT_INTERPRETER.begin()
             self._queue = StepQueue(self._buffer_size, drop_oldest=self._drop_oldest)
             self._worker = StreamWorker(
                 self._source,

@@ -93,10 +93,13 @@ class TestFullQueue:
             if len(seen) == 8:
                 break
         assert pipeline.dropped_steps > 0
-        assert sum(window.truncated.sum() for window in seen) > 0
+        assert sum(window.truncated.sum() + window.metadata["follows_gap"] for window in seen) > 0
         for window in seen:
             assert window.length == 10
             assert_nothing_learned_across_gaps(window)
+        for before, after in itertools.pairwise(seen):
+            is_joined = before.next_observations[-1] == after.observations[0]
+            assert is_joined != (before.truncated[-1] or after.metadata["follows_gap"])
         assert feed.opened == 1
 
     def test_whole_returns_survive_dropped_steps(self, live):
