@@ -13,7 +13,7 @@ GROUPS = 5  # of the median of means
 FINAL_SHARE = 0.2  # of the run: what the final level is the mean of
 LEARNED_SHARE = 0.95  # of the gained range
 REAL_GAIN_SDS = 2.0  # standard deviations of an untrained policy's single episode, and of ...
-REAL_GAIN_ERRORS = 5.0  # ... its mean: what a gain must exceed to be called one
+REAL_GAIN_ERRORS = 3.0  # ... its mean: what a gain must exceed to be called one
 FLAT_SHARE = 0.05  # of the gained range: what the last two quarters may differ by in a flat half
 
 
