@@ -6,7 +6,9 @@ from typing import Any
 
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 
-CALIBRATION_WINDOWS = 40
+CALIBRATION_WINDOWS = (50, 200)
+"""Fresh windows after which the baseline is made: a first one, and one that knows autocorrelation well."""
+
 _FIRST_LOOK_WINDOWS = 4
 
 
@@ -27,17 +29,22 @@ class Watchdog:
 
     def update(self, score: float) -> bool:
         """Take the score of one window and tell whether it raises the alarm."""
-        if len(self._scores) >= CALIBRATION_WINDOWS:
-            return self._detector.update(score)
         alarm = len(self._scores) >= _FIRST_LOOK_WINDOWS and self._detector.update(score)
-        self._scores.append(score)
-        count = len(self._scores)
-        if count == CALIBRATION_WINDOWS:
-            self._detector = DegradationDetector()
-            self._detector.calibrate(self._scores)
-        elif count >= _FIRST_LOOK_WINDOWS and count & (count - 1) == 0:
-            self._detector.calibrate(self._scores)
+        if len(self._scores) < CALIBRATION_WINDOWS[-1]:
+            self._scores.append(score)
+            if not self._detector.alarmed:
+                self._calibrate()
         return alarm
+
+    def _calibrate(self) -> None:
+        """Make the baseline where it is due, from all scores so far."""
+        count = len(self._scores)
+        is_early = _FIRST_LOOK_WINDOWS <= count < CALIBRATION_WINDOWS[0]
+        if count in CALIBRATION_WINDOWS:
+            self._detector = DegradationDetector()
+        elif not (is_early and count & (count - 1) == 0):
+            return
+        self._detector.calibrate(self._scores)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of what was learned."""
@@ -46,6 +53,6 @@ class Watchdog:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
         self._scores = list(state["scores"])
-        is_calibrated = len(self._scores) >= CALIBRATION_WINDOWS
+        is_calibrated = len(self._scores) >= CALIBRATION_WINDOWS[0]
         self._detector = DegradationDetector() if is_calibrated else DegradationDetector.while_learning()
         self._detector.load_state_dict(state["detector"])

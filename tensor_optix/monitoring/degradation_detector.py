@@ -15,23 +15,40 @@ from tensor_optix.functional.statistics import MAD_TO_SD
 from tensor_optix.monitoring.checks import check_score, check_state
 from tensor_optix.monitoring.moments import Moments, sum_variance
 
-_VERSION = 1
+_VERSION = 2
 _KEYS = frozenset(
-    {"factor", "first", "spikes", "moments", "looks", "lines_at", "sums", "plunge", "block", "waiting", "alarmed"}
+    {
+        "factor",
+        "first",
+        "spikes",
+        "low_tail",
+        "moments",
+        "looks",
+        "lines_at",
+        "sums",
+        "plunge",
+        "block",
+        "waiting",
+        "alarmed",
+    }
 )
 
 # Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
-_TANGENTS = (1.5, 4.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
-_GROWTH = 2.4  # how the boundary rises with the number of windows looked at
-_FEW = 3.0  # the boundary rises by this over the number of calibrated scores
-_LONG = 0.025  # standard deviations less for windows e times as long
-_CUT = 3.2  # largest deviation of one score, in units
+_TANGENTS = (1.5, 2.8, 5.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
+_GROWTH, _FROM = 1.5, 20.0  # how the boundary rises with the number of windows looked at, and from how many scores on
+_FEW = 3.5  # the boundary rises by the square of this over the number of scores in the baseline
+_PHI_ERRORS = (0.1, 0.7)  # standard errors that phi is taken larger by, and so many more times phi
+_CUT, _CUT_FEW, _CUT_SPIKES = (
+    3.8,
+    0.83,
+    0.95,
+)  # largest deviation of one score in units, its least share, power of sd / MAD
 _PLUNGE, _PLUNGE_SCORES = 8.0, 3  # so many scores in a row, each so many units below, are an alarm too
-_TAIL, _SPIKES = 1.15, 0.35  # powers of the lower tail's length and of sd / MAD
+_SPIKES = 0.4  # power of sd / MAD
 _EARLY = (2, 4, 8, 16)  # scores after which the lines are drawn anew, besides whole blocks
 _BLOCK = 32  # scores taken into the baseline at once
 _CALM = 0.5  # share of its limit that no CUSUM may pass while a block is taken in
-_MAX_SHIFT = 1.5  # standard errors by which the baseline may be corrected
+_MAX_SHIFT = 1.7  # standard errors by which the baseline may be corrected
 _MOST = 4000  # scores after which the baseline is precise enough
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 
@@ -83,14 +100,14 @@ class DegradationDetector:
         InvalidArgumentError: An argument is out of range.
     """
 
-    def __init__(self, *, threshold: float = 3.45, adapt: bool = True) -> None:
+    def __init__(self, *, threshold: float = 3.55, adapt: bool = True) -> None:
         if not (math.isfinite(threshold) and threshold > 0.0):
             raise InvalidArgumentError(f"`threshold` must be a finite number > 0. Received: {threshold!r}.")
         self._threshold = threshold
         self._adapt = adapt
         self._factor = 1.0
         self._first: Moments | None = None
-        self._spikes = 1.0
+        self._spikes = self._low_tail = 1.0
         self.reset()
 
     @classmethod
@@ -126,10 +143,7 @@ class DegradationDetector:
                 f"A baseline needs at least 3 scores that are not NaN. Received: {len(values)}. Collect more first."
             )
         self._first = Moments.of(values)
-        distances = np.abs(np.array(values) - np.median(values))
-        mad = MAD_TO_SD * float(np.median(distances))
-        sd = self._first.sd
-        self._spikes = 2.0 if sd > 2.0 * mad else max(sd / mad, 1.0) if mad > 0.0 else 1.0
+        self._spikes, self._low_tail = _tails(np.array(values), self._first)
         self.reset()
 
     def reset(self) -> None:
@@ -213,15 +227,15 @@ class DegradationDetector:
         if moments.count > first.count:
             error = first.sd * math.sqrt(sum_variance(first.count, first.phi)) / first.count
             mean = min(max(moments.mean, mean - _MAX_SHIFT * error), mean)
-        unit = moments.sd * min(max(moments.low_tail, 1.0), 2.0) ** _TAIL
+        unit = moments.sd * min(max(moments.low_tail, self._low_tail, 1.0), 2.0)
         self._baseline = Baseline(mean, moments.sd, moments.phi, moments.count, unit)
-        few = 1.0 + _FEW / first.count
-        self._caution = self._factor * math.pow(self._spikes, _SPIKES) * few
+        self._caution = self._factor * math.pow(self._spikes, _SPIKES) * (1.0 + (_FEW / moments.count) ** 2)
         self._draw_lines(self._baseline)
-        widened = few * math.sqrt(1.0 + 3.0 / first.count)
-        one_score = min(limit + slack for limit, slack in zip(self._limits, self._slacks, strict=True))
-        self._cut = min(_CUT * widened, 0.99 * one_score)
+        widened = (1.0 + (_FEW / first.count) ** 2) * math.sqrt(1.0 + 3.0 / first.count)
         self._plunge_from = _PLUNGE * widened * self._factor
+        one_score = min(limit + slack for limit, slack in zip(self._limits, self._slacks, strict=True))
+        trust = max(1.0 - 1.0 / math.sqrt(moments.count), _CUT_FEW) / math.pow(self._spikes, _CUT_SPIKES)
+        self._cut = min(_CUT * trust * widened, 0.99 * one_score)
 
     def _draw_lines(self, baseline: Baseline) -> None:
         """Lay the CUSUMs' slacks and limits as tangents to the boundary."""
@@ -234,10 +248,18 @@ class DegradationDetector:
 
     def _boundary(self, length: float, baseline: Baseline) -> float:
         """Return the height that the sum of ``length`` deviations must not pass."""
-        multiple = math.sqrt(self._threshold**2 + _GROWTH * math.log1p(self._lines_at / length))
-        multiple -= _LONG * math.log(length)
-        own = sum_variance(baseline.count, baseline.phi) / baseline.count**2
-        return self._caution * multiple * math.sqrt(sum_variance(length, baseline.phi) + length**2 * own)
+        looks = max(float(self._lines_at), _FROM)
+        multiple = math.sqrt(self._threshold**2 + _GROWTH * math.log1p(looks / length))
+        phi, count = self._phi, baseline.count
+        own = sum_variance(count, phi) / count**2
+        return self._caution * multiple * math.sqrt(sum_variance(length, phi) + length**2 * own)
+
+    @property
+    def _phi(self) -> float:
+        """The autocorrelation, taken larger by its standard error: too small a one cries wolf."""
+        phi, count = (0.0, 3) if self._baseline is None else (self._baseline.phi, self._baseline.count)
+        errors = _PHI_ERRORS[0] + _PHI_ERRORS[1] * phi
+        return min(phi + errors * math.sqrt((1.0 - phi * phi) / count), 0.93)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, JSON-able and exact."""
@@ -247,6 +269,7 @@ class DegradationDetector:
             "factor": self._factor,
             "first": None if self._first is None else self._first.state_dict(),
             "spikes": self._spikes,
+            "low_tail": self._low_tail,
             "moments": None if self._moments is None else self._moments.state_dict(),
             "looks": self._looks,
             "lines_at": self._lines_at,
@@ -267,6 +290,7 @@ class DegradationDetector:
         first, moments = state["first"], state["moments"]
         self._first = None if first is None else Moments(**first)
         self._factor, self._spikes = float(state["factor"]), float(state["spikes"])
+        self._low_tail = float(state["low_tail"])
         self.reset()
         self._moments = None if moments is None else Moments(**moments)
         self._looks = int(state["looks"])
@@ -277,3 +301,25 @@ class DegradationDetector:
         self._block = [float(value) for value in state["block"]]
         self._waiting = [float(value) for value in state["waiting"]]
         self._alarmed = bool(state["alarmed"])
+
+
+def _tails(scores: npt.NDArray[np.float64], moments: Moments) -> tuple[float, float]:
+    """Return how far the tails of calibrated scores reach: sd / MAD inside [1, 2], and the lower tail's length.
+
+    Of the scores themselves and of what each adds to what its predecessor let expect, whichever is longer: shocks that
+    fade hide in autocorrelated scores.
+    """
+    deviations = scores - moments.mean
+    shocks = deviations[1:] - moments.phi * deviations[:-1]
+    shocks = shocks - shocks.mean()
+    spread = float(shocks.std())
+    low = shocks[shocks < 0.0]
+    low_tail = math.sqrt(float(np.mean(low * low))) / spread if spread > 0.0 and low.size else 1.0
+    return max(_spikes(scores, moments.sd), _spikes(shocks, spread)), low_tail
+
+
+def _spikes(values: npt.NDArray[np.float64], spread: float) -> float:
+    mad = MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
+    if spread > 2.0 * mad:
+        return 2.0
+    return max(spread / mad, 1.0) if mad > 0.0 else 1.0

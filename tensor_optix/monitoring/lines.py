@@ -10,6 +10,7 @@ import numpy as np
 from tensor_optix.functional.statistics import MAD_TO_SD
 from tensor_optix.monitoring.score_bins import Floats
 
+_PRIOR_BINS, _PRIOR_PHI = 8.0, 0.3  # what is believed of the autocorrelation, and how many bins that is worth
 _CLIP = 3.0  # robust standard deviations at which a bin is taken as an outlier
 
 
@@ -22,18 +23,21 @@ class Line:
         slope_se: Its standard error, autocorrelation taken into account.
         score_sd: Standard deviation of single scores around the line.
         long_run_variance: ``n`` times the variance of the mean of ``n`` scores.
+        freedom: Degrees of freedom of the error, as of independent bins.
     """
 
     slope: float
     slope_se: float
     score_sd: float
     long_run_variance: float
+    freedom: float
 
 
 def fit_line(x: Floats, means: Floats, scatters: Floats, bin_size: int) -> Line:
     """Fit bin means by least squares, after outliers were drawn in to 3 robust deviations.
 
-    Residuals are taken as a first-order autoregression. A short dip of the policy thus neither
+    Residuals are taken as a first-order autoregression, whose coefficient is corrected for its bias
+    after detrending, ``-(2 + 4 phi) / n``, and drawn towards a common one where bins are few. A short dip of the policy thus neither
     tilts the line much nor hides that the rest is flat.
 
     Args:
@@ -54,11 +58,11 @@ def fit_line(x: Floats, means: Floats, scatters: Floats, bin_size: int) -> Line:
     residuals = yc - slope * xc
     total = float(residuals @ residuals)
     if total == 0.0:
-        return Line(slope, 0.0, score_sd, 0.0)
+        return Line(slope, 0.0, score_sd, 0.0, count - 2.0)
     raw = float(residuals[1:] @ residuals[:-1]) / total
-    phi = min(max((raw * count + 2.0) / (count - 4.0), 0.0), 0.95)  # bias after detrending: -(2 + 4 phi) / count
+    phi = min(max((raw * count + 2.0 + _PRIOR_BINS * _PRIOR_PHI) / (count - 4.0 + _PRIOR_BINS), 0.0), 0.95)
     long_run = total / (count - 2.0) * (1.0 + phi) / (1.0 - phi)
-    return Line(slope, math.sqrt(long_run / sxx), score_sd, long_run * bin_size)
+    return Line(slope, math.sqrt(long_run / sxx), score_sd, long_run * bin_size, count - 2.0)
 
 
 def _draw_in(xc: Floats, yc: Floats) -> Floats:

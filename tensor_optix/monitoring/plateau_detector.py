@@ -23,13 +23,16 @@ _KEYS = frozenset(
 _LN2 = math.log(2.0)
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 _TEST_SHARE = 64  # a new test with every 1/64 more scores
-_FIRST_LOOKS, _FIRST_SHARE = 5, 50  # the first level: the first 5 scores, or the first 1/50 of them
+_FIRST_LOOKS, _FIRST_SHARES = 3, (50, 15)  # the first level: the first 3 scores, or so large a share of all
 _GAIN_ERRORS = 4.0  # standard errors from which a gain is real
 
 # Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds).
 _LOW_ERRORS = 0.8  # certainty that is enough where the rise has slowed down as well
 _SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
 _SHORT_WINDOW, _SHORT_ERRORS = 0.65, 2.5  # a newer stretch may prove a plateau too, with more certainty
+_FEW_BINS = 1.5  # errors count for more by this over the degrees of freedom, as Student's t tells
+_STAYS = 1.5  # a plateau stands until the tolerance is passed by so much
+_FALL_SHARE, _FALL_SDS = 0.25, 1.0  # of the gain and of single scores: two of the last three this low are a fall
 _EARLY = 0.08  # share of the run that is left out where all the rest is looked at
 _STALL_RISE, _STALL_ERRORS = 0.5, 0.9  # score deviations a stalled run may have risen, with this certainty
 _STIR_SHARES, _STIR_ERRORS = (8, 20, 60), 2.0  # newest parts of a stalled run that must not stand out, by so much
@@ -79,8 +82,8 @@ class PlateauDetector:
         tolerance: float = 0.1,
         confidence_sds: float = 2.0,
         confirmations: int = 2,
-        min_looks: int = 40,
-        stall_patience: int = 650,
+        min_looks: int = 12,
+        stall_patience: int = 400,
         constant_looks: int = 12,
         level_sds: float = 2.0,
     ) -> None:
@@ -88,7 +91,7 @@ class PlateauDetector:
             ("tolerance", tolerance, 0.0),
             ("confidence_sds", confidence_sds, 0.0),
             ("confirmations", confirmations, 1),
-            ("min_looks", min_looks, 20),
+            ("min_looks", min_looks, 12),
             ("stall_patience", stall_patience, min_looks),
             ("constant_looks", constant_looks, 3),
             ("level_sds", level_sds, 0.0),
@@ -195,24 +198,25 @@ class PlateauDetector:
             self._candidate = verdict
         return self._candidate if self._passes >= self._confirmations else Trend.IMPROVING
 
-    def _first_level(self) -> tuple[float, float]:
+    def _first_level(self, share: int = _FIRST_SHARES[0]) -> tuple[float, float]:
         """Return the mean of the first scores, and how many they are."""
         bins = self._bins
-        wanted = max(_FIRST_LOOKS, self._looks // _FIRST_SHARE)
+        wanted = max(_FIRST_LOOKS, self._looks // share)
         count = min(max(1, round(wanted / bins.bin_size)), bins.num_bins)
         return float(bins.means[:count].mean()), float(count * bins.bin_size)
 
     def _test(self) -> Trend:
         """Ask whether the level is flat against the gain so far, or was flat from the start."""
         half = self._line(0.5)
-        gain = self._gain(half)
-        left_first_level = gain.size >= self._level_sds * gain.score_sd
+        gains = [self._gain(half, share) for share in _FIRST_SHARES]
         patient = self._looks >= self._stall_patience
-        if gain.size >= _GAIN_ERRORS * gain.error and self._is_flat(half, gain):
-            if left_first_level:
+        real = [gain for gain in gains if gain.size >= _GAIN_ERRORS * gain.error]
+        left = [gain for gain in real if gain.size >= self._level_sds * gain.score_sd]
+        if real and not self._has_fallen(real[0]) and self._is_flat(half, (left or real)[0]):
+            if left:
                 return Trend.PLATEAU
             return Trend.STALLED if patient else Trend.IMPROVING
-        if patient and not left_first_level and self._never_moved():
+        if patient and gains[0].size < self._level_sds * gains[0].score_sd and self._never_moved():
             return Trend.STALLED
         return Trend.IMPROVING
 
@@ -223,11 +227,11 @@ class PlateauDetector:
         log_time = np.log((np.arange(start, end) + 0.5) * bins.bin_size)
         return fit_line(log_time, bins.means[start:end], bins.scatters[start:end], bins.bin_size)
 
-    def _gain(self, half: Line) -> _Gain:
+    def _gain(self, half: Line, share: int) -> _Gain:
         """Measure the gain so far: the level of the newest quarter above the first one."""
         bins = self._bins
         quarter = bins.num_bins // 4
-        first, first_looks = self._first_level()
+        first, first_looks = self._first_level(share)
         rough = bins.difference_sd()
         variance = max(half.long_run_variance, rough**2) / first_looks
         variance += half.long_run_variance / (quarter * bins.bin_size)
@@ -244,6 +248,12 @@ class PlateauDetector:
             return True
         return self._ends_soon(self._line(_SHORT_WINDOW), _SHORT_ERRORS, gain)
 
+    def _has_fallen(self, gain: _Gain) -> bool:
+        """Tell whether the newest scores lie so low that what the line shows is over."""
+        newest = sorted(self._bins.values()[-3:].tolist())
+        level = float(np.median(self._bins.values()[-max(6, self._bins.num_bins // 4) :]))
+        return newest[-2] < level - _FALL_SHARE * gain.size - _FALL_SDS * gain.score_sd
+
     def _slows_down(self, half: Line) -> bool:
         """Tell the end of a rise from growth that goes on with the logarithm of time."""
         older = self._line(_EARLY, 0.5)
@@ -254,7 +264,8 @@ class PlateauDetector:
         """Tell whether a line in log time, drawn on for a doubling, stays inside the tolerance."""
         ahead = _LN2 * line.slope
         error = math.hypot(_LN2 * line.slope_se, self._tolerance * gain.error)
-        bound = self._tolerance * gain.size
+        bound = self._tolerance * gain.size * (_STAYS if self._trend is Trend.PLATEAU else 1.0)
+        errors *= 1.0 + _FEW_BINS / line.freedom
         return ahead + errors * error < bound and ahead > -bound
 
     def _never_moved(self) -> bool:

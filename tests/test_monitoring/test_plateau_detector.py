@@ -105,7 +105,7 @@ class TestWithNoise:
         runs = [verdicts(mean + sd * noise(rng, 1000, phi)) for _ in range(6)]
         assert sum(Trend.STALLED in run for run in runs) >= 5
         assert not any(Trend.PLATEAU in run for run in runs)
-        assert all(Trend.STALLED not in run[:600] for run in runs)
+        assert all(Trend.STALLED not in run[:399] for run in runs)
 
     @pytest.mark.parametrize("sd", [0.05, 0.1])
     def test_an_approach_ends_in_time(self, sd: float) -> None:
@@ -119,7 +119,7 @@ class TestWithNoise:
 
     def test_a_late_riser_is_waited_for(self) -> None:
         rng = np.random.default_rng(45)
-        level = np.clip((np.arange(2000) - 500) / 400, 0.0, 1.0)
+        level = np.clip((np.arange(2000) - 350) / 400, 0.0, 1.0)
         for sd in (0.02, 0.1):
             look = looks_until(level + sd * noise(rng, 2000))
             assert look is not None
@@ -259,8 +259,8 @@ class TestBadInput:
             ("tolerance", -0.1),
             ("confidence_sds", math.nan),
             ("confirmations", 0),
-            ("min_looks", 19),
-            ("stall_patience", 39),
+            ("min_looks", 11),
+            ("stall_patience", 11),
             ("constant_looks", 2),
             ("level_sds", math.inf),
         ],

@@ -1,0 +1,98 @@
+"""Small environments whose training curves `judgement_curves.py` logs."""
+
+import gymnasium as gym
+import numpy as np
+
+from tensor_optix.testing.small_envs import CatchEnv, IdentityEnv
+
+
+class OneHot(gym.ObservationWrapper):
+    """Shows a discrete state, or a tuple of them, as one vector of zeros and ones."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        spaces = env.observation_space
+        self._sizes = [int(space.n) for space in (spaces if isinstance(spaces, gym.spaces.Tuple) else [spaces])]
+        self._starts = np.cumsum([0, *self._sizes[:-1]])
+        self.observation_space = gym.spaces.Box(0.0, 1.0, (sum(self._sizes),), np.float32)
+
+    def observation(self, observation):
+        shown = np.zeros(self.observation_space.shape, np.float32)
+        shown[self._starts + np.atleast_1d(np.asarray(observation, dtype=np.int64))] = 1.0
+        return shown
+
+
+class Flat(gym.ObservationWrapper):
+    """Shows an image as a vector between 0 and 1."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = gym.spaces.Box(0.0, 1.0, (int(np.prod(env.observation_space.shape)),), np.float32)
+
+    def observation(self, observation):
+        return observation.reshape(-1).astype(np.float32) / 255.0
+
+
+class RandomReward(gym.RewardWrapper):
+    """Pays noise instead of the reward: there is nothing to be learned."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self._rng = np.random.default_rng(0)
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        return self.env.reset(seed=seed, options=options)
+
+    def reward(self, reward):
+        return float(self._rng.normal())
+
+
+class ShuffledActions(gym.ActionWrapper):
+    """Gives the actions other meanings at every step: none of them is better than another."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self._rng = np.random.default_rng(0)
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        return self.env.reset(seed=seed, options=options)
+
+    def action(self, action):
+        space = self.env.action_space
+        if isinstance(space, gym.spaces.Discrete):
+            return int(self._rng.integers(space.n))
+        return self._rng.uniform(space.low, space.high).astype(space.dtype)
+
+
+def _toy(env_id, **arguments):
+    return OneHot(gym.make(env_id, **arguments))
+
+
+BASES = {
+    "CartPole": lambda: gym.make("CartPole-v1"),
+    "Acrobot": lambda: gym.make("Acrobot-v1"),
+    "Pendulum": lambda: gym.make("Pendulum-v1"),
+    "MountainCar": lambda: gym.make("MountainCar-v0"),
+    "MountainCarContinuous": lambda: gym.make("MountainCarContinuous-v0", max_episode_steps=300),
+    "LunarLander": lambda: gym.make("LunarLander-v3", max_episode_steps=500),
+    "Catch": lambda: gym.wrappers.TimeLimit(Flat(CatchEnv(10, 7)), 50),
+    "Identity": lambda: IdentityEnv(gym.spaces.Discrete(8)),
+    "FrozenLake": lambda: _toy("FrozenLake-v1", is_slippery=True),
+    "CliffWalking": lambda: _toy("CliffWalking-v1", max_episode_steps=100),
+    "Taxi": lambda: _toy("Taxi-v3"),
+    "Blackjack": lambda: _toy("Blackjack-v1"),
+}
+
+
+def make_env(name, twist=None):
+    """Return an environment of this table, twisted so that nothing can be learned where asked for."""
+    env = BASES[name]()
+    if twist == "random reward":
+        return RandomReward(env)
+    if twist == "shuffled actions":
+        return ShuffledActions(env)
+    return env
