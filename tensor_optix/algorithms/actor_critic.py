@@ -60,6 +60,11 @@ class ActorCritic:
         values = self.value(parts) if self.critic is not None else tf.cast(results[1][:, 0], tf.float32)
         return tf.cast(results[0], tf.float32), values
 
+    def outputs(self, parts: Sequence[Any]) -> Any:
+        """Return outputs ``[B, K]`` in float32; can be traced."""
+        results = keras.tree.flatten(self.actor(_packed(self.inputs, parts), training=False))
+        return tf.cast(results[0], tf.float32)
+
     def value(self, parts: Sequence[Any]) -> Any:
         """Return values ``[B]`` in float32; can be traced."""
         if self.critic is None:

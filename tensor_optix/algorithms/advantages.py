@@ -49,17 +49,6 @@ def generalized_advantages(
     return discounted_sums(rewards + discounts * next_values - values, discounts * lambda_ * continues)
 
 
-def next_values(values: Any, cut: Any, cut_values: Any) -> Any:
-    """Return the value of each step's successor: that of the next row, except where it was cut off.
-
-    Args:
-        values: ``v_t``, ``[T, N]``.
-        cut: Where row t + 1 is not the successor of row t, ``[T, N]`` bool; the last row is.
-        cut_values: Value of the true successor where cut, ``[T, N]``.
-    """
-    return tf.where(cut, cut_values, tf.concat([values[1:], values[-1:]], axis=0))
-
-
 def masked_mean(x: Any, mask: Any) -> Any:
     """Return the mean of ``x`` where ``mask``."""
     return tf.reduce_sum(tf.where(mask, x, 0.0)) / tf.maximum(tf.reduce_sum(tf.cast(mask, x.dtype)), 1.0)
@@ -68,6 +57,12 @@ def masked_mean(x: Any, mask: Any) -> Any:
 def masked_variance(x: Any, mask: Any) -> Any:
     """Return the variance of ``x`` where ``mask``."""
     return masked_mean(tf.square(x - masked_mean(x, mask)), mask)
+
+
+def explained_variance(values: Any, returns: Any, mask: Any) -> Any:
+    """Return the share of the returns' variance that the values explain where ``mask``; 0 if there is none."""
+    spread, missed = masked_variance(returns, mask), masked_variance(returns - values, mask)
+    return tf.where(spread > 0.0, 1.0 - tf.math.divide_no_nan(missed, spread), 0.0)
 
 
 def standardized(x: Any, mask: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.distributions import Distribution
+from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_loss
 from tensor_optix.adapters.tensorflow.recent_steps import Steps
 from tensor_optix.algorithms import advantages as adv
@@ -25,6 +26,9 @@ SETTINGS = (
     "max_grad_norm",
     "kl_limit",
 )
+
+GRID = ("rewards", "log_probs", "terminated", "continues", "cut", "valid")
+"""What is known of each step of a window, ``[T, N]`` each."""
 
 STEP_MEANS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm")
 """Diagnostics that are means over the gradient steps taken."""
@@ -45,7 +49,8 @@ class PPOUpdate:
         variables: What it trains.
         part_specs: Shape and dtype of each observation part, batch first.
         action_spec: Shape and dtype of encoded actions, batch first.
-        jit_compile: Whether XLA compiles the update, anew for each new shape of a window.
+        jit_compile: Whether XLA compiles the gradient steps, anew for each new size of a window. All else has
+            sizes that differ from window to window, and would only add to what is compiled.
 
     Attributes:
         num_traces: How often it was traced.
@@ -68,9 +73,8 @@ class PPOUpdate:
         self._optimizer = optimizer
         self._variables = list(variables)
         self.num_traces = 0
-        signature = [_window_spec(part_specs, action_spec), {name: tf.TensorSpec((), tf.float32) for name in SETTINGS}]
-        self._improve_compiled = tf.function(self._improve, autograph=False, jit_compile=jit_compile)
-        self._traced = tf.function(self._run, input_signature=signature, autograph=False)
+        self._take_steps_compiled = tf.function(self._take_steps, autograph=False, jit_compile=jit_compile)
+        self._traced = tf.function(self._run, input_signature=_signature(part_specs, action_spec), autograph=False)
 
     def __call__(
         self, steps: Steps, rewards: np.ndarray, batches: np.ndarray, num_steps: int, settings: Mapping[str, float]
@@ -87,58 +91,46 @@ class PPOUpdate:
         Returns:
             Diagnostics, and whether everything was finite; if not, no variable has changed.
         """
-        window = {
-            "parts": steps.flat_observations(),
-            "successors": steps.successors,
-            "actions": steps.actions.reshape(-1, *steps.actions.shape[2:]),
-            "rewards": rewards.astype(np.float32),
-            "log_probs": steps.log_probs,
-            **{name: getattr(steps, name) for name in ("terminated", "continues", "cut", "valid")},
-            "batches": batches,
-            "num_steps": np.int32(num_steps),
-        }
-        numbers = self._traced(window, {name: np.float32(settings[name]) for name in SETTINGS}).numpy().tolist()
+        # A few large tensors: each one costs some 20 us on its way into TensorFlow.
+        grid = np.stack([rewards, *(getattr(steps, name) for name in GRID[1:])]).astype(np.float32)
+        actions = steps.actions.reshape(-1, *steps.actions.shape[2:])
+        values = np.array([settings[name] for name in SETTINGS], np.float32)
+        window = (steps.flat_observations(), steps.successors, actions, grid, batches, np.int32(num_steps), values)
+        numbers = self._traced(*window).numpy().tolist()
         *sums, taken, kl, explained, finite = numbers
         diagnostics = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, sums, strict=True)}
         diagnostics |= {"kl": kl, "explained_variance": explained, "num_gradient_steps": taken}
         return diagnostics, bool(finite)
 
-    def _run(self, window: dict[str, Any], settings: Any) -> Any:
-        """Value the successors, of which each window has another number; all else has fixed shapes."""
+    def _run(
+        self, parts: Any, successors: Any, actions: Any, grid: Any, batches: Any, num_steps: Any, settings: Any
+    ) -> Any:
         self.num_traces += 1
-        values = self._network.value(self._normalize(window["successors"]))
-        cut_values = tf.scatter_nd(tf.where(window["cut"]), values, tf.shape(window["cut"], tf.int64))
-        fixed = {name: value for name, value in window.items() if name != "successors"}
-        return self._improve_compiled({**fixed, "cut_values": cut_values}, settings)
-
-    def _improve(self, window: dict[str, Any], settings: dict[str, Any]) -> Any:
-        parts, actions = self._normalize(window["parts"]), window["actions"]
-        valid = tf.reshape(window["valid"], [-1])
+        settings = dict(zip(SETTINGS, tf.unstack(settings), strict=True))
+        window = dict(zip(GRID, tf.unstack(grid), strict=True))
         variables = [*self._variables, *self._optimizer.variables]
         saved = [tf.identity(v) for v in variables]
 
+        parts = self._normalize(parts)
         outputs, values = self._network(parts)
+        successor_values = self._network.value(self._normalize(successors))
+        advantages, returns = advantages_and_returns(window, values, successor_values, settings)
+        valid, recorded = tf.reshape(window["valid"], [-1]), tf.reshape(window["log_probs"], [-1])
         before = self._distribution.log_prob(outputs, actions)
-        recorded = tf.reshape(window["log_probs"], [-1])
         behaviour = tf.where(tf.math.is_nan(recorded), before, recorded)
-        advantages, returns = advantages_and_returns(window, values, settings)
-        numbers = tf.stack([adv.standardized(advantages, valid), returns, behaviour, before], axis=1)
+        numbers = tf.stack([adv.standardized(advantages, valid > 0.0), returns, behaviour, before], axis=1)
 
         rows = {"parts": parts, "actions": actions, "numbers": numbers}
-        sums, finite = self._take_steps(rows, window["batches"], window["num_steps"], settings)
+        sums, finite = self._take_steps_compiled(rows, batches, num_steps, settings)
 
-        log_ratio = self._distribution.log_prob(self._network(parts)[0], actions) - before
-        kl = tf.math.divide_no_nan(
-            approximate_kl(tf.where(valid, log_ratio, 0.0)), tf.reduce_mean(tf.cast(valid, tf.float32))
-        )
-        spread, missed = (adv.masked_variance(x, valid) for x in (returns, returns - values))
-        explained = tf.where(spread > 0.0, 1.0 - tf.math.divide_no_nan(missed, spread), 0.0)
+        log_ratio = self._distribution.log_prob(self._network.outputs(parts), actions) - before
+        kl = tf.math.divide_no_nan(approximate_kl(log_ratio * valid), tf.reduce_mean(valid))
         finite = finite & tf.math.is_finite(kl)
-        for variable, value in zip(variables, saved, strict=True):
-            variable.assign(tf.where(finite, tf.convert_to_tensor(variable), value))
+        tf.cond(finite, lambda: tf.constant(0), lambda: assign_all(variables, saved))
+        explained = adv.explained_variance(values, returns, valid > 0.0)
         return tf.concat([sums, tf.stack([kl, explained, tf.cast(finite, tf.float32)])], axis=0)
 
-    def _take_steps(self, rows: dict[str, Any], batches: Any, num_steps: Any, settings: dict[str, Any]) -> Any:
+    def _take_steps(self, rows: dict[str, Any], batches: Any, num_steps: Any, settings: Mapping[str, Any]) -> Any:
         """Return the sums of ``STEP_MEANS`` and the number of steps taken, and whether all was finite."""
         rate = self._optimizer.learning_rate
         base_rate = tf.identity(rate)
@@ -180,29 +172,38 @@ class PPOUpdate:
         return loss, (policy_loss, value_loss, entropy, clip_fraction), kl
 
     def _apply(self, grads: Sequence[Any]) -> Any:
-        self._optimizer.apply(grads, self._variables)
+        apply_gradients(self._optimizer, grads, self._variables)
         return tf.constant(0)
 
 
-def advantages_and_returns(window: Mapping[str, Any], values: Any, settings: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return generalized advantages and the values' targets ``A_t + v_t``, both ``[T * N]``."""
-    rewards, continues = window["rewards"], tf.cast(window["continues"], tf.float32)
-    discounts = settings["gamma"] * (1.0 - tf.cast(window["terminated"], tf.float32))
+def advantages_and_returns(
+    window: Mapping[str, Any], values: Any, successor_values: Any, settings: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """Return generalized advantages and the values' targets ``A_t + v_t``, both ``[T * N]``.
+
+    Args:
+        window: Those in ``GRID``, float32 ``[T, N]`` each.
+        values: ``[T * N]``.
+        successor_values: Of the true successors of the steps that were cut off, in row-major order.
+        settings: ``gamma`` and ``gae_lambda``.
+    """
+    rewards, discounts = window["rewards"], settings["gamma"] * (1.0 - window["terminated"])
     grid = tf.reshape(values, tf.shape(rewards))
-    successors = adv.next_values(grid, window["cut"], window["cut_values"])
-    advantages = adv.generalized_advantages(rewards, discounts, continues, grid, successors, settings["gae_lambda"])
+    following = tf.tensor_scatter_nd_update(tf.roll(grid, -1, 0), tf.where(window["cut"] > 0.0), successor_values)
+    advantages = adv.generalized_advantages(
+        rewards, discounts, window["continues"], grid, following, settings["gae_lambda"]
+    )
     return tf.reshape(advantages, [-1]), tf.reshape(advantages + grid, [-1])
 
 
-def _window_spec(part_specs: Sequence[tf.TensorSpec], action_spec: tf.TensorSpec) -> dict[str, Any]:
-    grid, flags = tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None, None), tf.bool)
-    return {
-        "parts": list(part_specs),
-        "successors": list(part_specs),
-        "actions": action_spec,
-        "rewards": grid,
-        "log_probs": grid,
-        **{name: flags for name in ("terminated", "continues", "cut", "valid")},
-        "batches": tf.TensorSpec((None, None), tf.int32),
-        "num_steps": tf.TensorSpec((), tf.int32),
-    }
+def assign_all(variables: Sequence[Any], values: Sequence[Any]) -> Any:
+    """Give the variables these values."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return tf.constant(0)
+
+
+def _signature(part_specs: Sequence[tf.TensorSpec], action_spec: tf.TensorSpec) -> list[Any]:
+    grid, settings = tf.TensorSpec((len(GRID), None, None), tf.float32), tf.TensorSpec((len(SETTINGS),), tf.float32)
+    batches, num_steps = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
+    return [list(part_specs), list(part_specs), action_spec, grid, batches, num_steps, settings]

@@ -48,13 +48,11 @@ def test_advantages_and_returns_are_their_definition(num_steps, num_envs, seed):
     cut = ~continues
     following = np.concatenate([values[1:], values[-1:]])
     window = {
-        "rewards": rewards.astype(np.float32),
-        "terminated": terminated,
-        "continues": continues,
-        "cut": cut,
-        "cut_values": np.where(cut, true_next, 0.0).astype(np.float32),
+        name: x.astype(np.float32)
+        for name, x in {"rewards": rewards, "terminated": terminated, "continues": continues, "cut": cut}.items()
     }
-    advantages, returns = advantages_and_returns(window, values.reshape(-1).astype(np.float32), SETTINGS)
+    of_successors = true_next[cut].astype(np.float32)
+    advantages, returns = advantages_and_returns(window, values.reshape(-1).astype(np.float32), of_successors, SETTINGS)
     next_values = np.where(cut, true_next, following)
     expected = brute_force(rewards, terminated, truncated, valid, values, next_values, 0.9, 0.8)
     at = valid.reshape(-1)
@@ -66,12 +64,11 @@ def test_advantages_by_hand():
     # delta = (1 + .9*2 - 1, 1 + .9*3 - 2, 1 - 3); step 2 terminates; lambda 0.8.
     window = {
         "rewards": tf.ones((3, 1)),
-        "terminated": tf.constant([[False], [False], [True]]),
-        "continues": tf.constant([[True], [True], [False]]),
-        "cut": tf.constant([[False], [False], [True]]),
-        "cut_values": tf.constant([[0.0], [0.0], [50.0]]),
+        "terminated": tf.constant([[0.0], [0.0], [1.0]]),
+        "continues": tf.constant([[1.0], [1.0], [0.0]]),
+        "cut": tf.constant([[0.0], [0.0], [1.0]]),
     }
-    advantages, _ = advantages_and_returns(window, tf.constant([1.0, 2.0, 3.0]), SETTINGS)
+    advantages, _ = advantages_and_returns(window, tf.constant([1.0, 2.0, 3.0]), tf.constant([50.0]), SETTINGS)
     last = -2.0
     middle = 1.7 + 0.72 * last
     np.testing.assert_allclose(advantages.numpy(), [1.8 + 0.72 * middle, middle, last], rtol=1e-5)
@@ -88,6 +85,14 @@ def test_discounted_sums_agree_with_the_recurrence(jit_compile):
         expected[t] = total
     sums = tf.function(adv.discounted_sums, jit_compile=jit_compile)(increments, decays)
     np.testing.assert_allclose(sums.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_explained_variance_is_one_minus_what_is_missed():
+    values, returns = tf.constant([1.0, 2.0, 4.0, 99.0]), tf.constant([1.0, 3.0, 5.0, 0.0])
+    mask = tf.constant([True, True, True, False])
+    expected = 1 - np.var([0.0, 1.0, 1.0]) / np.var([1.0, 3.0, 5.0])
+    assert adv.explained_variance(values, returns, mask).numpy() == pytest.approx(expected)
+    assert adv.explained_variance(values, tf.zeros(4), mask).numpy() == 0.0
 
 
 def test_standardized_looks_only_where_it_may():

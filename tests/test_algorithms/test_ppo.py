@@ -257,8 +257,9 @@ class TestBadInput:
             agent.learn(window)
         assert_same_but_for(before, agent.get_state(), noise)
 
-    def test_a_gradient_that_is_not_finite_changes_nothing(self):
-        agent = make_agent(scale_rewards=False)
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_a_gradient_that_is_not_finite_changes_nothing(self, jit_compile):
+        agent = make_agent(scale_rewards=False, jit_compile=jit_compile)
         agent.learn(play_window(agent, 0))
         window = play_window(agent, 1, rewards=np.full(24, 1e25))
         before, noise = agent.get_state(), agent.get_state().meta["noise"]

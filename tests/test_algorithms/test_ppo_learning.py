@@ -14,7 +14,7 @@ from tensor_optix.testing.small_envs import CatchEnv, IdentityEnv
 
 def train(make_env, num_windows, seed=0, window_size=64, num_envs=8, **structure):
     """Learn in the bare loop; return the agent."""
-    hyperparams = HyperparamSet({"learning_rate": 5e-3, "gamma": 0.9, "kl_target": 0.03}, 0)
+    hyperparams = HyperparamSet({"learning_rate": 1e-3, "gamma": 0.5}, 0)
     agent = PPOAgent(hyperparams=hyperparams, jit_compile=False, **{"hidden_units": (32,), **structure})
     pipeline = BatchPipeline(gym.vector.SyncVectorEnv([make_env] * num_envs), agent, window_size, seed=seed)
     agent.bind(pipeline.observation_space, pipeline.action_space, num_envs=num_envs, seed=seed)
