@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from judgement_envs import make_env
 
 RESULTS = Path(__file__).with_name("results") / "curves"

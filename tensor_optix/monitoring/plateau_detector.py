@@ -252,7 +252,7 @@ class PlateauDetector:
         """Tell whether the newest scores lie so low that what the line shows is over."""
         newest = sorted(self._bins.values()[-3:].tolist())
         level = float(np.median(self._bins.values()[-max(6, self._bins.num_bins // 4) :]))
-        return newest[-2] < level - _FALL_SHARE * gain.size - _FALL_SDS * gain.score_sd
+        return bool(newest[-2] < level - _FALL_SHARE * gain.size - _FALL_SDS * gain.score_sd)
 
     def _slows_down(self, half: Line) -> bool:
         """Tell the end of a rise from growth that goes on with the logarithm of time."""

@@ -51,8 +51,9 @@ class LivePipeline(BasePipeline):
     the loop asks for the next window: no action waits for an update. While a feed is open, the
     process's switch interval and garbage collector are set so that the learner's Python gives way at
     once (:class:`PromptInterpreter`). An agent with the six methods only acts itself and is never asked
-    to while the loop has it: its actions wait for its updates. A policy with ``act_with_log_prob(observation) -> (action, log_prob)`` has
-    ``action_log_probs`` recorded, NaN where another action was applied.
+    to while the loop has it: its actions wait for its updates. A policy with
+    ``act_with_log_prob(observation) -> (action, log_prob)`` has ``action_log_probs`` recorded, NaN where
+    another action was applied.
 
     The end of a window that is not the end of an episode is no flag in the data: learners bootstrap
     from ``next_observations``, and ``completed_returns`` counts episodes across windows. Where steps
