@@ -26,6 +26,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import durability_crafted
+import durability_damage
 import numpy as np
 from durability_runs import ALGORITHMS, TUNERS, Job, about, in_a_process, load_tensorflow
 
@@ -135,19 +137,25 @@ def say(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS)
     parser.add_argument("--kills", type=int, default=50, help="per algorithm")
     parser.add_argument("--power-cuts", type=int, default=10, help="per algorithm; Linux only")
     parser.add_argument("--num-envs", nargs="+", type=int, default=[1, 4])
     parser.add_argument("--tuners", nargs="+", choices=list(TUNERS), default=list(TUNERS))
     parser.add_argument("--env-steps", type=int, default=4000, help="of each run that is killed")
+    parser.add_argument("--damaged", nargs="*", choices=ALGORITHMS, default=["dqn"], help="whose files are broken")
     parser.add_argument("--fuzzed", type=int, default=10_000, help="crafted files")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--output", type=Path, help="JSON, written as results come in")
+    parser.add_argument("--add", nargs="*", type=Path, default=[], help="results of earlier calls, to be taken along")
     args = parser.parse_args()
     load_tensorflow()
-    report = {"about": about(), "options": {k: v for k, v in vars(args).items() if k != "output"}}
+    report = {}
+    for path in args.add:
+        report = merged(report, json.loads(path.read_text()))
+    report |= {"about": about(), "options": {k: v for k, v in vars(args).items() if k not in ("output", "add")}}
+    earlier_seconds = report.get("seconds", 0)
     folder = Path(tempfile.mkdtemp(prefix="durability-"))
     started = time.perf_counter()
 
@@ -157,7 +165,7 @@ def main():
             for name in path[:-1]:
                 place = place.setdefault(name, {})
             place[path[-1]] = result
-            report["seconds"] = round(time.perf_counter() - started)
+            report["seconds"] = earlier_seconds + round(time.perf_counter() - started)
             if args.output:
                 args.output.write_text(json.dumps(report, indent=1) + "\n")
 
@@ -169,6 +177,13 @@ def main():
             for what, number in (("kills", args.kills), ("power_cuts", args.power_cuts)):
                 note = note_at(what, algorithm)
                 measure(algorithm, args, folder, left, num_kills=number, is_power_cut=what != "kills", note=note)
+    if "damage" in args.parts:
+        for algorithm in args.damaged:
+            durability_damage.damage(algorithm, args, folder, note_at("damage", algorithm), say)
+        if sys.platform.startswith("linux") and os.geteuid() == 0:
+            durability_damage.disks(args, folder, note_at("disks"), say)
+    if "crafted" in args.parts:
+        durability_crafted.crafted(args, folder, note_at("crafted"), say)
     print(json.dumps(report, indent=1))
     failures = failures_in(report)
     if failures:
@@ -176,15 +191,34 @@ def main():
     shutil.rmtree(folder)
 
 
-def failures_in(report):
-    """Return what must be empty or zero and is not."""
-    return [
-        f"{what} {algorithm} {name}"
-        for what in ("kills", "power_cuts")
-        for algorithm, part in report.get(what, {}).items()
-        for name in ("runs_that_differ", "went_on_from_an_older_checkpoint_than_the_latest_whole_one")
-        if part[name]
-    ]
+def merged(one, other):
+    """Return both results as one; what both have is the other's, but that seconds add up."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return other
+    both = {
+        key: merged(one[key], other[key]) if key in one and key in other else {**one, **other}[key]
+        for key in {**one, **other}
+    }
+    if "seconds" in one and "seconds" in other:
+        both["seconds"] = one["seconds"] + other["seconds"]
+    return both
+
+
+MUST_BE_EMPTY = (
+    "runs_that_differ",
+    "went_on_from_an_older_checkpoint_than_the_latest_whole_one",
+    "loaded_what_was_not_whole",
+    "resumed_to_another_end",
+    "not_as_promised",
+)
+
+
+def failures_in(report, path=()):
+    """Return the names of what must be empty or zero and is not."""
+    if not isinstance(report, dict):
+        return []
+    here = [" ".join((*path, name)) for name in MUST_BE_EMPTY if report.get(name)]
+    return here + [line for name, part in report.items() for line in failures_in(part, (*path, name))]
 
 
 if __name__ == "__main__":

@@ -1,24 +1,27 @@
 """What it costs to lose nothing: saving and loading a champion, saving a run, a large replay, checks.
 
-python benchmarks/durability_costs.py
-python benchmarks/durability_costs.py --replay-transitions 100000
+python benchmarks/durability_costs.py --output benchmarks/results/durability_costs.json
+python benchmarks/durability_costs.py --replay-transitions 1000000    # 28 GB of memory and of disk
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import tempfile
+import threading
 import time
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import gymnasium as gym
 import numpy as np
+from durability_runs import about
 
-from tensor_optix import BatchPipeline, CheckpointRegistry, EvalMetrics, RLOptimizer, presets
+from tensor_optix import BatchPipeline, CheckpointRegistry, EpisodeData, EvalMetrics, RLOptimizer, presets
+from tensor_optix.algorithms.replay_buffer import ReplayBuffer
 from tensor_optix.core import divergence, run_checkpoint
 from tensor_optix.core.agent_state import capture
 from tensor_optix.core.checkpoint_slots import CheckpointSlots
@@ -123,29 +126,73 @@ def run_with_saves(folder, env_steps):
     }
 
 
+def megabytes_held():
+    """Return the process's memory now and at its peak, in MB."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmRSS"].split()[0]) / 1024, int(status["VmHWM"].split()[0]) / 1024
+
+
+def reset_peak():
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def frames(number, window_size=500):
+    """Return one window of 84x84x4 images from a stream without end."""
+    images = np.full((window_size + 1, 84, 84, 4), number % 256, np.uint8)
+    flags = np.zeros(window_size, np.bool_)
+    return EpisodeData(
+        images[:-1],
+        np.zeros(window_size, np.int64),
+        np.zeros(window_size),
+        flags,
+        flags,
+        [],
+        number,
+        next_observations=images[1:],
+    )
+
+
 def replay(folder, transitions):
-    """Write and read a replay of 84x84x4 frames, as DQN's and SAC's state hands it out: in pieces of 64 MiB."""
-    rows = 64 * 2**20 // (84 * 84 * 4)
-    sizes = [min(rows, transitions - start) for start in range(0, transitions, rows)]
-    pieces = {f"replay.{k}": np.full((size, 84, 84, 4), k % 256, np.uint8) for k, size in enumerate(sizes)}
-    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # noqa: E731
-    held = peak()
+    """Fill a replay of 84x84x4 frames, then save it beside a loop that goes on filling it; read it back."""
+    buffer = ReplayBuffer(transitions, np.zeros((84, 84, 4), np.uint8), np.int64(0), np.random.default_rng(0))
+    number = 0
+    while number * 500 < 1.2 * transitions:
+        buffer.add(frames(number))
+        number += 1
+    reset_peak()
+    held, _ = megabytes_held()
     started = time.perf_counter()
-    CheckpointSlots(folder).write({}, {"agent": AgentState(pieces, {}, "all")})
-    seconds, grown = time.perf_counter() - started, peak() - held
-    total = sum(piece.nbytes for piece in pieces.values())
-    last = {name: int(piece[-1, -1, -1, -1]) for name, piece in pieces.items()}
-    pieces.clear()
+    arrays, meta = buffer.state_dict()
+    taken = time.perf_counter() - started
+    state = AgentState(arrays, {"replay": meta}, "all")
+    digest = zlib.crc32(arrays["observations_0.0"])
+    writer = threading.Thread(target=CheckpointSlots(folder).write, args=({}, {"agent": state}))
+    writer.start()
+    added = 0
+    while writer.is_alive():  # some 5,000 steps a second, far more than such images come at
+        buffer.add(frames(number + added))
+        added += 1
+        writer.join(0.1)
+    seconds, grown = time.perf_counter() - started, megabytes_held()[1] - held
+    total = sum(array.nbytes for array in arrays.values())
+    assert zlib.crc32(arrays["observations_0.0"]) == digest, "the state changed while it was written"
+    del arrays, state, buffer
+    reset_peak()
+    empty, _ = megabytes_held()
     started = time.perf_counter()
     found = read_agent_state(folder / "checkpoint" / "a" / "agent")
     read_seconds = time.perf_counter() - started
-    assert {name: int(piece[-1, -1, -1, -1]) for name, piece in found.arrays.items()} == last
+    assert zlib.crc32(found.arrays["observations_0.0"]) == digest
     return {
         "transitions": transitions,
         "gigabytes": round(total / 1e9, 2),
+        "loop_blocked_ms": round(1e3 * taken, 2),
         "write_seconds": round(seconds, 1),
-        "write_grew_peak_memory_by_megabytes": round(grown, 1),
+        "steps_added_meanwhile": 500 * added,
+        "write_grew_peak_memory_by_megabytes": round(grown),
+        "share_of_the_replay": f"{100 * grown * 2**20 / total:.1f} %",
         "read_seconds": round(read_seconds, 1),
+        "read_peak_memory_by_size": round((megabytes_held()[1] - empty) * 2**20 / total, 2),
     }
 
 
@@ -154,8 +201,9 @@ def main():
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--env-steps", type=int, default=60_000)
     parser.add_argument("--replay-transitions", type=int, default=35_000, help="0: none; a million take 28 GB")
+    parser.add_argument("--output", type=Path, help="JSON")
     args = parser.parse_args()
-    report = {}
+    report = {"about": about()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if args.replay_transitions:
@@ -164,6 +212,8 @@ def main():
         report["champion_64x64"] = champion(folder / "champion", args.repeats)
         report["run"] = run_with_saves(folder / "run", args.env_steps)
     print(json.dumps(report, indent=1))
+    if args.output:
+        args.output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -64,10 +64,10 @@ def make_agent(algorithm, env_id, model_seed):
     if algorithm == "dqn":
         from tensor_optix.algorithms.dqn import DQNAgent
 
-        return DQNAgent(hyperparams=rare, prioritised=True, n_step=3, normalize_observations=True, **REPLAY)
+        return DQNAgent(hyperparams=rare, prioritised=True, num_steps=3, normalize_observations=True, **REPLAY)
     from tensor_optix.algorithms.sac import SACAgent
 
-    return SACAgent(hyperparams=rare, n_step=2, **REPLAY)
+    return SACAgent(hyperparams=rare, num_steps=2, **REPLAY)
 
 
 def make_run(case, folder, model_seed, seed, *callbacks):

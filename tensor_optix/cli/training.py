@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def print_outcome(console: Console, optimizer: RLOptimizer, env_id: str) -> None
     console.print()
     if result is not None:
         console.print(summary(result, seed=optimizer.seed), **verbatim)
-    else:
+    elif isinstance(sys.exception(), KeyboardInterrupt):
         console.print("Interrupted: ended at once, nothing was measured.", **verbatim)
     if optimizer.best_snapshot is not None:
         console.print("\nLoad the champion with:\n", **verbatim)

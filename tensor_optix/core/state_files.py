@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
-from tensor_optix.core.atomic_files import regular_file, replacing, sha256_of, sync_all
+from tensor_optix.core.atomic_files import regular_file, replacing, sync_all
 from tensor_optix.core.json_files import parse_json, read_sealed_json, require_jsonable, seal
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
@@ -44,6 +42,7 @@ _CODES = {
     "bfloat16": "BF16", "uint32": "U32", "int32": "I32", "float32": "F32", "uint64": "U64", "int64": "I64",
     "float64": "F64", "complex64": "C64",
 }  # fmt: skip
+_NAMES = {code: name for name, code in _CODES.items()}
 
 
 def write_agent_state(path: str | os.PathLike[str], state: AgentState, *, flush: bool = True) -> None:
@@ -115,18 +114,31 @@ def read_agent_state(path: str | os.PathLike[str]) -> AgentState:
 
 
 def _read_arrays(folder: Path, checksum: Any) -> dict[str, np.ndarray]:
+    """Read arrays one by one into their own memory: the library's reader holds a large replay twice."""
     path = regular_file(folder, ARRAYS_FILE)
+    arrays = {}
     try:
-        _check_header(path)
-        if sha256_of(path) != checksum:
+        header = _check_header(path)
+        with path.open("rb") as file:
+            prefix = file.read(8)
+            digest = hashlib.sha256(prefix)
+            digest.update(file.read(struct.unpack("<Q", prefix)[0]))
+            for name in sorted(header, key=lambda name: header[name]["data_offsets"]):
+                array = np.empty(header[name]["shape"], _dtype(header[name]["dtype"]))
+                content = array.reshape(-1).view(np.uint8).data
+                if file.readinto(content) != array.nbytes:
+                    raise CheckpointError(f"{path} became shorter while it was read.")
+                digest.update(content)
+                arrays[name] = array
+        if digest.hexdigest() != checksum:
             raise CheckpointError(f"{path} is damaged: its content does not match the checksum in {META_FILE}.")
-        return dict(safetensors.numpy.load_file(path))
     except OSError as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"Could not read {path}: {error.strerror or error}.") from error
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
+    return {name: arrays[name] for name in sorted(arrays)}
 
 
 def _storable(name: Any, array: Any) -> np.ndarray:
@@ -168,13 +180,24 @@ def _bytes_of(array: Any) -> Any:
     return dense.reshape(-1).view(np.uint8).data
 
 
+def _dtype(code: str) -> np.dtype[Any]:
+    name = _NAMES[code]
+    if name == "bfloat16":
+        import ml_dtypes  # which comes with TensorFlow; NumPy has no such type of its own
+
+        half: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return half
+    little_endian: np.dtype[Any] = np.dtype(name).newbyteorder("<")
+    return little_endian
+
+
 def _check_scope(scope: Any, owner: str) -> None:
     if scope not in SCOPES:
         raise CheckpointError(f"{owner} has scope {scope!r}; expected one of {SCOPES}.")
 
 
-def _check_header(path: Path) -> None:
-    """Check what a safetensors file claims against its size, before anything is allocated for it.
+def _check_header(path: Path) -> dict[str, Any]:
+    """Return the header of a safetensors file, checked against its size before anything is allocated for it.
 
     The file is eight bytes with the header's length, the header (JSON), and the arrays one after
     another, without gaps.
@@ -207,6 +230,7 @@ def _check_header(path: Path) -> None:
             f"{path} declares {end} bytes of arrays but holds {status.st_size - 8 - header_bytes}: "
             "it is truncated or altered."
         )
+    return header
 
 
 def _span(path: Path, name: str, entry: Any) -> tuple[int, int]:

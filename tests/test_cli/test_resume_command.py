@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from tensor_optix.cli.main import app
 from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.run_folder import RunFolder
 
 COMMAND = [sys.executable, "-c", "from tensor_optix.cli.main import main; main()"]
 OPTIONS = ["--algorithm", "policy_gradient", "--set", "hidden_units=[8]", "--num-envs", "1", "--window-size", "200"]
@@ -71,6 +72,14 @@ def test_a_missing_folder_is_an_error() -> None:
 def test_a_run_of_a_script_is_resumed_by_the_script() -> None:
     Path("run-0001").mkdir()
     assert_fails(invoke("resume", "run-0001"), "is resumed by that script: RLOptimizer(...).run(resume='run-0001')")
+
+
+def test_a_run_that_is_in_use_is_refused_and_not_called_interrupted() -> None:
+    invoke(*TRAIN, "--max-windows", "1", "--quiet")
+    with RunFolder.open(PLACE):
+        done = invoke("resume", PLACE, "--quiet")
+    assert_fails(done, "is in use by the process with pid")
+    assert "Interrupted" not in done.output
 
 
 def test_a_plan_that_no_command_wrote_is_refused() -> None:

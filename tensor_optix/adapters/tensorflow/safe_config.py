@@ -138,7 +138,10 @@ def _check_outputs(layer: Any) -> None:
 
 def _nodes(config: Any) -> Iterator[Any]:
     yield config
-    children = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    if isinstance(config, dict):
+        children = [child for key, child in config.items() if key != "shared_object_id"]  # a name, no size
+    else:
+        children = config if isinstance(config, list) else []
     for child in children:
         yield from _nodes(child)
 
