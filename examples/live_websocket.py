@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -100,8 +101,10 @@ class World:
 
 def run_server(speed: float, num_cuts: int, seconds_between_cuts: float) -> None:
     """Serve on a free port of the loopback interface, and print which."""
+    # Python hands over between threads every 5 ms unless told otherwise; a LivePipeline sees to that by itself.
+    sys.setswitchinterval(1e-5)
     world = World(speed, num_cuts, seconds_between_cuts)
-    with serve(world, "127.0.0.1", 0, compression=None) as server:
+    with serve(world, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         print(server.socket.getsockname()[1], flush=True)
         server.serve_forever()
 
@@ -145,7 +148,7 @@ class CartPoleFeed:
 
     def stream(self) -> Iterator[tuple[Any, float, bool, bool, dict[str, Any]]]:
         """Connect, and yield what the server shows."""
-        with connect(self.uri, compression=None, proxy=None, open_timeout=2, close_timeout=0.2) as connection:
+        with connect(self.uri, compression=None, proxy=None, ping_interval=None, close_timeout=0.2) as connection:
             self._connection = connection
             for message in connection:
                 self._tick, self._shown_at, *step, applied_action, is_late = json.loads(message)
@@ -259,8 +262,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--serve", action="store_true", help="only run the server")
     parser.add_argument("--seconds-between-cuts", type=float, help="default: spread over --seconds")
     options = parser.parse_args(arguments)
-    # Python hands over between threads every 5 ms unless told otherwise: an action would wait as long for the learner.
-    sys.setswitchinterval(0.0001)
+    # One thread for TensorFlow: on a machine with two cores, one of them stays free for acting.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     between_cuts = options.seconds_between_cuts or options.seconds / (options.cuts + 1)
     if options.serve:
         run_server(options.speed, options.cuts, between_cuts)
