@@ -14,6 +14,7 @@ from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import StreamError
 from tensor_optix.optimizer import RLOptimizer
+from tensor_optix.pipeline import live_pipeline
 from tensor_optix.pipeline.live_pipeline import LivePipeline
 from tensor_optix.testing.fakes import RewardEvaluator, SixMethodAgent, StatefulAgent
 
@@ -187,6 +188,39 @@ def test_the_feed_is_closed_before_the_end_is_played_out(tmp_path):
         seed=0,
     ).run()
     assert threads_while_playing[-5:] == [0] * 5
+
+
+def test_greedy_episodes_give_way_to_an_open_feed(tmp_path, monkeypatch):
+    """Before each step; once the feed is closed they go on at full speed."""
+    naps = []
+    monkeypatch.setattr(live_pipeline.time, "sleep", naps.append)
+
+    class Env:
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(1), {}
+
+        def step(self, action):
+            return np.zeros(1), 1.0, True, False, {}
+
+        def close(self):
+            pass
+
+    agent = SixMethodAgent()
+    pipeline = LivePipeline(EchoFeed(endless_episode=True), agent, LivePipeline.every_n_steps(8))
+    result = RLOptimizer(
+        agent,
+        pipeline,
+        RewardEvaluator(),
+        checkpoint_dir=str(tmp_path),
+        max_episodes=3,
+        evaluation_env=_env_with_spaces(Env()),
+        target_score=0.0,
+        report_episodes=7,
+        seed=0,
+    ).run()
+    assert result.reason == "target"
+    assert naps == [live_pipeline._GIVE_WAY_SECONDS] * result.env_steps["evaluation"]
+    assert result.env_steps["report"] == 7
 
 
 def _env_with_spaces(env):
