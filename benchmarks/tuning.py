@@ -5,12 +5,15 @@ the same number of training steps, probes included: untuned, with each hyperpara
 random moves, which know nothing. Arms of one seed share their first weights and their episodes' seeds.
 Every finished run is one line of a JSON-lines file; started again, the script goes on where it was.
 
-    python benchmarks/tuning.py --seeds 10 --jobs 2
+    python benchmarks/tuning.py --seeds 10 --jobs 2     # add --fresh where the package has changed since
     python benchmarks/tuning.py --report
+
+``--report`` prints the figures and puts them into ``docs/tuning.md``.
 """
 
 import argparse
 import datetime
+import hashlib
 import itertools
 import json
 import math
@@ -21,8 +24,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from tuning_report import ARMS, RETURN_RANGES, STARTS, key_of, read_rows, report, write_into_docs
 
+import tensor_optix
 from tensor_optix import (
     BackoffOptimizer,
     BaseOptimizer,
@@ -35,16 +39,8 @@ from tensor_optix import (
 )
 from tensor_optix.functional.seeding import derive_rng
 
-RETURN_RANGES = {"CartPole-v1": (0.0, 500.0), "Acrobot-v1": (-500.0, -100.0)}
-"""Returns that count as 0 and as 1: CartPole's limits, Acrobot's worst and its usual threshold."""
-
-RIGHT_START = 3e-4
-STARTS = (3e-5, RIGHT_START, 3e-3)
 BOUNDS = {"learning_rate": (1e-6, 1e-1)}
 GREEDY_EPISODES = 50
-RESAMPLES = 10_000
-SMALLEST_DIVISOR = 0.02
-"""A normalised score below this is too close to 0 to divide by."""
 
 RESULTS = Path(__file__).with_name("results") / "tuning.jsonl"
 
@@ -76,7 +72,7 @@ class RandomMoves(BaseOptimizer):
         pass
 
 
-ARMS = {
+OPTIMIZERS = {
     "off": lambda: None,
     "Backoff": lambda: BackoffOptimizer(BOUNDS),
     "PBT": lambda: PBTOptimizer(BOUNDS),
@@ -133,19 +129,23 @@ def all_cells(num_seeds, num_steps):
     ]
 
 
-def key_of(row):
-    return tuple(row[name] for name in ("env", "start", "arm", "seed", "steps"))
-
-
 def run_cell(cell):
     """Return the cell with what it came to, or with the error that ended it."""
-    row = dict(cell) | {"date": str(datetime.date.today())}
+    row = dict(cell) | {"date": str(datetime.date.today()), "code": digest_of_the_package()}
     begin = time.perf_counter()
     try:
         row |= train(**cell)
     except Exception as error:
         row["error"] = f"{type(error).__name__}: {error}"
     return row | {"seconds": round(time.perf_counter() - begin, 1)}
+
+
+def digest_of_the_package():
+    """Return what tells one state of the package's source from another."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(tensor_optix.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def train(env, start, arm, seed, steps):
@@ -162,7 +162,7 @@ def train(env, start, arm, seed, steps):
         result = RLOptimizer(
             agent=agent,
             pipeline=BatchPipeline(env=gym.make(env), agent=agent, window_size=WINDOW_SIZE),
-            optimizer=ARMS[arm](),
+            optimizer=OPTIMIZERS[arm](),
             checkpoint_dir=folder,
             max_episodes=steps // WINDOW_SIZE,
             dormant_threshold=10**9,  # never DORMANT: all arms take the same number of steps
@@ -212,151 +212,34 @@ def use_one_thread():
 
 
 def run_missing(cells, path, num_jobs):
-    """Make the runs that the file lacks; those that failed are tried again."""
+    """Make the runs that the file lacks; those that failed are tried again.
+
+    Each run is in the file as soon as it is over: the script may be killed at any time.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    end_torn_line(path)
     done = {key_of(row) for row in read_rows(path) if "error" not in row}
     missing = [cell for cell in cells if key_of(cell) not in done]
     print(f"{len(cells) - len(missing)} of {len(cells)} runs are in the file.", flush=True)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_jobs, context, initializer=use_one_thread) as pool, path.open("a") as file:
-        for count, future in enumerate(as_completed(pool.submit(run_cell, cell) for cell in missing), 1):
-            row = future.result()
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            outcome = row.get("error") or f"last quarter {row['last_quarter']:.1f}, final {row['final']:.1f}"
-            print(f"{count}/{len(missing)} {key_of(row)}: {outcome}, {row['seconds']} s", flush=True)
+        futures = [pool.submit(run_cell, cell) for cell in missing]
+        try:
+            for count, future in enumerate(as_completed(futures), 1):
+                row = future.result()
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                outcome = row.get("error") or f"last quarter {row['last_quarter']:.1f}, final {row['final']:.1f}"
+                print(f"{count}/{len(missing)} {key_of(row)}: {outcome}, {row['seconds']} s", flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-# The report
-
-
-def read_rows(path):
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def iqm(values, axis=-1):
-    """Return the mean of the middle half."""
-    return stats.trim_mean(values, 0.25, axis=axis)
-
-
-def normalised(returns, env):
-    low, high = RETURN_RANGES[env]
-    return (np.asarray(returns) - low) / (high - low)
-
-
-class Sample:
-    """The runs of a file at one number of steps, seeds that have every arm and start of an environment."""
-
-    def __init__(self, rows):
-        self._runs = {key_of(row)[:4]: row for row in rows if "error" not in row}
-        self.seeds = {env: self._complete_seeds(env) for env in RETURN_RANGES}
-
-    def _complete_seeds(self, env):
-        seeds = {key[3] for key in self._runs}
-        kinds = list(itertools.product(STARTS, ARMS))
-        return sorted(seed for seed in seeds if all((env, *kind, seed) in self._runs for kind in kinds))
-
-    def values(self, env, start, arm, name):
-        """Return one figure of each complete seed, ``[num_seeds]``."""
-        return np.array([self._runs[env, start, arm, seed][name] for seed in self.seeds[env]], dtype=float)
-
-    def resampled_iqms(self, envs, kinds, name):
-        """Return the IQM of normalised scores over environments, of all seeds and in resamples, for each kind.
-
-        Seeds are drawn anew within each environment, the same ones for every ``(start, arm)``.
-        """
-        rng = np.random.default_rng(0)
-        draws = {
-            env: rng.integers(len(self.seeds[env]), size=(RESAMPLES, len(self.seeds[env]))) for env in RETURN_RANGES
-        }
-        for kind in kinds:
-            scores = {env: normalised(self.values(env, *kind, name), env) for env in envs}
-            resampled = np.concatenate([scores[env][draws[env]] for env in envs], axis=1)
-            yield iqm(np.concatenate(list(scores.values()))), iqm(resampled)
-
-
-def interval_of(figure, resampled, form):
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return f"{figure:{form}} [{low:{form}}, {high:{form}}]"
-
-
-def cell_line(sample, env, start, arm):
-    rng = np.random.default_rng(0)
-    texts = []
-    for name in ("last_quarter", "area", "final"):
-        values = sample.values(env, start, arm, name)
-        draws = rng.integers(len(values), size=(RESAMPLES, len(values)))
-        texts.append(interval_of(iqm(values), iqm(values[draws]), ".1f"))
-    moves = np.median(sample.values(env, start, arm, "moves"))
-    rates = sample.values(env, start, arm, "last_learning_rate")
-    low, middle, high = np.quantile(rates, [0.0, 0.5, 1.0])
-    return f"| {env} | {start:g} | {arm} | {' | '.join(texts)} | {moves:.0f} | {middle:.1e} ({low:.0e} to {high:.0e}) |"
-
-
-def ratio_text(sample, envs, start, arm, name):
-    (tuned, tuned_draws), (off, off_draws) = sample.resampled_iqms(envs, [(start, arm), (start, "off")], name)
-    if np.quantile(off_draws, 0.025) < SMALLEST_DIVISOR:
-        return f"none: off is {interval_of(off, off_draws, '.2f')}"
-    return interval_of(tuned / off, tuned_draws / off_draws, ".2f")
-
-
-def gap_text(sample, envs, start, arm, name):
-    """Return how much of what the bad start costs the arm wins back."""
-    if start == RIGHT_START:
-        return ""
-    kinds = [(start, arm), (start, "off"), (RIGHT_START, "off")]
-    figures, draws = zip(*sample.resampled_iqms(envs, kinds, name), strict=True)
-    gap_draws = draws[2] - draws[1]
-    if np.quantile(gap_draws, 0.025) <= 0.0:
-        return f"no clear gap: {interval_of(figures[2] - figures[1], gap_draws, '+.2f')}"
-    return interval_of((figures[0] - figures[1]) / (figures[2] - figures[1]), (draws[0] - draws[1]) / gap_draws, "+.2f")
-
-
-def report(rows, num_steps):
-    """Print all figures as Markdown."""
-    rows = [row for row in rows if row["steps"] == num_steps]
-    sample = Sample(rows)
-    envs = [env for env, seeds in sample.seeds.items() if seeds]
-    print(f"Complete seeds: {', '.join(f'{env} {len(sample.seeds[env])}' for env in RETURN_RANGES)}.")
-    print(f"{num_steps:,} training steps a run. IQM [95 % bootstrap interval over seeds].\n")
-    print("| environment | start | arm | last quarter | all steps (AUC) | final, greedy | moves | last learning rate |")
-    print("|---|---|---|---|---|---|---|---|")
-    for env, start, arm in itertools.product(envs, STARTS, ARMS):
-        print(cell_line(sample, env, start, arm))
-    print("\nIQM of normalised scores, arm / off, and share of the gap to the right start that is closed:\n")
-    print(
-        "| start | environments | arm | ratio, last quarter | ratio, AUC | ratio, final "
-        "| gap closed, last quarter | gap closed, AUC |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    groups = ([envs] if len(envs) > 1 else []) + [[env] for env in envs]
-    for start, group, arm in itertools.product(STARTS, groups, [arm for arm in ARMS if arm != "off"]):
-        ratios = [ratio_text(sample, group, start, arm, name) for name in ("last_quarter", "area", "final")]
-        gaps = [gap_text(sample, group, start, arm, name) for name in ("last_quarter", "area")]
-        print(f"| {start:g} | {' + '.join(group)} | {arm} | {' | '.join(ratios + gaps)} |")
-    say_what_else(rows)
-
-
-def say_what_else(rows):
-    fine = {key_of(row): row for row in rows if "error" not in row}
-    failed = {key_of(row): row for row in rows if "error" in row and key_of(row) not in fine}
-    print(f"\nRuns: {len(fine)}; failed: {len(failed)}.")
-    for key, row in failed.items():
-        print(f"- {key}: {row['error']}")
-    if not fine:
-        return
-    runs = list(fine.values())
-    print(f"Training steps: {sorted({row['training_steps'] for row in runs})}.")
-    for arm in ARMS:
-        own = [row for row in runs if row["arm"] == arm]
-        mean_steps = np.mean([row["evaluation_steps"] for row in own])
-        print(f"{arm}: {sum(row['alarms'] for row in own)} alarms, {mean_steps:,.0f} evaluation steps a run on top.")
-    print(f"Seconds a run: median {np.median([row['seconds'] for row in runs]):.0f}.")
-    print("Dates:", ", ".join(sorted({row["date"] for row in runs})))
-    for version in sorted({json.dumps(row["versions"]) for row in runs}):
-        print("Versions:", ", ".join(f"{name} {number}" for name, number in json.loads(version).items()))
+def end_torn_line(path):
+    """Let the next row begin a line of its own, whatever a kill left behind."""
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        with path.open("a") as file:
+            file.write("\n")
 
 
 def main():
@@ -365,11 +248,20 @@ def main():
     parser.add_argument("--steps", type=int, default=40_000, help="training steps of each run")
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=1, help="processes")
     parser.add_argument("--output", type=Path, default=RESULTS, help="JSON lines")
-    parser.add_argument("--report", action="store_true", help="only print what the file says")
+    parser.add_argument("--fresh", action="store_true", help="begin a new file; the old one is kept beside it")
+    parser.add_argument(
+        "--report", action="store_true", help="only tell what the file says, here and in docs/tuning.md"
+    )
     arguments = parser.parse_args()
-    if not arguments.report:
+    if arguments.report:
+        text = report(read_rows(arguments.output), arguments.steps)
+        write_into_docs(text)
+    else:
+        if arguments.fresh and arguments.output.exists():
+            arguments.output.rename(arguments.output.with_suffix(".old.jsonl"))
         run_missing(all_cells(arguments.seeds, arguments.steps), arguments.output, arguments.jobs)
-    report(read_rows(arguments.output), arguments.steps)
+        text = report(read_rows(arguments.output), arguments.steps)
+    print(text)
 
 
 if __name__ == "__main__":

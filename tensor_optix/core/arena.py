@@ -32,14 +32,21 @@ class PlayFn(Protocol):
 
 
 class GreedyActor:
-    """The agent as a function from one observation to its best known action."""
+    """The agent as a function from one observation to its best known action.
 
-    def __init__(self, agent: BaseAgent) -> None:
+    Args:
+        agent: Who acts.
+        give_way: Called before each action.
+    """
+
+    def __init__(self, agent: BaseAgent, give_way: Callable[[], None]) -> None:
         self._agent = agent
+        self._give_way = give_way
         self._act: Callable[[Any], Any] = getattr(agent, "act_greedy", agent.act)
 
     def __call__(self, observation: Any) -> Any:
         """Return the action for one observation."""
+        self._give_way()
         return self._act(observation)
 
     @property
@@ -49,7 +56,12 @@ class GreedyActor:
             policy = self._agent.policy()
         except (AttributeError, NotImplementedError):
             return None
-        return lambda observations: policy.act_batch(observations, greedy=True)
+
+        def act_batch(observations: Any) -> Any:
+            self._give_way()
+            return policy.act_batch(observations, greedy=True)
+
+        return act_batch
 
 
 class Arena:
@@ -59,11 +71,13 @@ class Arena:
         agent: Who plays.
         play: How; returns None where this is not possible.
         seed: Source of all episode seeds.
+        give_way: Called before each action; default: nothing.
     """
 
-    def __init__(self, agent: BaseAgent, play: PlayFn, seed: int) -> None:
+    def __init__(self, agent: BaseAgent, play: PlayFn, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
         self._play = play
+        self._give_way = give_way
         self._seed = seed
         self._num_sets = 0
         self._length_steps = math.nan
@@ -76,7 +90,7 @@ class Arena:
 
     def play(self, num_episodes: int, seed: int) -> EvaluationResult | None:
         """Play the agent as it is now, greedily."""
-        result = self._play(GreedyActor(self._agent), num_episodes, seed=seed)
+        result = self._play(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
         self.is_possible = result is not None
         if result is not None:
             self._length_steps = float(np.mean(result.lengths))

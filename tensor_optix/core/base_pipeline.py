@@ -59,6 +59,9 @@ class BasePipeline(ABC):
     def cut_episodes(self) -> None:
         """Give up the running episodes; called at the end of a run, after its last window. Default: nothing."""
 
+    def give_way(self) -> None:
+        """Let others run; called before each step of greedy episodes, wherever they are played. Default: nothing."""
+
     def play_episodes(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult | None:
         """Play whole seeded episodes in the running environment, between two windows.
 

@@ -114,7 +114,8 @@ class LoopController:
         self._keeper = ChampionKeeper(agent, checkpoint_registry)
         self._tuning = Tuning(agent, optimizer, backoff_scheduler, self.callbacks)
         self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
-        self._arena = Arena(agent, play_episodes or pipeline.play_episodes, derive_seed(self.seed, "arena"))
+        play = play_episodes or pipeline.play_episodes
+        self._arena = Arena(agent, play, derive_seed(self.seed, "arena"), pipeline.give_way)
         needs_barrier = play_episodes is None
         self._confirmation = Confirmation(
             pipeline, self._keeper, self._arena, self._ledger, needs_barrier=needs_barrier, target_score=target_score

@@ -15,15 +15,25 @@ REASONS = ("trained", "stalled", "target", "budget", "stopped", "error")
 class History:
     """One row a window, bounded in memory.
 
+    A watch may last for months: of each stretch of windows in WATCHDOG the latest rows are kept only.
+    (The run's folder has them all.)
+
     Args:
         max_rows: How many of the latest rows are kept.
+        max_watched_rows: How many of the latest rows of one watch.
     """
 
-    def __init__(self, max_rows: int = 20_000) -> None:
+    def __init__(self, max_rows: int = 20_000, max_watched_rows: int = 500) -> None:
         self._rows: deque[dict[str, Any]] = deque(maxlen=max_rows)
+        self._max_watched_rows = max_watched_rows
+        self._watched_rows = 0
 
     def append(self, row: dict[str, Any]) -> None:
         """Add the row of one window."""
+        self._watched_rows = self._watched_rows + 1 if row.get("state") == LoopState.WATCHDOG.value else 0
+        if self._watched_rows > self._max_watched_rows:
+            del self._rows[-self._max_watched_rows]
+            self._watched_rows -= 1
         self._rows.append(row)
 
     def columns(self) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _TEARDOWN_SECONDS = 1.8
+_GIVE_WAY_SECONDS = 1e-6
 
 
 class LivePipeline(BasePipeline):
@@ -253,6 +255,15 @@ class LivePipeline(BasePipeline):
     def cut_episodes(self) -> None:
         """Close the feed: nobody will take its steps any more, whatever the end of the run still takes."""
         self.teardown()
+
+    def give_way(self) -> None:
+        """Let the feed's thread run, if it waits for the interpreter.
+
+        A thread that computes with NumPy lets go of the interpreter all the time, but takes it back before
+        another one has woken up, and then counts as one that need not be asked for it.
+        """
+        if self._worker is not None and self._worker.is_following:
+            time.sleep(_GIVE_WAY_SECONDS)
 
     def teardown(self) -> None:
         """Close the source and end the feed's thread, within 2 s where the source lets go of it."""

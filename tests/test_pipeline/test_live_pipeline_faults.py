@@ -526,8 +526,8 @@ class TestTheEnd:
         assert feed.opened == 1
 
     def test_a_pipeline_that_was_torn_down_can_be_used_again(self, live):
-        feed = EchoFeed([3, 3])
-        pipeline = live(feed)
+        feed = EchoFeed([3] * 100, endless_episode=False)
+        pipeline = live(feed, buffer_size=10)
         take(pipeline, 1)
         pipeline.request_stop()
         pipeline.teardown()

@@ -1,0 +1,68 @@
+"""The process's settings while a feed is open, and after."""
+
+import gc
+import sys
+
+import pytest
+from live_fakes import EchoFeed, PolicyAgent, take
+
+from tensor_optix.pipeline.live_pipeline import LivePipeline
+from tensor_optix.pipeline.prompt_interpreter import SWITCH_SECONDS, PromptInterpreter
+
+
+@pytest.fixture(autouse=True)
+def _settings():
+    interval = sys.getswitchinterval()
+    gc.unfreeze()
+    sys.setswitchinterval(0.005)
+    yield
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
+
+
+def settings():
+    return sys.getswitchinterval() <= 1.01 * SWITCH_SECONDS, gc.get_freeze_count() > 0
+
+
+def test_they_hold_while_a_feed_is_open():
+    pipeline = LivePipeline(EchoFeed(endless_episode=True), PolicyAgent(), LivePipeline.every_n_steps(5))
+    assert settings() == (False, False)
+    take(pipeline, 2)
+    assert settings() == (True, True)
+    take(pipeline, 2)
+    pipeline.teardown()
+    pipeline.teardown()
+    assert settings() == (False, False)
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
+def test_the_last_of_two_feeds_brings_them_back():
+    interpreter = PromptInterpreter()
+    interpreter.begin()
+    interpreter.begin()
+    interpreter.end()
+    assert settings() == (True, True)
+    interpreter.end()
+    assert settings() == (False, False)
+
+
+def test_what_others_chose_stays():
+    sys.setswitchinterval(1e-6)
+    gc.freeze()
+    interpreter = PromptInterpreter()
+    interpreter.begin()
+    assert sys.getswitchinterval() == pytest.approx(1e-6)
+    interpreter.end()
+    assert sys.getswitchinterval() == pytest.approx(1e-6)
+    assert gc.get_freeze_count() > 0
+
+
+def test_a_process_that_collects_no_garbage_is_left_alone():
+    gc.disable()
+    try:
+        interpreter = PromptInterpreter()
+        interpreter.begin()
+        assert gc.get_freeze_count() == 0
+        interpreter.end()
+    finally:
+        gc.enable()
