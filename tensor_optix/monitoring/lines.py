@@ -37,8 +37,8 @@ def fit_line(x: Floats, means: Floats, scatters: Floats, bin_size: int) -> Line:
     """Fit bin means by least squares, after outliers were drawn in to 3 robust deviations.
 
     Residuals are taken as a first-order autoregression, whose coefficient is corrected for its bias
-    after detrending, ``-(2 + 4 phi) / n``, and drawn towards a common one where bins are few. A short dip of the policy thus neither
-    tilts the line much nor hides that the rest is flat.
+    after detrending, ``-(2 + 4 phi) / n``, and drawn towards a common one where bins are few. A short
+    dip of the policy thus neither tilts the line much nor hides that the rest is flat.
 
     Args:
         x: Position of each bin, ``[n]`` with ``n >= 6``.
