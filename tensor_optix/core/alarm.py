@@ -79,6 +79,19 @@ class AlarmResponse:
     def diagnose(self) -> None:
         """Play, find the cause, and act on it; the environment is free."""
         counts, self._counts_before = self._counts_before, None
+        cause = self.play_for_cause()
+        if counts is None or cause is None:
+            return
+        if cause is Cause.POLICY_DAMAGED:
+            self._roll_back()
+        elif cause is Cause.WORLD_CHANGED:
+            self.accept_new_world()
+        else:
+            self._scheduler.load_state_dict(counts)
+            self._judge.be_slower_to_cry()
+
+    def play_for_cause(self) -> Cause | None:
+        """Play the current policy and the champion in turn; None where nothing can be played."""
         then = self._confirmation.champion_returns
         if then is None:
             then = np.asarray(self._judge.baseline_scores())
@@ -86,8 +99,8 @@ class AlarmResponse:
             DIAGNOSIS_EPISODES,
             lambda current, champion: find_cause(then, champion, current) is not Cause.FALSE_ALARM,
         )
-        if counts is None or played is None:
-            return
+        if played is None:
+            return None
         current, champion = played
         cause = find_cause(then, champion, current)
         logger.warning(
@@ -97,13 +110,7 @@ class AlarmResponse:
             np.mean(current),
             np.mean(champion),
         )
-        if cause is Cause.POLICY_DAMAGED:
-            self._roll_back()
-        elif cause is Cause.WORLD_CHANGED:
-            self.accept_new_world()
-        else:
-            self._scheduler.load_state_dict(counts)
-            self._judge.be_slower_to_cry()
+        return cause
 
     def accept_new_world(self) -> None:
         """Void what was learned about scores: they were earned in a world that is no more."""

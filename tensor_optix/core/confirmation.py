@@ -18,7 +18,8 @@ from tensor_optix.core.types import EpisodeData, EvaluationResult
 logger = logging.getLogger(__name__)
 
 FINAL_EPISODES = 20
-DIAGNOSIS_EPISODES = 20
+DIAGNOSIS_EPISODES = 40
+REFERENCE_EPISODES, MOST_REFERENCE_EPISODES = 20, 60
 ROUND_EPISODES = 5
 
 Returns = npt.NDArray[np.float64]
@@ -32,7 +33,8 @@ class Confirmation:
     for the next one. An environment of its own can be played in at any time.
 
     Attributes:
-        champion_returns: Returns of the champion when it last won or defended its place.
+        champion_returns: Returns of the champion, from winning its place to defending it the last time: what it
+            is held against where scores drop.
 
     Args:
         pipeline: Asked for a barrier.
@@ -99,7 +101,6 @@ class Confirmation:
             return False
         challenger, champion = played
         wins = is_better_paired(challenger, champion)
-        self.champion_returns = challenger if wins else champion
         logger.info(
             "%d greedy episodes: challenger %.4g, champion %.4g: %s.",
             len(champion),
@@ -107,7 +108,25 @@ class Confirmation:
             np.mean(champion),
             "replaced" if wins else "kept",
         )
+        known = np.zeros(0) if wins or self.champion_returns is None else self.champion_returns
+        returns = np.append(known, challenger if wins else champion)
+        if num_episodes is None:
+            returns = self._topped_up(returns, 2 * (count - len(champion)), wins)
+        self.champion_returns = returns[-MOST_REFERENCE_EPISODES:]
         return wins
+
+    def _topped_up(self, returns: Returns, allowance: int, challenger_won: bool) -> Returns:
+        """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""
+        count = min(REFERENCE_EPISODES - len(returns), allowance)
+        if count <= 0:
+            return returns
+        seed = self._arena.next_seed("challenge")
+        if challenger_won:
+            more = self._play(count, seed, "evaluation")
+        else:
+            with self._keeper.acting():
+                more = self._play(count, seed, "evaluation")
+        return returns if more is None else np.append(returns, more.returns)
 
     def play_both(
         self, max_episodes: int, is_decided: Callable[[Returns, Returns], bool]
@@ -156,7 +175,10 @@ class Confirmation:
         """Play the champion, which the agent holds, in episodes that chose nothing."""
         if num_episodes == 0 or not self._arena.is_possible:
             return None
-        return self._play(num_episodes, self._arena.next_seed("report"), "report")
+        result = self._play(num_episodes, self._arena.next_seed("report"), "report")
+        if result is not None:
+            self.champion_returns = result.returns  # should the run go on, or the champion be watched
+        return result
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of wishes and waits."""

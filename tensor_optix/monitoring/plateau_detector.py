@@ -250,7 +250,7 @@ class PlateauDetector:
 
     def _has_fallen(self, gain: _Gain) -> bool:
         """Tell whether the newest scores lie so low that what the line shows is over."""
-        newest = sorted(self._bins.values()[-3:].tolist())
+        newest: list[float] = sorted(self._bins.values()[-3:].tolist())
         level = float(np.median(self._bins.values()[-max(6, self._bins.num_bins // 4) :]))
         return bool(newest[-2] < level - _FALL_SHARE * gain.size - _FALL_SDS * gain.score_sd)
 
