@@ -3,13 +3,17 @@
 Each run is a process of its own: `make_agent`, `make_pipeline` and `RLOptimizer` as a user has them,
 ended by itself or by its budget (training and evaluation together). The agent it leaves then plays
 100 greedy episodes that the run never saw. One JSON line a run, appended as it ends, so that an
-interrupted benchmark goes on where it was; then a table of medians.
+interrupted benchmark goes on where it was; then a table of medians. HalfCheetah, Hopper and
+InvertedPendulum need MuJoCo, which is put into `benchmarks/.venvs/mujoco` where it is missing.
 
     python benchmarks/learning.py --tasks CartPole-v1:ppo Acrobot-v1:ppo --seeds 5
     python benchmarks/learning.py --only-table
 """
 
 import argparse
+import datetime
+import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -35,6 +39,28 @@ GOALS = {
 }
 """Environment steps at most, and the return to reach, by environment and algorithm."""
 
+OTHERS = {
+    ("MountainCarContinuous-v0", "ppo"): (300_000, None),
+    ("LunarLanderContinuous-v3", "ppo"): (500_000, None),
+    ("InvertedPendulum-v5", "ppo"): (200_000, None),
+    ("Hopper-v5", "ppo"): (500_000, None),
+}
+"""More of them, which no default was chosen by; they have no goal. Run with `--tasks`, or `--others`."""
+
+TASKS = {**GOALS, **OTHERS}
+MUJOCO = Path(__file__).parent / ".venvs" / "mujoco"
+
+
+def provide_mujoco():
+    """Make MuJoCo importable, beside the packages that are there and without touching them."""
+    if importlib.util.find_spec("mujoco") is None:
+        if not (MUJOCO / "mujoco").exists():
+            packages = ["mujoco>=3.2,<4", "glfw", "pyopengl", "absl-py", "imageio", "pillow"]
+            packages += ["etils", "fsspec", "importlib-resources", "typing-extensions", "zipp"]
+            into = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(MUJOCO)]
+            subprocess.run([*into, *packages], check=True)
+        sys.path.append(str(MUJOCO))
+
 
 def source_of(env_id):
     """Return what `make_pipeline` takes: an id, or a maker of the small image environment."""
@@ -50,6 +76,8 @@ def run(env_id, algorithm, seed, env_steps, num_episodes):
     from tensor_optix import RLOptimizer, evaluate
     from tensor_optix.presets import make_agent, make_pipeline
 
+    if env_id in ("HalfCheetah-v5", "Hopper-v5", "InvertedPendulum-v5"):
+        provide_mujoco()
     started = time.perf_counter()
     pipeline = make_pipeline(source_of(env_id), algorithm=algorithm)
     agent = make_agent(source_of(env_id), algorithm, seed=seed)
@@ -71,6 +99,8 @@ def run(env_id, algorithm, seed, env_steps, num_episodes):
         "seconds": round(seconds, 1),
         "mean": checked.mean,
         "interval": checked.interval,
+        "date": str(datetime.date.today()),
+        "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "gymnasium")},
     }
 
 
@@ -94,22 +124,22 @@ def in_a_process(env_id, algorithm, seed, env_steps, num_episodes):
 def table(outcomes):
     """Print one line a task: the median of all seeds against the goal."""
     print(f"\n{'environment':16} {'algorithm':9} {'seeds':>5} {'steps':>10} {'median':>9} {'goal':>7}  each")
-    for (env_id, algorithm), (_, goal) in GOALS.items():
+    for (env_id, algorithm), (_, goal) in TASKS.items():
         runs = [o for o in outcomes if (o["env"], o["algorithm"]) == (env_id, algorithm) and "mean" in o]
         if runs:
             means = [o["mean"] for o in runs]
             steps = statistics.median(o["training_steps"] + o["evaluation_steps"] for o in runs)
             each = " ".join(f"{mean:.4g}" for mean in means)
             median = statistics.median(means)
-            verdict = "met" if median >= goal else "MISSED"
-            print(
-                f"{env_id:16} {algorithm:9} {len(runs):>5} {steps:>10,.0f} {median:>9.4g} {goal:>7g}  {verdict}: {each}"
-            )
+            verdict = "" if goal is None else "met: " if median >= goal else "MISSED: "
+            told = f"{env_id:16} {algorithm:9} {len(runs):>5} {steps:>10,.0f} {median:>9.4g} {goal or '-':>7}"
+            print(f"{told}  {verdict}{each}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=[f"{env}:{algorithm}" for env, algorithm in GOALS])
+    parser.add_argument("--others", action="store_true", help="instead: tasks that have no goal")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--env-steps", type=int, help="budget; default: that of the goal")
     parser.add_argument("--episodes", type=int, default=100, help="greedy episodes to check with")
@@ -121,6 +151,8 @@ def main():
         env_id, algorithm, *numbers = arguments.worker
         print(json.dumps(run(env_id, algorithm, *map(int, numbers))))
         return
+    if arguments.others:
+        arguments.tasks = [f"{env}:{algorithm}" for env, algorithm in OTHERS]
     outcomes = done_before(arguments.output)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     known = {(o["env"], o["algorithm"], o["seed"]) for o in outcomes if "mean" in o}
@@ -129,7 +161,7 @@ def main():
             env_id, _, algorithm = task.partition(":")
             if (env_id, algorithm, seed) in known:
                 continue
-            budget = arguments.env_steps or GOALS[env_id, algorithm][0]
+            budget = arguments.env_steps or TASKS[env_id, algorithm][0]
             outcome = in_a_process(env_id, algorithm, seed, budget, arguments.episodes)
             outcomes.append({**outcome, "machine": f"{platform.machine()}, {os.cpu_count()} cores"})
             with arguments.output.open("a", encoding="utf-8") as file:

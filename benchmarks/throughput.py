@@ -4,10 +4,15 @@ Makes an environment for each library under `benchmarks/.venvs`, then alternates
 same algorithm, networks, hyperparameters and number of gradient steps, each in a fresh process.
 Env steps per second are over the whole run, compiling counted, imports not. In the parity arm our
 KL control, normalisation and evaluation are off; the arm "defaults" has all our defaults on, the
-loop around it included. SB3 runs with one and with two torch threads and is held against at the better.
+loop around it included. SB3 runs with one and with two torch threads in the first alternations, the
+pilot, and then only with the number that was faster there (`--pilot 0`: with both throughout).
 
-    python benchmarks/throughput.py --workloads ppo --repeats 5 --output benchmarks/results/throughput.jsonl
-    python benchmarks/throughput.py --scaling
+Every run is written down as it ends, and what is written is not run again: an interrupted benchmark
+goes on where it was, and `--minutes` makes a slice of it that ends before so much time is over.
+
+    python benchmarks/throughput.py --workloads dqn --minutes 9
+    python benchmarks/throughput.py --only-table
+    python benchmarks/throughput.py --scaling --env-steps 40000
 """
 
 import argparse
@@ -29,6 +34,7 @@ from scipy import stats
 from throughput_workloads import GOALS, WORKLOADS, num_gradient_steps
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "throughput.jsonl"
 PACKAGES = {
     # torch first and alone: its CPU build must not be replaced by one that brings CUDA.
     "sb3": (["torch==2.13.0"], ["stable-baselines3==2.9.2"]),
@@ -41,6 +47,14 @@ ARMS = {
     "sb3-2": ("throughput_peers.py", "sb3", "2"),
     "sbx": ("throughput_peers.py", "sbx", "0"),
 }
+SB3 = ("sb3-1", "sb3-2")
+"""Stable-Baselines3 with one and with two torch threads."""
+
+FIRST_RUN_SECONDS = 150.0
+"""What a run is thought to take before one was made."""
+
+NO_PEER = {("dqn", "sbx")}
+"""What is not compared."""
 
 
 def python_of(library):
@@ -125,19 +139,29 @@ def off_policy_arithmetic_seconds(workload, rate):
 
 
 def ratio_of(runs, arm, other):
-    """Return the median of paired ratios and a 95 % interval of their geometric mean."""
+    """Return the median of paired ratios, a 95 % interval of their geometric mean, and how many pairs."""
     ours, theirs = (runs_of(runs, name) for name in (arm, other))
-    logs = [math.log(a["steps_per_second"] / b["steps_per_second"]) for a, b in zip(ours, theirs, strict=True)]
-    median = math.exp(statistics.median(logs))
+    both = sorted(ours.keys() & theirs.keys())
+    logs = [math.log(ours[i]["steps_per_second"] / theirs[i]["steps_per_second"]) for i in both]
     if len(logs) < 2:
-        return median, (math.nan, math.nan)
+        return math.exp(statistics.median(logs)) if logs else math.nan, (math.nan, math.nan), len(logs)
     half = stats.sem(logs) * stats.t.ppf(0.975, len(logs) - 1)
     centre = statistics.fmean(logs)
-    return median, (math.exp(centre - half), math.exp(centre + half))
+    return math.exp(statistics.median(logs)), (math.exp(centre - half), math.exp(centre + half)), len(logs)
 
 
 def runs_of(runs, arm):
-    return [run for run in runs if run["arm"] == arm]
+    """Return the arm's runs by the number of their alternation."""
+    return {run["repeat"]: run for run in runs if run["arm"] == arm}
+
+
+def better_of(runs, num_pilots=None):
+    """Return the faster of SB3's numbers of threads, by the median of the alternations that have both."""
+    by_arm = {arm: runs_of(runs, arm) for arm in SB3}
+    both = sorted(set.intersection(*(set(own) for own in by_arm.values())))[:num_pilots]
+    if not both:
+        return next((arm for arm in SB3 if by_arm[arm]), None)
+    return max(SB3, key=lambda arm: statistics.median(by_arm[arm][i]["steps_per_second"] for i in both))
 
 
 def report(name, workload, runs):
@@ -146,22 +170,45 @@ def report(name, workload, runs):
     floor_rate = workload["env_steps"] / sum(floor)
     print(f"\n{name}: {workload['env']}, {workload['env_steps']:,} env steps, {num_gradient_steps(workload):,} updates")
     print(f"  floor {floor_rate:>9,.0f} env steps/s: {floor[0]:.2f} s of arithmetic, {floor[1]:.2f} s of stepping")
-    for arm in dict.fromkeys(run["arm"] for run in runs):
-        own = runs_of(runs, arm)
+    ran = [arm for arm in ARMS if runs_of(runs, arm)]
+    for arm in ran:
+        own = runs_of(runs, arm).values()
         speed = statistics.median(run["steps_per_second"] for run in own)
         peak = max(run["peak_mb"] for run in own)
-        print(f"  {arm:9} {speed:>9,.0f} env steps/s, {floor_rate / speed:4.1f} times the floor, peak {peak:,.0f} MB")
-    ran = {run["arm"] for run in runs}
-    sb3 = [arm for arm in ("sb3-1", "sb3-2") if arm in ran]
-    peers = {"sbx": "sbx"} if "sbx" in ran else {}
-    if sb3:
-        peers["sb3"] = max(sb3, key=lambda arm: statistics.median(r["steps_per_second"] for r in runs_of(runs, arm)))
+        told = f"{speed:>9,.0f} env steps/s, {floor_rate / speed:4.1f} times the floor, peak {peak:,.0f} MB"
+        print(f"  {arm:9} {told} ({len(own)} runs)")
+    peers = {"sb3": better_of(runs), "sbx": "sbx" if "sbx" in ran else None}
     for library, arm in peers.items():
-        for ours in [arm for arm in ("ours", "defaults") if arm in ran]:
-            median, (low, high) = ratio_of(runs, ours, arm)
+        for ours in [ours for ours in ("ours", "defaults") if ours in ran and arm]:
+            median, (low, high), pairs = ratio_of(runs, ours, arm)
             goal = GOALS.get(name, {}).get(library) if ours == "ours" else None
             verdict = "" if goal is None else f", goal {goal:g}: {'met' if median >= goal else 'MISSED'}"
-            print(f"  {ours} / {arm}: {median:.2f} times (95 % interval {low:.2f} to {high:.2f}){verdict}")
+            print(
+                f"  {ours} / {arm}: {median:.2f} times (95 % interval {low:.2f} to {high:.2f}, {pairs} pairs){verdict}"
+            )
+
+
+def alternate(name, workload, arguments, known, append):
+    """Run what is not yet known of a workload, one alternation after another; False where time ran out."""
+    runs = [run for run in known if run["workload"] == name and run["env_steps_asked"] == workload["env_steps"]]
+    for repeat in range(arguments.repeats):
+        arms = list(arguments.arms)
+        if 0 < arguments.pilot <= repeat and set(SB3) <= set(arms):
+            better = better_of(runs, arguments.pilot)
+            arms = [arm for arm in arms if arm not in SB3 or arm == better]
+        for arm in [arm for arm in arms if repeat not in runs_of(runs, arm)]:
+            taken = [run["process_seconds"] for run in runs if run["arm"] == arm]
+            expected = statistics.median(taken) if taken else FIRST_RUN_SECONDS
+            if arguments.minutes and time.perf_counter() + expected > arguments.started + 60 * arguments.minutes:
+                print(f"{name}: out of time before {arm} of alternation {repeat}; start again to go on")
+                return runs, False
+            began = time.perf_counter()
+            outcome = run_arm(arm, workload)
+            told = {"workload": name, "repeat": repeat, "env_steps_asked": workload["env_steps"], **outcome}
+            runs.append({**told, "process_seconds": time.perf_counter() - began, "date": str(datetime.date.today())})
+            append(runs[-1])
+            print(f"{name} {repeat} {arm:9} {outcome['steps_per_second']:>9,.0f} env steps/s", flush=True)
+    return runs, True
 
 
 def scaling(env_steps):
@@ -184,26 +231,36 @@ def main():
     parser.add_argument("--arms", nargs="+", choices=sorted(ARMS), default=list(ARMS))
     parser.add_argument("--repeats", type=int, default=5, help="alternations")
     parser.add_argument("--env-steps", type=int, help="instead of the workload's own")
+    parser.add_argument("--pilot", type=int, default=2, help="alternations in which SB3 runs with 1 and 2 threads")
+    parser.add_argument("--minutes", type=float, help="start no run that would probably end later than this")
     parser.add_argument("--scaling", action="store_true", help="instead: how speed grows")
-    parser.add_argument("--output", type=Path, help="file for one JSON line a run")
+    parser.add_argument("--only-table", action="store_true", help="run nothing")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="file of one JSON line a run")
     arguments = parser.parse_args()
+    arguments.started = time.perf_counter()
     print(f"{datetime.date.today()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     if arguments.scaling:
         scaling(arguments.env_steps or 40_000)
         return
+    lines = arguments.output.read_text(encoding="utf-8").splitlines() if arguments.output.exists() else []
+    known = [json.loads(line) for line in lines]
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+
+    def append(run):
+        with arguments.output.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(run) + "\n")
+
+    if arguments.only_table:
+        arguments.arms = []
+    asked = list(arguments.arms)
     for name in arguments.workloads:
+        arguments.arms = [arm for arm in asked if (name, arm) not in NO_PEER]
         workload = {**WORKLOADS[name], **({"env_steps": arguments.env_steps} if arguments.env_steps else {})}
-        runs = []
-        for repeat in range(arguments.repeats):
-            for arm in arguments.arms:
-                runs.append(run_arm(arm, workload))
-                told = {"workload": name, "repeat": repeat, **runs[-1]}
-                print(f"{name} {repeat} {arm:9} {runs[-1]['steps_per_second']:>9,.0f} env steps/s", flush=True)
-                if arguments.output:
-                    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-                    with arguments.output.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(told) + "\n")
-        report(name, workload, runs)
+        runs, finished = alternate(name, workload, arguments, known, append)
+        if runs:
+            report(name, workload, runs)
+        if not finished:
+            break
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ GRID = ("rewards", "log_probs", "terminated", "continues", "cut", "valid")
 STEP_MEANS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm")
 """Diagnostics that are means over the gradient steps taken."""
 
+KL_ROWS = 512
+"""Over about so many rows the KL divergence is averaged before it may end an update: that of one minibatch is noise."""
+
 _EPSILON = 1e-8
 
 
@@ -135,24 +138,26 @@ class PPOUpdate:
         rate = self._optimizer.learning_rate
         base_rate = tf.identity(rate)
         rate.assign(base_rate * settings["learning_rate_factor"])
+        weight = tf.minimum(1.0, tf.cast(tf.shape(batches)[1], tf.float32) / KL_ROWS)
 
-        def step(i: Any, sums: Any, _going: Any, _finite: Any) -> Any:
+        def step(i: Any, sums: Any, mean_kl: Any, _going: Any, _finite: Any) -> Any:
             batch = tf.nest.map_structure(lambda x: tf.gather(x, batches[i]), rows)
             with tf.GradientTape() as tape:
                 loss, statistics, kl = self._loss(batch, settings)
             grads = dense_gradients(tape, loss, self._variables)
             norm = tf.linalg.global_norm(grads)
-            finite = tf.math.is_finite(loss + norm)
-            going = finite & (kl <= settings["kl_limit"])
             shrink = tf.minimum(1.0, settings["max_grad_norm"] / (norm + _EPSILON))
-            tf.cond(going, lambda: self._apply([g * shrink for g in grads]), lambda: tf.constant(0))
-            counted = tf.where(going, tf.stack([loss, *statistics, norm, 1.0]), tf.zeros(len(STEP_MEANS) + 1))
-            return i + 1, sums + counted, going, finite
+            apply_gradients(self._optimizer, [g * shrink for g in grads], self._variables)
+            mean_kl += weight * (kl - mean_kl)
+            finite = tf.math.is_finite(loss + norm)
+            going = finite & (mean_kl <= settings["kl_limit"])
+            return i + 1, sums + tf.stack([loss, *statistics, norm, 1.0]), mean_kl, going, finite
 
-        _, sums, _, finite = tf.while_loop(
-            lambda i, _sums, going, _finite: (i < num_steps) & going,
+        yes = tf.constant(True)
+        _, sums, _, _, finite = tf.while_loop(
+            lambda i, _sums, _kl, going, _finite: (i < num_steps) & going,
             step,
-            (tf.constant(0), tf.zeros(len(STEP_MEANS) + 1), tf.constant(True), tf.constant(True)),
+            (tf.constant(0), tf.zeros(len(STEP_MEANS) + 1), tf.constant(0.0), yes, yes),
         )
         rate.assign(base_rate)
         return sums, finite
@@ -170,10 +175,6 @@ class PPOUpdate:
         clip_fraction = tf.reduce_mean(tf.cast(is_clipped, tf.float32))
         kl = approximate_kl(log_probs - before)
         return loss, (policy_loss, value_loss, entropy, clip_fraction), kl
-
-    def _apply(self, grads: Sequence[Any]) -> Any:
-        apply_gradients(self._optimizer, grads, self._variables)
-        return tf.constant(0)
 
 
 def advantages_and_returns(

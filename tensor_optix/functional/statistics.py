@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from tensor_optix.exceptions import InvalidArgumentError, NonFiniteError
 
@@ -57,7 +57,7 @@ def mean_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[floa
     if sd == 0.0:
         return centre + mean, centre + mean
     skewness = float(np.mean((deviations / sd) ** 3))
-    quantile = float(stats.t.ppf(0.5 + confidence / 2.0, x.size - 1)) / math.sqrt(x.size)
+    quantile = float(special.stdtrit(x.size - 1, 0.5 + confidence / 2.0)) / math.sqrt(x.size)
     low = centre + (mean - sd * _undo_skewness(quantile, skewness, x.size))
     high = centre + (mean - sd * _undo_skewness(-quantile, skewness, x.size))
     return low, high

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ppo_makers import ACTION_SPACES, VECTOR, make_agent, network, play_window
 
+from tensor_optix.algorithms import ppo_update
 from tensor_optix.algorithms.ppo import SETTINGS, PPOAgent
 from tensor_optix.algorithms.xla import pays_to_compile
 from tensor_optix.core.types import EpisodeData, HyperparamSet
@@ -218,6 +219,13 @@ class TestKLControl:
         assert first["num_gradient_steps"] < 80
         assert first["kl"] > 0.02
         assert agent.learn(play_window(agent, 1, 64))["kl_factor"] < 1.0
+
+    def test_one_odd_minibatch_does_not_end_an_update(self, monkeypatch):
+        params = {"learning_rate": 0.01, "num_epochs": 20, "kl_target": 0.01}
+        averaged = make_agent(params=params).learn(play_window(make_agent(), 0, 64))["num_gradient_steps"]
+        monkeypatch.setattr(ppo_update, "KL_ROWS", 1)
+        alone = make_agent(params=params).learn(play_window(make_agent(), 0, 64))["num_gradient_steps"]
+        assert alone < averaged < 80
 
     def test_a_step_too_short_raises_the_rate(self):
         agent = make_agent(params={"learning_rate": 1e-6})

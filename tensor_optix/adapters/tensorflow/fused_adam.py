@@ -31,6 +31,7 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequenc
         return
     step = tf.cast(optimizer.iterations.value, tf.float32) + 1.0
     beta_1, beta_2 = tf.constant(optimizer.beta_1, tf.float32), tf.constant(optimizer.beta_2, tf.float32)
+    beta_1_power, beta_2_power = tf.pow(beta_1, step), tf.pow(beta_2, step)
     rate = tf.cast(optimizer.learning_rate.value, tf.float32)
     slots = zip(variables, optimizer._momentums, optimizer._velocities, gradients, strict=True)
     for variable, momentum, velocity, gradient in slots:
@@ -38,8 +39,8 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequenc
             var=variable.value.handle,
             m=momentum.value.handle,
             v=velocity.value.handle,
-            beta1_power=tf.pow(beta_1, step),
-            beta2_power=tf.pow(beta_2, step),
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
             lr=rate,
             beta1=beta_1,
             beta2=beta_2,
