@@ -58,12 +58,12 @@ class Tuning:
         self._history.append(metrics)
 
     def suggest(self) -> None:
-        """Ask for hyperparameters for the next ``learn``, if that is due."""
+        """Ask for hyperparameters for the next ``learn``, if that is due and anything may be tuned."""
         is_active = self._scheduler.current_state is LoopState.ACTIVE
         interval = self._scheduler.base_interval if is_active else self._scheduler.current_interval
         is_due = self._num_evidence % interval == 0
         self._num_evidence += 1
-        if not is_due:
+        if not is_due or getattr(self._optimizer, "tunes_nothing", False):
             return
         current = self._agent.get_hyperparams()
         suggested = self._optimizer.suggest(current.copy(), list(self._history))

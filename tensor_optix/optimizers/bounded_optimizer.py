@@ -81,6 +81,11 @@ class BoundedOptimizer(BaseOptimizer):
         self._unread.clear()
         return unread
 
+    @property
+    def tunes_nothing(self) -> bool:
+        """Whether there are no bounds, so that no suggestion changes anything."""
+        return not self._specs
+
     def suggest(self, current_hyperparams: HyperparamSet, metrics_history: list[EvalMetrics]) -> HyperparamSet:
         """Return the hyperparameters for the next ``learn``; untuned ones as they are."""
         values = self._tuned_values(current_hyperparams)

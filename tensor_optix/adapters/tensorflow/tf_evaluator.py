@@ -179,5 +179,5 @@ def _numbers(diagnostics: dict[str, Any]) -> dict[str, float]:
     return {
         name: float(value)
         for name, value in diagnostics.items()
-        if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+        if type(value) is float or (isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)))
     }
