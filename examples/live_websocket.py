@@ -26,12 +26,15 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import gymnasium as gym
 import numpy as np
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.frames import Frame, Opcode
 from websockets.sync.server import ServerConnection, serve
+from websockets.uri import parse_uri
 
 import tensor_optix as tx
 
@@ -126,6 +129,49 @@ def server_process(speed: float, num_cuts: int, seconds_between_cuts: float) -> 
 # The client: a data source for LivePipeline.
 
 
+class Line:
+    """A websocket that is read and written by whoever calls.
+
+    The library's own clients read in a thread or an event loop beside. Each message then passes from one to the other,
+    and each time may wait for a processor or for Python's lock, while the learner has them.
+
+    Args:
+        uri: Address of the server.
+    """
+
+    def __init__(self, uri: str) -> None:
+        address = urlsplit(uri)
+        # A line that says nothing for so long is a lost one (TimeoutError), and is opened again.
+        self._socket = socket.create_connection((address.hostname, address.port), timeout=5.0)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._protocol = ClientProtocol(parse_uri(uri))
+        self._protocol.send_request(self._protocol.connect())
+        self._flush()
+
+    def messages(self) -> Iterator[bytes]:
+        """Yield what the server sends, until the line is gone."""
+        while data := self._socket.recv(65536):
+            self._protocol.receive_data(data)
+            self._flush()
+            for event in self._protocol.events_received():
+                if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                    yield event.data
+
+    def send(self, text: str) -> None:
+        """Send one message."""
+        self._protocol.send_text(text.encode())
+        self._flush()
+
+    def close(self) -> None:
+        """Hang up, from any thread: whoever reads is let go."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            self._socket.sendall(data)
+
+
 class CartPoleFeed:
     """The server's messages as the items of a feed, and actions as answers to them.
 
@@ -135,7 +181,6 @@ class CartPoleFeed:
 
     observation_space = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
     action_space = gym.spaces.Discrete(2)
-    disconnect_errors = (ConnectionClosed,)
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -143,31 +188,31 @@ class CartPoleFeed:
         self.num_late = 0
         # From the moment the server showed an observation until the action on it left this process.
         self.latencies_seconds: deque[float] = deque(maxlen=100_000)
-        self._connection: ClientConnection | None = None
+        self._line: Line | None = None
         self._tick = 0
         self._shown_at = 0.0
 
     def stream(self) -> Iterator[tuple[Any, float, bool, bool, dict[str, Any]]]:
         """Connect, and yield what the server shows."""
-        with connect(self.uri, compression=None, proxy=None, ping_interval=None, close_timeout=0.2) as connection:
-            self._connection = connection
-            for message in connection:
+        self._line = line = Line(self.uri)
+        with contextlib.closing(line):
+            for message in line.messages():
                 self._tick, self._shown_at, *step, applied_action, is_late = json.loads(message)
                 self.num_late += is_late
                 yield *step, {"applied_action": applied_action, "is_late": is_late}
 
     def send_action(self, action: int) -> None:
         """Answer the observation that was yielded last."""
-        if self._connection is not None:
-            self._connection.send(json.dumps([self._tick, action]))
+        if self._line is not None:
+            self._line.send(json.dumps([self._tick, action]))
             self.num_actions += 1
             # Both processes read the same clock of one machine.
             self.latencies_seconds.append(time.monotonic() - self._shown_at)
 
     def close(self) -> None:
         """Interrupt a read, from any thread."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._line is not None:
+            self._line.close()
 
 
 # The run.

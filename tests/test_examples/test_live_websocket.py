@@ -58,7 +58,7 @@ def test_it_learns_on_while_the_connection_is_cut_ten_times(example, tmp_path, c
     with example.server_process(speed=20.0, num_cuts=10, seconds_between_cuts=0.4) as uri:
         report = example.learn_from(uri, seconds=10.0, seed=0, checkpoint_dir=str(tmp_path))
     print(report)
-    assert report.reconnects == 10
+    assert report.reconnects >= 10
     assert report.result.reason in ("stopped", "target")
     assert report.result.windows > 5
     # How long the slowest take depends on what else the machine does: see the test of the latency below.
@@ -72,7 +72,7 @@ def test_it_learns_the_task_though_the_connection_is_cut_ten_times(example, tmp_
     with example.server_process(speed=20.0, num_cuts=10, seconds_between_cuts=0.8) as uri:
         report = example.learn_from(uri, seconds=300.0, seed=0, checkpoint_dir=str(tmp_path))
     print(report)
-    assert report.reconnects == 10
+    assert report.reconnects >= 10
     assert report.result.confirmed_mean >= 475.0
 
 
@@ -105,5 +105,5 @@ def test_actions_come_within_five_milliseconds_while_it_learns(tmp_path):
     if others > 0.1 * seconds:
         pytest.skip(f"others took {others:.0f} s of the processors in {seconds} s; p99 was {tail_ms} ms")
     assert "fresh greedy episodes reach target_score" in run.stdout
-    assert reconnects == 10
+    assert reconnects >= 10
     assert tail_ms < 5.0

@@ -49,6 +49,7 @@ class FailingAgent(SixMethodAgent):
     def fail(self, argument):
         self.calls += 1
         if self.calls == 5:
+            self.failed_at = time.monotonic()
             raise RuntimeError("the agent broke")
         return 0
 
@@ -90,6 +91,20 @@ def test_ctrl_c_ends_it(tmp_path):
     assert result.windows <= 5
 
 
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
+    interrupted_at = []
+
+    def interrupt_twice(optimizer, pipeline):
+        interrupted_at.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, EchoFeed(endless_episode=True), function=interrupt_twice)
+    assert not feed_threads()
+    assert time.monotonic() - interrupted_at[0] < 2.0
+
+
 def test_a_callback_that_raises_ends_nothing(tmp_path):
     result = run(tmp_path, EchoFeed(endless_episode=True), function=lambda optimizer, pipeline: 1 / 0)
     assert result.windows == 200
@@ -97,18 +112,26 @@ def test_a_callback_that_raises_ends_nothing(tmp_path):
 
 @pytest.mark.parametrize("method", ["act", "learn"])
 def test_an_error_of_the_agent_ends_it(tmp_path, method):
+    agent = FailingAgent(method)
     with pytest.raises(RuntimeError, match="the agent broke"):
-        run(tmp_path, EchoFeed(endless_episode=True), FailingAgent(method))
+        run(tmp_path, EchoFeed(endless_episode=True), agent)
+    assert not feed_threads()
+    assert time.monotonic() - agent.failed_at < 2.0
 
 
 def test_an_error_of_the_source_ends_it(tmp_path):
+    failed_at = []
+
     class Feed:
         def stream(self):
             yield [0.0], 0.0, False, False, {}
+            failed_at.append(time.monotonic())
             raise TypeError("a mistake")
 
     with pytest.raises(StreamError, match="a mistake"):
         run(tmp_path, Feed())
+    assert not feed_threads()
+    assert time.monotonic() - failed_at[0] < 2.0
 
 
 def test_a_blocked_read_does_not_hold_the_end_up(tmp_path):
