@@ -368,7 +368,8 @@ class LoopController:
             self._challenge(metrics, FINAL_EPISODES)
 
     def _finish(self) -> RunResult:
-        self._ending = self._ending or ("stopped", "the pipeline's stream ended")
+        how = "asked to stop" if self._stop_requested.is_set() else "the pipeline's stream ended"
+        self._ending = self._ending or ("stopped", how)
         self._keeper.restore()
         return self._conclude(self._confirmation.report(self.report_episodes) if self.best_snapshot else None)
 
