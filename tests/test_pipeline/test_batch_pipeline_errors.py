@@ -11,6 +11,7 @@ from tensor_optix.exceptions import (
     EnvironmentFailureError,
     InvalidArgumentError,
     InvalidTypeError,
+    NonFiniteError,
     NotBoundError,
     UnsupportedSpaceError,
 )
@@ -131,6 +132,42 @@ def test_an_agent_that_chokes_on_nan_is_not_blamed():
     with pytest.raises(EnvironmentFailureError, match="observation that is NaN or infinite at step 7") as caught:
         run(env, PolicyAgent(act))
     assert isinstance(caught.value.__context__, ValueError)
+
+
+class Steering(gym.Env):
+    """Takes any number, NaN too, and shows something else."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 1.0, False, False, {}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_an_action_that_is_no_number_is_named_though_the_environment_takes_it(num_envs, bad):
+    class Wild:
+        def __init__(self):
+            self.count = 0
+
+        def act(self, observation):
+            return self.act_batch([observation])[0]
+
+        def act_batch(self, observations):
+            self.count += 1
+            actions = np.zeros((len(observations), 1), np.float32)
+            actions[-1] = bad if self.count == 8 else 0.0
+            return actions
+
+    env = Steering() if num_envs == 1 else SyncVectorEnv([Steering] * num_envs)
+    where = "" if num_envs == 1 else f", environment {num_envs - 1} of {num_envs}"
+    with pytest.raises(NonFiniteError, match=rf"an action that is NaN or infinite at step 8{where}\."):
+        run(env, Wild())
 
 
 @pytest.mark.parametrize("vector", [False, True])

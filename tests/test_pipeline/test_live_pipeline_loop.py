@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from live_fakes import BlockingFeed, EchoFeed
 
+from tensor_optix.core import run_checkpoint
 from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import StreamError
@@ -62,6 +63,35 @@ def run(tmp_path, feed, agent=None, function=None, **options):
         agent, pipeline, RewardEvaluator(), checkpoint_dir=str(tmp_path), callbacks=callbacks, max_episodes=200, seed=0
     )
     return optimizer.run()
+
+
+def test_after_an_error_it_is_resumed_and_says_what_was_not_exact(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_checkpoint, "SAVE_INTERVAL_SECONDS", 0.0)
+
+    def boom(optimizer, pipeline):
+        if not optimizer.was_resumed:
+            raise KeyboardInterrupt
+
+    def optimizer_for(agent):
+        pipeline = LivePipeline(EchoFeed(endless_episode=True), agent, LivePipeline.every_n_steps(8))
+        callbacks = [OnWindow(lambda: boom(optimizer, pipeline))]
+        optimizer = RLOptimizer(
+            agent, pipeline, RewardEvaluator(), checkpoint_dir=tmp_path, callbacks=callbacks, max_episodes=20, seed=0
+        )
+        optimizer.was_resumed = False
+        return optimizer
+
+    first = optimizer_for(StatefulAgent())
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    second = optimizer_for(StatefulAgent())
+    second.was_resumed = True
+    result = second.run(resume=True)
+    assert result.reason == "budget"
+    assert result.run_dir == str(first.run_dir)
+    assert result.windows == 20
+    assert result.history["window"] == list(range(20))
+    assert "the run was resumed, but not exactly: a live feed cannot be rewound" in result.notes
 
 
 def test_a_budget_ends_it(tmp_path):

@@ -4,6 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from resume_fakes import (
@@ -18,7 +19,7 @@ from resume_fakes import (
     outcome_of,
 )
 
-from tensor_optix import BackoffOptimizer, LoopCallback
+from tensor_optix import BackoffOptimizer, BasePipeline, BatchPipeline, LoopCallback
 from tensor_optix.core import run_checkpoint
 from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.core.state_files import META_FILE
@@ -260,6 +261,19 @@ class TestInexact:
         notes = self.resume_after(tmp_path, agent=SixMethods(), then={"agent": SixMethods(init_seed=3)})
         assert "the agent has no get_state, so its random state and optimizer are not known" in notes
 
+    def test_a_pipeline_without_barriers(self, tmp_path):
+        class Endless(BatchPipeline):
+            request_barrier = BasePipeline.request_barrier
+
+        def pipeline(agent):
+            return Endless(gym.make("CartPole-v1"), agent, 60, barrier_interval_steps=None)
+
+        interrupted(make_run(tmp_path, stop_at=33, agent=(agent := LinearAgent()), pipeline=pipeline(agent)))
+        agent = LinearAgent(init_seed=77)
+        result = make_run(tmp_path, agent=agent, pipeline=pipeline(agent)).run(resume=True)
+        assert result.windows >= 45
+        assert "not exactly: Endless has no barriers, at which episodes begin anew" in " | ".join(result.notes)
+
     def test_a_tuner_without_a_state(self, tmp_path):
         class Forgetful(BackoffOptimizer):
             state_dict = property()
@@ -368,13 +382,11 @@ class TestSaving:
 
     @pytest.mark.parametrize("is_slow", [False, True])
     def test_more_than_a_minute_at_stake_is_said(self, tmp_path, monkeypatch, caplog, is_slow):
-        monkeypatch.undo()
         monkeypatch.setattr(run_checkpoint, "SAVE_INTERVAL_SECONDS", 0.0)
         monkeypatch.setattr(run_checkpoint, "MAX_LOSS_SECONDS", 1e-6)
         monkeypatch.setattr(run_checkpoint, "MAX_COST", 1e-9 if is_slow else 1e9)
         optimizer = make_run(tmp_path)
-        if is_slow:
-            monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
+        monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
         optimizer.run()
         assert caplog.text.count("A crash can cost this run more than a minute") == 1
         assert ("saving may take" if is_slow else "BatchPipeline(barrier_interval_steps=...)") in caplog.text

@@ -147,7 +147,8 @@ def _nodes(config: Any) -> Iterator[Any]:
 
 
 def _check_node(node: Any, custom: Mapping[str, Any], largest: int) -> None:
-    if isinstance(node, (int, float)) and not abs(node) <= largest:
+    is_too_large = abs(node) > largest if isinstance(node, int) else isinstance(node, float) and not math.isfinite(node)
+    if is_too_large:  # a fraction is no size
         raise UnsafeFileError(
             f"The saved configuration asks for a size of {node}; {largest} numbers were saved with it."
         )
