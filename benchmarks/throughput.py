@@ -4,8 +4,10 @@ Makes an environment for each library under `benchmarks/.venvs`, then alternates
 same algorithm, networks, hyperparameters and number of gradient steps, each in a fresh process.
 Env steps per second are over the whole run, compiling counted, imports not. In the parity arm our
 KL control, normalisation and evaluation are off; the arm "defaults" has all our defaults on, the
-loop around it included. SB3 runs with one and with two torch threads in the first alternations, the
-pilot, and then only with the number that was faster there (`--pilot 0`: with both throughout).
+loop around it included. TensorFlow has one thread to an operation, as `docs/algorithms.md` advises
+for networks of this size; the arm "ours-all" (only where asked for) leaves it all cores. SB3 runs
+with one and with two torch threads in the first alternations, the pilot, and then only with the
+number that was faster there (`--pilot 0`: with both throughout).
 
 Every run is written down as it ends, and what is written is not run again: an interrupted benchmark
 goes on where it was, and `--minutes` makes a slice of it that ends before so much time is over.
@@ -41,8 +43,9 @@ PACKAGES = {
     "sbx": (["torch==2.13.0"], ["sbx-rl"]),
 }
 ARMS = {
-    "ours": ("throughput_ours.py", "parity"),
-    "defaults": ("throughput_ours.py", "defaults"),
+    "ours": ("throughput_ours.py", "parity", "1"),
+    "ours-all": ("throughput_ours.py", "parity", "0"),
+    "defaults": ("throughput_ours.py", "defaults", "1"),
     "sb3-1": ("throughput_peers.py", "sb3", "1"),
     "sb3-2": ("throughput_peers.py", "sb3", "2"),
     "sbx": ("throughput_peers.py", "sbx", "0"),
@@ -228,7 +231,7 @@ def scaling(env_steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", nargs="+", choices=sorted(WORKLOADS), default=sorted(WORKLOADS))
-    parser.add_argument("--arms", nargs="+", choices=sorted(ARMS), default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=sorted(ARMS), default=[arm for arm in ARMS if arm != "ours-all"])
     parser.add_argument("--repeats", type=int, default=5, help="alternations")
     parser.add_argument("--env-steps", type=int, help="instead of the workload's own")
     parser.add_argument("--pilot", type=int, default=2, help="alternations in which SB3 runs with 1 and 2 threads")
