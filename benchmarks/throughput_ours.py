@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import gymnasium as gym
 import keras
+import tensorflow as tf
 
 from tensor_optix import BatchPipeline, HyperparamSet, RLOptimizer
 from tensor_optix.algorithms.dqn import SETTINGS as DQN_SETTINGS
@@ -107,7 +108,9 @@ def run_with_defaults(workload):
 
 
 def main():
-    workload, arm = json.loads(sys.argv[1]), sys.argv[2]
+    workload, arm, threads = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
     started = time.perf_counter()
     in_parity = {"ppo": run_ppo, "dqn": run_dqn, "sac": run_sac}[workload["algorithm"]]
     outcome = run_with_defaults(workload) if arm == "defaults" else in_parity(workload)

@@ -19,6 +19,7 @@ SPACES = {
     "discrete": gym.spaces.Discrete(6),
     "bits": gym.spaces.MultiBinary(5),
     "dict": gym.spaces.Dict({"place": gym.spaces.Box(-1.0, 1.0, (2,)), "seen": gym.spaces.Discrete(3)}),
+    "tuple": gym.spaces.Tuple([gym.spaces.Box(-1.0, 1.0, (2,)), gym.spaces.Box(0, 255, (8, 8, 1), np.uint8)]),
 }
 
 
@@ -111,6 +112,50 @@ class TestMakeAgent:
             make_agent(Odd(), algorithm)
 
 
+class AnyEnv(gym.Env[Any, Any]):
+    """Shows and takes what its spaces hold, at random."""
+
+    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+        self.observation_space, self.action_space = observation_space, action_space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        if seed is not None:
+            self.observation_space.seed(seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action)
+        return self.observation_space.sample(), 1.0, bool(self.np_random.random() < 0.2), False, {}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "observation_space", "action_space"),
+    [
+        ("ppo", "dict", gym.spaces.MultiDiscrete([2, 3])),
+        ("auto", "tuple", gym.spaces.MultiBinary(2)),
+        ("auto", "image", gym.spaces.Box(-2.0, 2.0, (2,))),
+        ("dqn", "dict", gym.spaces.Discrete(3, start=1)),
+        ("sac", "tuple", gym.spaces.Box(0.0, 5.0, (2,))),
+    ],
+)
+def test_agent_and_pipeline_are_made_for_the_spaces(
+    algorithm: str, observation_space: str, action_space: gym.Space[Any]
+) -> None:
+    def make_env() -> AnyEnv:
+        return AnyEnv(SPACES[observation_space], action_space)
+
+    small = {"batch_size": 8, "hidden_units": (8,), "seed": 0}
+    replay = {"learning_starts": 8, "buffer_size": 64}
+    small |= replay if algorithm in ("dqn", "sac") else {"jit_compile": False}
+    agent = make_agent(make_env, algorithm, **small)
+    pipeline = make_pipeline(make_env, agent, num_envs=2, window_size=12, seed=0)
+    agent.bind(pipeline.observation_space, pipeline.action_space, num_envs=2, seed=0)
+    diagnostics = agent.learn(next(iter(pipeline.episodes())))
+    assert diagnostics["num_gradient_steps"] > 0
+    assert np.isfinite(diagnostics["loss"])
+
+
 class TestMakePipeline:
     def test_environments_share_the_steps_of_an_update(self) -> None:
         sizes = [(p.num_envs, p.window_size) for p in (make_pipeline("CartPole-v1", num_envs=n) for n in (None, 1, 4))]
@@ -153,6 +198,8 @@ def batch_of_two(space: gym.Space[Any]) -> Any:
     samples = [space.sample() for _ in range(2)]
     if isinstance(space, gym.spaces.Dict):
         return {name: column([x[name] for x in samples]) for name in space}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(column([x[i] for x in samples]) for i in range(len(space)))
     return column(samples)
 
 

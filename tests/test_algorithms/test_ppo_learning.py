@@ -61,6 +61,16 @@ def test_it_learns_with_one_set_of_defaults(env_id, env_steps, goal, tmp_path):
     assert optimizer.run().report.mean >= goal
 
 
+@pytest.mark.slow
+def test_it_starts_on_the_pixels_of_an_arcade_game(tmp_path):
+    pytest.importorskip("ale_py", reason="extra tensor-optix[atari]")
+    game, folder = "ale_py:ALE/Pong-v5", str(tmp_path)
+    agent, pipeline = make_agent(game, "ppo", num_epochs=1), make_pipeline(game, num_envs=2, window_size=250)
+    result = RLOptimizer(agent, pipeline, checkpoint_dir=folder, seed=0, max_env_steps=2_000, report_episodes=0).run()
+    assert result.env_steps["training"] == 2_000
+    assert all(np.isfinite(value).all() for value in agent.get_state("policy").arrays.values())
+
+
 def test_the_identity_task_is_worth_what_it_says():
     env = IdentityEnv(ACTION_SPACES["box"])
     observation, _ = env.reset(seed=0)
