@@ -4,8 +4,8 @@
     python benchmarks/judgement_coverage.py --out coverage.jsonl --only Catch
 
 Each of 40 runs is asked to go on four times; every time it ends, its champion, its report of 100 episodes and their
-interval are one case. The mean of 1,000 episodes has an error of its own: an exact interval holds it in 93.8 % of cases,
-which is what the count is tested against.
+interval are one case. The mean of 1,000 episodes has an error of its own: an exact interval holds it in 93.8 % of
+cases, which is what the count is tested against.
 """
 
 import argparse
