@@ -3,8 +3,8 @@
     pip install stable-baselines3
     python examples/detectors_in_sb3.py
 
-``PlateauDetector`` and ``DegradationDetector`` know nothing of the loop that feeds them: one score at a time is all. Here
-a score is a look, the mean return of five finished episodes, as in tensor-optix's own loop.
+``PlateauDetector`` and ``DegradationDetector`` know nothing of the loop that feeds them: one score at a time is all.
+Here a score is a look, the mean return of five finished episodes, as in tensor-optix's own loop.
 """
 
 from collections import deque
