@@ -5,7 +5,7 @@
 Champions are trained by the loop itself, on CartPole, Acrobot and Pendulum. Then, one case after another: the current
 policy's weights are damaged, or the physics of the running environment changes at once, or goes on changing while the
 episodes are played, or nothing happens (noise raised the alarm). The loop's own response plays and tells the cause. A
-damage or a change counts only if it costs the champion at least one spread of its returns: an alarm asks the same.
+damage or a change counts only if it costs the champion at least one spread of its returns, as an alarm would need.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def make_champion(name, seed, steps, window, settings, folder):
         seed=seed,
         max_env_steps=steps,
         dormant_threshold=10_000,
-        report_episodes=0,
+        report_episodes=REFERENCE,
     )
     trainer.run()
     return trainer, agent, pipeline, world

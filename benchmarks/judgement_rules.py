@@ -14,7 +14,7 @@ TRAINED, STALLED = "trained", "stalled"
 
 
 def looks_of(run, merge=1):
-    """Return env steps and scores, ``[looks]``: windows pooled until they hold enough episodes, as in the loop."""
+    """Return ``([looks] env steps, [looks] scores)``: windows pooled to hold enough episodes, as in the loop."""
     steps, scores, pool = [], [], []
     for step, returns in run.windows(merge):
         if returns.size:

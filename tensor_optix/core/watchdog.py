@@ -10,6 +10,7 @@ CALIBRATION_WINDOWS = (50, 200)
 """Fresh windows after which the baseline is made: a first one, and one that knows autocorrelation well."""
 
 _FIRST_LOOK_WINDOWS = 4
+_THRESHOLD = 3.85  # three detectors share what may be false alarms, one after another
 
 
 class Watchdog:
@@ -41,7 +42,7 @@ class Watchdog:
         count = len(self._scores)
         is_early = _FIRST_LOOK_WINDOWS <= count < CALIBRATION_WINDOWS[0]
         if count in CALIBRATION_WINDOWS:
-            self._detector = DegradationDetector()
+            self._detector = DegradationDetector(threshold=_THRESHOLD)
         elif not (is_early and count & (count - 1) == 0):
             return
         self._detector.calibrate(self._scores)
@@ -54,5 +55,7 @@ class Watchdog:
         """Become what :meth:`state_dict` returned."""
         self._scores = list(state["scores"])
         is_calibrated = len(self._scores) >= CALIBRATION_WINDOWS[0]
-        self._detector = DegradationDetector() if is_calibrated else DegradationDetector.while_learning()
+        self._detector = (
+            DegradationDetector(threshold=_THRESHOLD) if is_calibrated else DegradationDetector.while_learning()
+        )
         self._detector.load_state_dict(state["detector"])

@@ -23,6 +23,7 @@ _KEYS = frozenset(
 _LN2 = math.log(2.0)
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 _TEST_SHARE = 64  # a new test with every 1/64 more scores
+_HELD = 1 / 20  # share of the scores over which a verdict must hold before it is given
 _FIRST_LOOKS, _FIRST_SHARES = 3, (50, 15)  # the first level: the first 3 scores, or so large a share of all
 _GAIN_ERRORS = 4.0  # standard errors from which a gain is real
 
@@ -31,7 +32,7 @@ _LOW_ERRORS = 0.8  # certainty that is enough where the rise has slowed down as 
 _SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
 _SHORT_WINDOW, _SHORT_ERRORS = 0.65, 2.5  # a newer stretch may prove a plateau too, with more certainty
 _FEW_BINS = 1.5  # errors count for more by this over the degrees of freedom, as Student's t tells
-_STAYS = 1.5  # a plateau stands until the tolerance is passed by so much
+_STAYS = 2.5  # a plateau stands until the tolerance is passed by so much
 _FALL_SHARE, _FALL_SDS = 0.25, 1.0  # of the gain and of single scores: two of the last three this low are a fall
 _EARLY = 0.08  # share of the run that is left out where all the rest is looked at
 _STALL_RISE, _STALL_ERRORS = 0.5, 0.9  # score deviations a stalled run may have risen, with this certainty
@@ -82,7 +83,7 @@ class PlateauDetector:
         tolerance: float = 0.1,
         confidence_sds: float = 2.0,
         confirmations: int = 2,
-        min_looks: int = 12,
+        min_looks: int = 16,
         stall_patience: int = 400,
         constant_looks: int = 12,
         level_sds: float = 2.0,
@@ -193,10 +194,13 @@ class PlateauDetector:
         """Let a plateau stand only after several tests in a row found it."""
         if verdict is Trend.IMPROVING:
             self._passes = 0
-        else:
-            self._passes += 1
-            self._candidate = verdict
-        return self._candidate if self._passes >= self._confirmations else Trend.IMPROVING
+            return verdict
+        self._passes += 1
+        self._candidate = verdict
+        held = (self._passes - 1) * max(1, self._looks // _TEST_SHARE)
+        if self._passes >= self._confirmations and held >= self._looks * _HELD:
+            return verdict
+        return verdict if self._trend is verdict else Trend.IMPROVING
 
     def _first_level(self, share: int = _FIRST_SHARES[0]) -> tuple[float, float]:
         """Return the mean of the first scores, and how many they are."""

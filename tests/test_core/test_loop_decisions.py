@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController, LoopState
-from tensor_optix.core.diagnosis import Cause, find_cause
+from tensor_optix.core.diagnosis import Cause, find_cause, is_lower, is_lower_paired
 from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
 
 
@@ -215,3 +215,14 @@ class TestTarget:
         result = loop.run()
         assert result.reason == "trained"
         assert loop.state is LoopState.DORMANT
+
+
+def test_pairs_show_what_the_spread_of_first_states_hides():
+    champion = np.linspace(-300.0, 0.0, 12)
+    damaged = champion - 60.0 - 10.0 * np.sin(np.arange(12))
+    assert not is_lower(damaged, champion)
+    assert is_lower_paired(damaged, champion)
+    assert find_cause(champion, champion, damaged) is Cause.POLICY_DAMAGED
+    assert not is_lower_paired(champion, champion)
+    assert not is_lower_paired(damaged[:6], champion)
+    assert not is_lower_paired(champion - 1.0, champion), "too little to matter"

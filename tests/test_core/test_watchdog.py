@@ -1,0 +1,54 @@
+"""The watchdog of a frozen policy: its baselines, its alarms, its state."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tensor_optix.core.watchdog import CALIBRATION_WINDOWS, Watchdog
+
+
+def alarm_of(scores: np.ndarray, watchdog: Watchdog | None = None) -> int | None:
+    watchdog = watchdog or Watchdog()
+    return next((i for i, score in enumerate(scores.tolist()) if watchdog.update(score)), None)
+
+
+def steady(seed: int, length: int = 700) -> np.ndarray:
+    return np.random.default_rng(seed).normal(100.0, 5.0, length)
+
+
+def test_stays_quiet_on_a_steady_policy() -> None:
+    assert sum(alarm_of(steady(seed, 1_000)) is not None for seed in range(40)) <= 3
+
+
+@pytest.mark.parametrize("at", [20, 120, 400])
+def test_finds_a_drop_soon_whenever_it_comes(at: int) -> None:
+    scores = steady(1)
+    scores[at:] -= 20.0
+    found = alarm_of(scores)
+    assert found is not None
+    assert at <= found <= at + 8
+
+
+def test_the_second_baseline_knows_all_windows_so_far() -> None:
+    watchdog = Watchdog()
+    for score in steady(2, CALIBRATION_WINDOWS[-1]).tolist():
+        watchdog.update(score)
+    baseline = watchdog._detector.baseline
+    assert baseline is not None
+    assert baseline.count == CALIBRATION_WINDOWS[-1]
+    assert baseline.mean == pytest.approx(np.mean(steady(2, CALIBRATION_WINDOWS[-1])))
+
+
+@pytest.mark.parametrize("cut", [0, 3, 30, 50, 150, 300])
+def test_state_goes_through_json_exactly(cut: int) -> None:
+    scores = steady(3).tolist()
+    scores[500:] = [score - 8.0 for score in scores[500:]]
+    one, other = Watchdog(), Watchdog()
+    for score in scores[:cut]:
+        one.update(score)
+    other.load_state_dict(json.loads(json.dumps(one.state_dict())))
+    assert [other.update(score) for score in scores[cut:]] == [one.update(score) for score in scores[cut:]]
+    assert other.state_dict() == one.state_dict()
