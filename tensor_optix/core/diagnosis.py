@@ -68,4 +68,6 @@ def is_lower_paired(sample: npt.ArrayLike, reference: npt.ArrayLike) -> bool:
         return False
     if float(np.mean(high - low)) <= _PRACTICAL_SPREADS * float(np.std(high)):
         return False
+    from scipy import stats  # as above
+
     return bool(stats.wilcoxon(low, high, alternative="less").pvalue < _SIGNIFICANCE)
