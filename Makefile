@@ -3,6 +3,7 @@
 PYTHON ?= python3
 ENV ?= CartPole-v1
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ train: $(VENV)/train.stamp  ## Install what training needs, then train (ENV=Acro
 	@$(BIN)/tensor-optix train $(ENV) $(ARGS)
 
 test: check  ## Format, lint, types and the fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-all: check  ## The same with the learning tests that take longer
 	$(BIN)/python -m pytest -m "slow or not slow"
