@@ -33,8 +33,8 @@ class Flat(gym.ObservationWrapper):
         return observation.reshape(-1).astype(np.float32) / 255.0
 
 
-class RandomReward(gym.RewardWrapper):
-    """Pays noise instead of the reward: there is nothing to be learned."""
+class OwnNoise(gym.Wrapper):
+    """Has a generator of its own, which a seeded reset seeds."""
 
     def __init__(self, env):
         super().__init__(env)
@@ -44,22 +44,17 @@ class RandomReward(gym.RewardWrapper):
         if seed is not None:
             self._rng = np.random.default_rng(seed)
         return self.env.reset(seed=seed, options=options)
+
+
+class RandomReward(OwnNoise, gym.RewardWrapper):
+    """Pays noise instead of the reward: there is nothing to be learned."""
 
     def reward(self, reward):
         return float(self._rng.normal())
 
 
-class ShuffledActions(gym.ActionWrapper):
+class ShuffledActions(OwnNoise, gym.ActionWrapper):
     """Gives the actions other meanings at every step: none of them is better than another."""
-
-    def __init__(self, env):
-        super().__init__(env)
-        self._rng = np.random.default_rng(0)
-
-    def reset(self, *, seed=None, options=None):
-        if seed is not None:
-            self._rng = np.random.default_rng(seed)
-        return self.env.reset(seed=seed, options=options)
 
     def action(self, action):
         space = self.env.action_space

@@ -217,20 +217,25 @@ def test_the_thread_ends_though_an_update_goes_on(tmp_path, make_feed):
     assert optimizer.last_result.reason == "stopped"
 
 
+class OneStepEnv:
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1), {}
+
+    def step(self, action):
+        return np.zeros(1), 1.0, True, False, {}
+
+    def close(self):
+        pass
+
+
 def test_the_feed_is_closed_before_the_end_is_played_out(tmp_path):
     """Nobody takes its steps any more, and playing keeps the interpreter busy."""
     threads_while_playing = []
 
-    class Env:
+    class Env(OneStepEnv):
         def reset(self, *, seed=None, options=None):
             threads_while_playing.append(len(feed_threads()))
-            return np.zeros(1), {}
-
-        def step(self, action):
-            return np.zeros(1), 1.0, True, False, {}
-
-        def close(self):
-            pass
+            return super().reset(seed=seed, options=options)
 
     agent = SixMethodAgent()
     RLOptimizer(
@@ -251,16 +256,6 @@ def test_greedy_episodes_give_way_to_an_open_feed(tmp_path, monkeypatch):
     naps = []
     monkeypatch.setattr(live_pipeline.time, "sleep", naps.append)
 
-    class Env:
-        def reset(self, *, seed=None, options=None):
-            return np.zeros(1), {}
-
-        def step(self, action):
-            return np.zeros(1), 1.0, True, False, {}
-
-        def close(self):
-            pass
-
     agent = SixMethodAgent()
     pipeline = LivePipeline(EchoFeed(endless_episode=True), agent, LivePipeline.every_n_steps(8))
     result = RLOptimizer(
@@ -269,7 +264,7 @@ def test_greedy_episodes_give_way_to_an_open_feed(tmp_path, monkeypatch):
         RewardEvaluator(),
         checkpoint_dir=str(tmp_path),
         max_episodes=3,
-        evaluation_env=_env_with_spaces(Env()),
+        evaluation_env=_env_with_spaces(OneStepEnv()),
         target_score=0.0,
         report_episodes=7,
         seed=0,
