@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.agent_arrays import undo_unless
 from tensor_optix.exceptions import NonFiniteError
 
 MAX_FEED_BYTES = 64 * 2**20
@@ -133,7 +134,7 @@ class GradientLoop:
             body,
             (tf.constant(0), tf.zeros(len(self._metric_names)), tf.constant(True), all_errors),
         )
-        tf.cond(finite, lambda: tf.constant(0), lambda: _restore(variables, saved))
+        undo_unless(finite, variables, saved)
         return sums, finite, all_errors.stack()
 
     def _take(self, batch: Mapping[str, Any], settings: Mapping[str, Any], fine: Any) -> tuple[Any, Any, Any]:
@@ -177,9 +178,3 @@ def _batch(feed: Mapping[str, Any], i: Any, shapes: Mapping[str, tuple[int, ...]
     widths = [shape[0] if shape else 1 for shape in shapes.values()]
     parts = tf.split(feed[_PACKED][i], widths, axis=-1)
     return batch | {name: x if shapes[name] else x[:, 0] for name, x in zip(shapes, parts, strict=True)}
-
-
-def _restore(variables: Sequence[Any], saved: Sequence[Any]) -> Any:
-    for variable, value in zip(variables, saved, strict=True):
-        variable.assign(value)
-    return tf.constant(0)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.agent_arrays import undo_unless
 from tensor_optix.adapters.tensorflow.distributions import Distribution
 from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_loss
@@ -129,7 +130,7 @@ class PPOUpdate:
         log_ratio = self._distribution.log_prob(self._network.outputs(parts), actions) - before
         kl = tf.math.divide_no_nan(approximate_kl(log_ratio * valid), tf.reduce_mean(valid))
         finite = finite & tf.math.is_finite(kl)
-        tf.cond(finite, lambda: tf.constant(0), lambda: assign_all(variables, saved))
+        undo_unless(finite, variables, saved)
         explained = adv.explained_variance(values, returns, valid > 0.0)
         return tf.concat([sums, tf.stack([kl, explained, tf.cast(finite, tf.float32)])], axis=0)
 
@@ -195,13 +196,6 @@ def advantages_and_returns(
         rewards, discounts, window["continues"], grid, following, settings["gae_lambda"]
     )
     return tf.reshape(advantages, [-1]), tf.reshape(advantages + grid, [-1])
-
-
-def assign_all(variables: Sequence[Any], values: Sequence[Any]) -> Any:
-    """Give the variables these values."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return tf.constant(0)
 
 
 def _signature(part_specs: Sequence[tf.TensorSpec], action_spec: tf.TensorSpec) -> list[Any]:

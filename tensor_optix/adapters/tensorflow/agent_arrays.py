@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tensor_optix.exceptions import StateMismatchError
 
@@ -37,3 +38,14 @@ def write_variables(prefix: str, variables: Sequence[Any], arrays: Mapping[str, 
     """Assign what :func:`read_variables` returned."""
     for i, variable in enumerate(variables):
         variable.assign(arrays[f"{prefix}.{i}"])
+
+
+def undo_unless(succeeded: Any, variables: Sequence[Any], saved: Sequence[Any]) -> None:
+    """Give the variables back the values ``saved``, unless ``succeeded`` (a bool scalar); for traced updates."""
+
+    def undo() -> Any:
+        for variable, value in zip(variables, saved, strict=True):
+            variable.assign(value)
+        return tf.constant(0)
+
+    tf.cond(succeeded, lambda: tf.constant(0), undo)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.agent_arrays import undo_unless
 from tensor_optix.adapters.tensorflow.distributions import Distribution
 from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_with_slopes
@@ -154,7 +155,7 @@ class PolicyUpdate:
         after = self._distribution.log_prob(self._call(parts), actions)
         kl, drift = approximate_kl(after - before), approximate_kl(after - behaviour)
         finite = finite & tf.math.is_finite(kl + drift)
-        tf.cond(finite, lambda: tf.constant(0), lambda: _restore(variables, saved))
+        undo_unless(finite, variables, saved)
         return before, tf.concat([sums, tf.stack([kl, drift, tf.cast(finite, tf.float32)])], axis=0)
 
     def _gradients(
@@ -188,9 +189,3 @@ class PolicyUpdate:
         for (optimizer, variables), group in zip(self._groups, grads, strict=True):
             apply_gradients(optimizer, group, variables)
         return tf.constant(0)
-
-
-def _restore(variables: Sequence[Any], saved: Sequence[Any]) -> Any:
-    for variable, value in zip(variables, saved, strict=True):
-        variable.assign(value)
-    return tf.constant(0)
