@@ -70,7 +70,11 @@ def sections_of(optimizer, agent):
         "evaluation": [loop.pipeline.play_episodes, loop._confirmation.challenger_wins, loop._confirmation.report],
         "saving": [
             *(loop._keeper.crown, loop._session.begin, loop._session.save_if_due, loop.registry.flush),
-            *(optimizer._run_folder.append_history, optimizer._run_folder.flush, optimizer._run_folder.write_run_json),
+            *(
+                optimizer._run_folder.append_history_line,
+                optimizer._run_folder.flush,
+                optimizer._run_folder.write_run_json,
+            ),
             optimizer._run_folder.close,
         ],
     }

@@ -55,8 +55,8 @@ class RLOptimizer:
         degradation_threshold: Share used by ``BackoffScheduler.check_degradation``.
         callbacks: Hooks, see :class:`LoopCallback`.
         seed: Source of all randomness of the run; None draws one and records it.
-        max_env_steps: Environment steps of one run, training and evaluation; None: no limit. The final
-            report's steps come on top and are told apart.
+        max_env_steps: Environment steps of one run, training and evaluation, up to a tenth of which is
+            kept for the last choice of a champion; None: no limit. The final report's steps come on top.
         evaluation_env: Environment (or a callable that makes one) for greedy evaluation. Default: the
             pipeline's own, between two windows.
         target_score: End as soon as the lower confidence bound of fresh episodes reaches it.

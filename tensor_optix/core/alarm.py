@@ -11,8 +11,8 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.champion import ChampionKeeper
-from tensor_optix.core.confirmation import DIAGNOSIS_EPISODES, Confirmation
-from tensor_optix.core.diagnosis import Cause, find_cause
+from tensor_optix.core.confirmation import Confirmation
+from tensor_optix.core.diagnosis import Cause, find_cause, is_unharmed
 from tensor_optix.core.judge import Judge
 from tensor_optix.core.tuning import Tuning
 from tensor_optix.core.types import EvalMetrics
@@ -96,8 +96,11 @@ class AlarmResponse:
         if then is None:
             then = np.asarray(self._judge.baseline_scores())
         played = self._confirmation.play_both(
-            DIAGNOSIS_EPISODES,
-            lambda current, champion: find_cause(then, champion, current) is not Cause.FALSE_ALARM,
+            self._confirmation.diagnosis_episodes(),
+            lambda current, champion: (
+                find_cause(then, champion, current) is not Cause.FALSE_ALARM or is_unharmed(then, champion, current)
+            ),
+            "diagnosis",
         )
         if played is None:
             return None

@@ -14,7 +14,7 @@ from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.functional.seeding import derive_seed
 
 EVALUATION_SHARE = 0.1
-"""Largest share of the environment steps that choosing a champion may take while training."""
+"""Largest share of the environment steps that choosing a champion may take."""
 
 _MIN_EPISODES = 5
 _MAX_EPISODES = 20
@@ -120,10 +120,21 @@ class Arena:
 
     def affordable_episodes(self, training_steps: int, evaluation_steps: int) -> int:
         """Return how many paired episodes the evaluation share pays for; 0 if too few to tell."""
-        length = self._length_steps if math.isfinite(self._length_steps) else _UNKNOWN_LENGTH_STEPS
-        allowance = EVALUATION_SHARE * training_steps - evaluation_steps
-        count = min(int(allowance / (2.0 * max(length, 1.0))), _MAX_EPISODES)
+        count = min(self.num_pairs(EVALUATION_SHARE * training_steps - evaluation_steps), _MAX_EPISODES)
         return count if count >= _MIN_EPISODES else 0
+
+    def num_pairs(self, env_steps: float) -> int:
+        """Return how many episodes of each of two policies so many environment steps pay for."""
+        return max(0, int(env_steps / self._steps_of_a_pair))
+
+    def steps_for_pairs(self, count: int) -> int:
+        """Return how many environment steps ``count`` episodes of each of two policies are likely to take."""
+        return math.ceil(count * self._steps_of_a_pair)
+
+    @property
+    def _steps_of_a_pair(self) -> float:
+        length = self._length_steps if math.isfinite(self._length_steps) else _UNKNOWN_LENGTH_STEPS
+        return 2.0 * max(length, 1.0)
 
 
 def is_better_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> bool:

@@ -120,6 +120,12 @@ class BaseAgent(ABC):
         """Return what its numbers depend on besides its own settings, JSON-able: for example thread counts."""
         return {}
 
+    tells_what_it_used: bool = False
+    """Whether ``learn`` sets ``used_hyperparams``: then the loop need not ask for them before each ``learn``."""
+
+    used_hyperparams: HyperparamSet | None = None
+    """What the latest ``learn`` read."""
+
     undoes_bad_updates: bool = False
     """Whether ``learn`` raises ``NonFiniteError``, and leaves everything as it was, where an update
     gives NaN or infinity. For any other agent the loop keeps a copy from before each ``learn``."""

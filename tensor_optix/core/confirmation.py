@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensor_optix.core.arena import Arena, is_better_paired, is_decided_paired
+from tensor_optix.core.arena import EVALUATION_SHARE, Arena, is_better_paired, is_decided_paired
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.ledger import Ledger
@@ -18,7 +18,10 @@ from tensor_optix.core.types import EpisodeData, EvaluationResult
 logger = logging.getLogger(__name__)
 
 FINAL_EPISODES = 20
-DIAGNOSIS_EPISODES = 40
+MIN_DIAGNOSIS_EPISODES, MAX_DIAGNOSIS_EPISODES = 20, 40
+DIAGNOSIS_SHARE = 0.1
+"""Share of the environment steps up to which a diagnosis may play more than its fewest episodes."""
+
 REFERENCE_EPISODES, MOST_REFERENCE_EPISODES = 20, 60
 ROUND_EPISODES = 5
 
@@ -93,10 +96,11 @@ class Confirmation:
         Args:
             num_episodes: How many at most; None for as many as the evaluation share pays for.
         """
-        count = num_episodes or self._arena.affordable_episodes(
-            self._ledger.steps["training"], self._ledger.steps["evaluation"]
-        )
-        played = self.play_both(count, is_decided_paired)
+        steps = self._ledger.steps
+        count = num_episodes
+        if count is None:
+            count = self._arena.affordable_episodes(steps["training"], steps["evaluation"])
+        played = self.play_both(count, is_decided_paired, "evaluation")
         if played is None:
             return False
         challenger, champion = played
@@ -115,6 +119,24 @@ class Confirmation:
         self.champion_returns = returns[-MOST_REFERENCE_EPISODES:]
         return wins
 
+    def reserved_steps(self) -> int:
+        """Return what of the budget the last challenge, after the last window, is likely to need."""
+        limit = self._ledger.max_env_steps
+        if limit is None or not self._arena.is_possible or self._keeper.snapshot is None:
+            return 0
+        return min(self._arena.steps_for_pairs(FINAL_EPISODES), int(EVALUATION_SHARE * limit))
+
+    def final_episodes(self) -> int:
+        """Return how many paired episodes settle at the end who is champion: what the budget has left."""
+        left = self._ledger.steps_left
+        return FINAL_EPISODES if left is None else min(FINAL_EPISODES, self._arena.num_pairs(left))
+
+    def diagnosis_episodes(self) -> int:
+        """Return how many paired episodes a diagnosis may take."""
+        steps = self._ledger.steps
+        count = self._arena.num_pairs(DIAGNOSIS_SHARE * steps["training"] - steps["diagnosis"])
+        return min(max(count, MIN_DIAGNOSIS_EPISODES), MAX_DIAGNOSIS_EPISODES)
+
     def _topped_up(self, returns: Returns, allowance: int, challenger_won: bool) -> Returns:
         """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""
         count = min(REFERENCE_EPISODES - len(returns), allowance)
@@ -129,13 +151,14 @@ class Confirmation:
         return returns if more is None else np.append(returns, more.returns)
 
     def play_both(
-        self, max_episodes: int, is_decided: Callable[[Returns, Returns], bool]
+        self, max_episodes: int, is_decided: Callable[[Returns, Returns], bool], use: str
     ) -> tuple[Returns, Returns] | None:
         """Play the agent as it is and the champion on the same seeds, in rounds, until that decides.
 
         Args:
             max_episodes: Episodes of each at most.
             is_decided: ``(current, champion) -> bool``, asked after each round.
+            use: What the steps are booked as.
 
         Returns:
             The returns of both, or None where nothing can be played.
@@ -144,11 +167,11 @@ class Confirmation:
         while len(current) < max_episodes and self._arena.is_possible:
             count = min(ROUND_EPISODES, max_episodes - len(current))
             seed = self._arena.next_seed("challenge")
-            first = self._play(count, seed, "evaluation")
+            first = self._play(count, seed, use)
             if first is None:
                 break
             with self._keeper.acting():
-                second = self._play(count, seed, "evaluation")
+                second = self._play(count, seed, use)
             if second is None:
                 break
             current, champion = np.append(current, first.returns), np.append(champion, second.returns)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import enum
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 _SIGNIFICANCE = 0.005
 _PRACTICAL_SPREADS = 0.5
+_FEWEST_TO_ACQUIT = 10
+_ONE_SIDED_95 = 1.64
 
 
 class Cause(enum.Enum):
@@ -41,6 +44,20 @@ def find_cause(champion_then: npt.ArrayLike, champion_now: npt.ArrayLike, curren
     if is_lower(current_now, champion_now) or is_lower_paired(current_now, champion_now):
         return Cause.POLICY_DAMAGED
     return Cause.FALSE_ALARM
+
+
+def is_unharmed(champion_then: npt.ArrayLike, champion_now: npt.ArrayLike, current_now: npt.ArrayLike) -> bool:
+    """Tell whether more episodes would hardly find a drop: no policy has lost half a spread, with confidence 95 %."""
+    then, champion, current = (np.asarray(x, np.float64) for x in (champion_then, champion_now, current_now))
+    if min(len(champion), len(current)) < _FEWEST_TO_ACQUIT:
+        return False
+    error = math.sqrt(float(np.var(then)) / len(then) + float(np.var(champion)) / len(champion))
+    paired_error = float(np.std(champion - current, ddof=1)) / math.sqrt(len(current))
+    lost_by_both = float(then.mean() - champion.mean()) + _ONE_SIDED_95 * error
+    lost_by_current = float(champion.mean() - current.mean()) + _ONE_SIDED_95 * paired_error
+    return lost_by_both <= _PRACTICAL_SPREADS * float(np.std(then)) and lost_by_current <= (
+        _PRACTICAL_SPREADS * float(np.std(champion))
+    )
 
 
 def is_lower(sample: npt.ArrayLike, reference: npt.ArrayLike) -> bool:

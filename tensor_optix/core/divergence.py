@@ -57,7 +57,8 @@ class DivergenceGuard:
         Raises:
             NonFiniteError: Updates from the champion, too, are undone one after another.
         """
-        used, before = self._agent.get_hyperparams(), self._copy()
+        tells = getattr(self._agent, "tells_what_it_used", False)
+        used, before = None if tells else self._agent.get_hyperparams(), self._copy()
         try:
             diagnostics = self._agent.learn(window) or {}
         except NonFiniteError as error:
@@ -67,11 +68,12 @@ class DivergenceGuard:
             problem, is_as_before = self._problem(diagnostics, before), False
         if problem is None:
             self._num_in_a_row = 0
-            self._tuning.note_learn(used)
+            self._tuning.note_learn(used or self._agent.used_hyperparams)
             return diagnostics
         self._count(problem, window.episode_id)
         if not is_as_before:
             self._undo(before)
+        used = used or self._agent.get_hyperparams()
         if self._num_in_a_row == PATIENCE_UPDATES:
             self._return_to_champion(f"{PATIENCE_UPDATES} updates in a row were undone")
         self._agent_may_soften()

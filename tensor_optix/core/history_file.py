@@ -49,7 +49,11 @@ class HistoryFile:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write a row; NaN and infinity become null. Never raises for what the disk does."""
-        self._waiting += _line(row)
+        self.append_line(line_of(to_jsonable(row)))
+
+    def append_line(self, line: bytes) -> None:
+        """Write a row as :func:`line_of` returned it. Never raises for what the disk does."""
+        self._waiting += line
         self._hand_over()
         if time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
@@ -73,7 +77,7 @@ class HistoryFile:
                 return rows
             rows = [row for row in read_history(self.path) if _is_up_to(row.get("window"), last_window)]
             logger.warning("%s holds %d of its %d rows; the others were lost.", self.path, len(rows), num_rows)
-            write_atomically(self.path, b"".join(map(_line, rows)))
+            write_atomically(self.path, b"".join(map(line_of, rows)))
             os.close(self._descriptor)
             self._descriptor = _open(self.path)
         except OSError as error:
@@ -190,8 +194,9 @@ def _is_up_to(window: Any, last_window: int | None) -> bool:
     return last_window is None or (isinstance(window, int) and window <= last_window)
 
 
-def _line(row: dict[str, Any]) -> bytes:
-    return json.dumps(to_jsonable(row), allow_nan=False).encode() + b"\n"
+def line_of(row: dict[str, Any]) -> bytes:
+    """Return a row of ``to_jsonable`` as a line of the file."""
+    return json.dumps(row, allow_nan=False).encode() + b"\n"
 
 
 def _parsed(line: bytes, path: Path) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-USES = ("training", "evaluation", "report")
+USES = ("training", "evaluation", "diagnosis", "report")
 
 
 class Ledger:
@@ -13,7 +13,7 @@ class Ledger:
 
     Args:
         max_windows: Windows that one run may take, or None.
-        max_env_steps: Environment steps that one run may take to train and evaluate, or None.
+        max_env_steps: Environment steps that one run may take, the report apart, or None.
     """
 
     def __init__(self, max_windows: int | None, max_env_steps: int | None) -> None:
@@ -43,16 +43,27 @@ class Ledger:
     @property
     def budgeted_steps(self) -> int:
         """Environment steps that count against the budget: all but the final report's."""
-        return self.steps["training"] + self.steps["evaluation"]
+        return sum(steps for use, steps in self.steps.items() if use != "report")
 
-    def exhausted(self) -> str | None:
-        """Return which budget has no room for another window, as a phrase; None if there is room."""
+    @property
+    def steps_left(self) -> int | None:
+        """Environment steps that this run may still take; None where they are not limited."""
+        if self.max_env_steps is None:
+            return None
+        return max(0, self.max_env_steps - (self.budgeted_steps - self._steps_before))
+
+    def exhausted(self, reserved_steps: int = 0) -> str | None:
+        """Return which budget has no room for another window, as a phrase; None if there is room.
+
+        Args:
+            reserved_steps: Environment steps that will be needed after the last window.
+        """
         windows = self.windows - self._windows_before
         if self.max_windows is not None and windows >= self.max_windows:
             return f"max_episodes={self.max_windows} windows were used"
-        steps = self.budgeted_steps - self._steps_before
-        if self.max_env_steps is not None and steps + self._window_steps > self.max_env_steps:
-            return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({steps:,} were used)"
+        left = self.steps_left
+        if left is not None and self._window_steps + reserved_steps > left:
+            return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({left:,} steps are left)"
         return None
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,7 +78,7 @@ class Ledger:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned: the interrupted run's budget goes on."""
-        self.steps = {use: int(state["steps"][use]) for use in USES}
+        self.steps = {use: int(state["steps"].get(use, 0)) for use in USES}
         self.windows = int(state["windows"])
         self._windows_before = int(state["windows_before"])
         self._steps_before = int(state["steps_before"])

@@ -20,7 +20,7 @@ from tensor_optix.core.callbacks import CallbackList, LoopCallback
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_number, check_score
-from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
+from tensor_optix.core.confirmation import Confirmation
 from tensor_optix.core.divergence import DivergenceGuard
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
@@ -63,7 +63,7 @@ class LoopController:
         max_episodes: Windows of one run; None: until DORMANT.
         callbacks: Hooks, see :class:`LoopCallback`.
         seed: Source of all randomness; None draws one.
-        max_env_steps: Environment steps of one run, training and evaluation; None: no limit.
+        max_env_steps: Environment steps of one run, all but the report's; None: no limit.
         target_score: End as soon as the lower confidence bound of fresh episodes reaches it.
         play_episodes: Plays greedy episodes elsewhere than in the pipeline's own environment.
         report_episodes: Fresh greedy episodes that report on the champion at the end.
@@ -358,14 +358,14 @@ class LoopController:
         """Decide whether this was the last window; if so, settle who is champion."""
         if self._ending is None and self._stop_requested.is_set():
             self._ending = ("stopped", "asked to stop")
-        exhausted = self._ledger.exhausted()
+        exhausted = self._ledger.exhausted(self._confirmation.reserved_steps())
         if self._ending is None and exhausted is not None:
             self._ending = ("budget", exhausted)
         if self._ending is None:
             return
         self.pipeline.cut_episodes()
         if self._ending[0] != "target":
-            self._challenge(metrics, FINAL_EPISODES)
+            self._challenge(metrics, self._confirmation.final_episodes())
 
     def _finish(self) -> RunResult:
         how = "asked to stop" if self._stop_requested.is_set() else "the pipeline's stream ended"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
+from tensor_optix.core.history_file import line_of
 from tensor_optix.core.json_files import to_jsonable
 from tensor_optix.core.run_result import History
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
@@ -56,13 +56,14 @@ class Recorder:
         if decisions:
             row["tuning"] = decisions
         row = to_jsonable(row)  # as it will be read back: a resumed run has the same history
+        line = line_of(row)
         self._noted.clear()
         self._last_window = metrics.episode_id
-        self._digest.update(json.dumps(row).encode())
+        self._digest.update(line)
         self._num_rows += 1
         self.history.append(row)
         if self.run_folder is not None:
-            self.run_folder.append_history(row)
+            self.run_folder.append_history_line(line)
 
     def flush(self) -> None:
         """Put what was recorded on the disk."""
@@ -103,7 +104,7 @@ class Recorder:
             self._num_rows = len(rows)
         for row in rows:
             self.history.append(row)
-            self._digest.update(json.dumps(row).encode())
+            self._digest.update(line_of(row))
         if self.run_folder is not None and self._digest.hexdigest() != state["sha256"]:
             self.notes.append(
                 f"the history is not what it was: {len(rows)} of {state['num_rows']} rows were read back, "

@@ -115,6 +115,10 @@ class RunFolder:
         """Add the row of one window; NaN becomes null. Never raises for what the disk does."""
         self._history.append(row)
 
+    def append_history_line(self, line: bytes) -> None:
+        """Add the row of one window as ``line_of`` returned it. Never raises for what the disk does."""
+        self._history.append_line(line)
+
     def read_history(self) -> list[dict[str, Any]]:
         """Return the rows of all windows, oldest first; lines that are not whole are left out."""
         return read_history(self.path / HISTORY_FILE)

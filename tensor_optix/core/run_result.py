@@ -55,8 +55,8 @@ class RunResult:
             scored.
         report: What the champion reached in fresh greedy episodes that chose nothing; None where
             the pipeline cannot play episodes.
-        env_steps: Environment steps by use: ``training``, ``evaluation`` (to choose the champion)
-            and ``report``.
+        env_steps: Environment steps by use: ``training``, ``evaluation`` (to choose the champion),
+            ``diagnosis`` (to find the cause of a drop) and ``report``.
         windows: Windows yielded.
         seconds: Wall time.
         run_dir: Folder of the run.

@@ -65,8 +65,14 @@ def ridge_fit(features: Array, targets: Array, ridge: float) -> Array:
     penalty[0] = 0.0
     gram = (features.T @ features).astype(np.float64)
     gram[np.diag_indices_from(gram)] += penalty
-    moments = features.T.astype(np.float64) @ np.asarray(targets, np.float64)
-    return np.asarray(np.linalg.solve(gram, moments))
+    wanted = np.asarray(targets, np.float64)
+    level = float(wanted.mean()) if wanted.size else 0.0
+    spread = float(np.abs(wanted - level).max(initial=0.0)) or 1.0
+    # Of unit size around 0, targets lose nothing in the features' own precision, and no copy of those is made.
+    moments = (features.T @ ((wanted - level) / spread).astype(features.dtype)).astype(np.float64)
+    coefficients = spread * np.linalg.solve(gram, moments)
+    coefficients[0] += level
+    return np.asarray(coefficients)
 
 
 def merge_moments(count: float, mean: Array, variance: Array, batch: Array) -> tuple[float, Array, Array]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
-from tensor_optix.functional.statistics import MAD_TO_SD
+from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
 from tensor_optix.monitoring.checks import check_score, check_state
 from tensor_optix.monitoring.moments import Moments, sum_variance
 
@@ -319,7 +319,7 @@ def _tails(scores: npt.NDArray[np.float64], moments: Moments) -> tuple[float, fl
 
 
 def _spikes(values: npt.NDArray[np.float64], spread: float) -> float:
-    mad = MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
+    mad = MAD_TO_SD * quick_median(np.abs(values - quick_median(values)))
     if spread > 2.0 * mad:
         return 2.0
     return max(spread / mad, 1.0) if mad > 0.0 else 1.0

@@ -32,6 +32,8 @@ class EpisodeLedger:
         """Take a finished window; what ran when another environment took over is dropped."""
         rewards, dones = window.by_env(window.rewards), window.by_env(window.dones)
         valid = None if window.valid is None else window.by_env(window.valid)
+        if not window.restarts:
+            return self.update(rewards, dones, valid)
         ended = []
         for start, end in itertools.pairwise([0, *window.restarts, window.num_steps]):
             if start in window.restarts:

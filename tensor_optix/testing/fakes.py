@@ -173,6 +173,7 @@ class PlayablePipeline(ScriptedPipeline):
         window = super()._window(score)
         is_regular = bool(self._barrier_every) and self.num_windows % self._barrier_every == 0
         window.metadata["barrier"] = self._barrier_requested or is_regular
+        window.completed_lengths = np.ones(1, np.int64)
         self._barrier_requested = False
         return window
 

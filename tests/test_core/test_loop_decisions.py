@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController, LoopState
-from tensor_optix.core.diagnosis import Cause, find_cause, is_lower, is_lower_paired
+from tensor_optix.core.diagnosis import Cause, find_cause, is_lower, is_lower_paired, is_unharmed
 from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
 
 
@@ -131,6 +131,34 @@ class TestCause:
         ((alarm, _),) = recorder.arguments("on_degradation")
         assert sorted(set(range(90)) - set(agent.learned_windows)) == [alarm]
 
+    def test_a_false_alarm_of_a_steady_policy_costs_few_episodes(self, tmp_path):
+        agent = Learner(ceiling=40.0)
+        rng = np.random.default_rng(3)
+        loop, recorder, _ = make_loop(
+            tmp_path, agent, lambda k: (5.0 if 60 <= k < 64 else agent.skill) + 0.3 * rng.normal(), max_episodes=70
+        )
+        result = loop.run()
+        assert recorder.count("on_degradation") == 1
+        assert result.env_steps["diagnosis"] == 2 * 10, "of one step each; 40 of each policy were allowed"
+
+    @pytest.mark.parametrize("num_now", [10, 40])
+    @pytest.mark.parametrize("lost_spreads", [0.5, 1.5])
+    def test_a_policy_that_lost_more_than_half_a_spread_is_rarely_acquitted(self, num_now, lost_spreads):
+        rng = np.random.default_rng(0)
+
+        def acquitted(lost_by_both, lost_by_current):
+            then, first = rng.normal(0, 1, 40), rng.normal(0, 0.3, num_now)
+            noise = rng.normal(0, 0.95, (2, num_now))
+            champion, current = first + noise[0] - lost_by_both, first + noise[1] - lost_by_both - lost_by_current
+            return is_unharmed(then, champion, current)
+
+        assert np.mean([acquitted(lost_spreads, 0.0) for _ in range(2000)]) < 0.08
+        assert np.mean([acquitted(0.0, lost_spreads) for _ in range(2000)]) < 0.08
+
+    def test_a_policy_as_good_as_ever_is_acquitted_at_once_where_nothing_varies(self):
+        assert is_unharmed([500.0] * 20, [500.0] * 10, [500.0] * 10)
+        assert not is_unharmed([500.0] * 20, [500.0] * 9, [500.0] * 9), "nine of ten may hide a rare failure"
+
     def test_find_cause_on_known_cases(self):
         rng = np.random.default_rng(0)
         good, bad = rng.normal(100, 5, 20), rng.normal(60, 5, 20)
@@ -188,6 +216,17 @@ class TestChampion:
         result = loop.run()
         closing = 2 * 20
         assert result.env_steps["evaluation"] - closing <= 0.1 * result.env_steps["training"] + 1
+
+    @pytest.mark.parametrize("budget", [111, 333, 2_000])
+    def test_training_and_choosing_stay_within_the_budget(self, tmp_path, budget):
+        loop, _, _ = make_loop(tmp_path, Learner(ceiling=10.0), barrier_every=20, max_env_steps=budget)
+        loop.scheduler.dormant_threshold = 10**6
+        result = loop.run()
+        spent = result.env_steps["training"] + result.env_steps["evaluation"] + result.env_steps["diagnosis"]
+        assert result.reason == "budget"
+        assert spent <= budget
+        assert result.env_steps["training"] >= 0.8 * budget
+        assert result.env_steps["evaluation"] > 0, "the last policy plays for the championship too"
 
     def test_the_episodes_that_report_are_not_those_that_chose(self, tmp_path):
         agent = Learner()

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from resume_fakes import make_run, outcome_of
+from resume_fakes import make_run, outcome_of, wait_for_writers
 
 from tensor_optix import CheckpointRegistry, LoopCallback
 from tensor_optix.core import run_checkpoint
@@ -20,6 +20,7 @@ class Between(LoopCallback):
 
     def on_episode_end(self, episode_id, metrics):
         if episode_id == 8:
+            wait_for_writers(self.optimizer)
             self.change(0o500, 0o400)
         if episode_id == 16 and self.heals:
             self.change(0o700, 0o600)
@@ -47,6 +48,7 @@ def main(heals):
         run = Path(folder) / "run-0001"
         callback = Between(run, heals)
         optimizer = make_run(folder, callbacks=[callback], max_env_steps=None, max_episodes=24, max_snapshots=50)
+        callback.optimizer = optimizer
         result = optimizer.run()
         best = CheckpointRegistry(run, read_only=True).best
         callback.change(0o700, 0o600)

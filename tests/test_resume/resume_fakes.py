@@ -141,7 +141,7 @@ def make_run(folder, *, num_envs=1, tuner="backoff", agent=None, stop_at=None, s
 
     agent = agent or LinearAgent()
     evaluator = MeanReturn() if stop_at is None else Interrupt(MeanReturn(), stop_at)
-    settings = {"max_env_steps": 3000, "report_episodes": 3, "plateau_threshold": 2, "max_snapshots": 2, **arguments}
+    settings = {"max_env_steps": 3300, "report_episodes": 3, "plateau_threshold": 2, "max_snapshots": 2, **arguments}
     optimizer = RLOptimizer(
         agent,
         settings.pop("pipeline", None) or BatchPipeline(env, agent, 60 // num_envs, barrier_interval_steps=300),
@@ -154,6 +154,12 @@ def make_run(folder, *, num_envs=1, tuner="backoff", agent=None, stop_at=None, s
     )
     optimizer.agent_under_test = agent
     return optimizer
+
+
+def wait_for_writers(optimizer):
+    """Return once everything saved so far is on the disk: what comes then must not depend on how fast that went."""
+    optimizer._controller.registry.flush()
+    optimizer._controller._session._checkpoint.flush()
 
 
 def interrupted(optimizer):

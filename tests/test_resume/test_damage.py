@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from resume_fakes import LinearAgent, assert_same, interrupted, make_run, outcome_of
+from resume_fakes import LinearAgent, assert_same, interrupted, make_run, outcome_of, wait_for_writers
 
 from tensor_optix import CheckpointRegistry, LoopCallback
 from tensor_optix.core import run_checkpoint
@@ -174,7 +174,12 @@ def test_a_full_disk_costs_nothing_but_what_is_on_it(small_disk, tmp_path, caplo
     plain = make_run(tmp_path / "plain", **MANY)
     expected = outcome_of(plain, plain.run())
     filler = small_disk / "filler"
-    callback = Between(lambda: fill(filler), filler.unlink if heals else lambda: None)
+
+    def refuse():
+        wait_for_writers(optimizer)
+        fill(filler)
+
+    callback = Between(refuse, filler.unlink if heals else lambda: None)
     optimizer = make_run(small_disk, callbacks=[callback], **MANY)
     result = optimizer.run()
     assert any("could not be saved" in note for note in result.notes)

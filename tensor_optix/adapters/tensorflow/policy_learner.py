@@ -67,7 +67,13 @@ class PolicyLearner:
             # A step shortened by s moves the policy by s^2 in KL.
             target = read(params, "kl_target") * fresh_share(steps.size) * signal**2
             self._kl_factor = adapted_factor(factor, result.diagnostics["kl"], target)
-        return {**result.diagnostics, "kl_factor": factor, "signal": signal, "explained_variance": explained}
+        return {
+            **result.diagnostics,
+            "kl_factor": factor,
+            "signal": signal,
+            "explained_variance": explained,
+            "base_rate": result.base_rate,
+        }
 
     def returns_of(self, steps: Steps, params: Mapping[str, Any]) -> np.ndarray:
         """Return discounted returns ``[T, N]`` of a window, bootstrapped where it was cut."""

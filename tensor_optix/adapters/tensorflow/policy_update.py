@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -30,11 +29,13 @@ class UpdateResult:
         log_probs: Of all actions under the policy before the update, ``[B]``.
         diagnostics: ``loss``, ``grad_norm`` and ``entropy`` are means over the gradient steps taken.
         finite: Whether all losses and gradients were; if not, no variable has changed.
+        base_rate: The optimizer's learning rate, as it was before the factor of this update.
     """
 
     log_probs: np.ndarray
     diagnostics: dict[str, float]
     finite: bool
+    base_rate: float
 
 
 class PolicyUpdate:
@@ -103,11 +104,9 @@ class PolicyUpdate:
         vector = np.array([settings[name] for name in SETTINGS], np.float32)
         rows = [np.asarray(x, np.float32) for x in (advantages, log_probs)]
         # A concrete function on tensors: finding the trace and converting the rest would cost half a millisecond.
-        parts, actions, *rows, batches, vector = keras.tree.map_structure(
-            tf.constant, [list(parts), actions, *rows, batches, vector]
-        )
-        before, numbers = self._concrete(parts, actions, *rows, batches, vector)
-        loss, grad_norm, entropy, steps, kl, drift, finite = numbers.numpy().tolist()
+        actions, *rows, batches, vector = (tf.constant(x) for x in (actions, *rows, batches, vector))
+        before, numbers = self._concrete([tf.constant(part) for part in parts], actions, *rows, batches, vector)
+        loss, grad_norm, entropy, steps, kl, drift, finite, base_rate = numbers.numpy().tolist()
         taken = max(steps, 1.0)
         diagnostics = {
             "loss": loss / taken,
@@ -117,7 +116,7 @@ class PolicyUpdate:
             "kl_from_behaviour": drift,
             "num_gradient_steps": steps,
         }
-        return UpdateResult(before.numpy(), diagnostics, bool(finite))
+        return UpdateResult(before.numpy(), diagnostics, bool(finite), base_rate)
 
     def _run(self, parts: Any, actions: Any, advantages: Any, log_probs: Any, batches: Any, settings: Any) -> Any:
         self.num_traces += 1
@@ -156,7 +155,8 @@ class PolicyUpdate:
         kl, drift = approximate_kl(after - before), approximate_kl(after - behaviour)
         finite = finite & tf.math.is_finite(kl + drift)
         undo_unless(finite, variables, saved)
-        return before, tf.concat([sums, tf.stack([kl, drift, tf.cast(finite, tf.float32)])], axis=0)
+        told = tf.stack([kl, drift, tf.cast(finite, tf.float32), tf.cast(base_rate, tf.float32)])
+        return before, tf.concat([sums, told], axis=0)
 
     def _gradients(
         self,

@@ -79,7 +79,7 @@ class TFAgent(BaseAgent):
     _saved_as = "TFAgent"
     """The class that ``load_agent`` rebuilds."""
 
-    undoes_bad_updates = True
+    undoes_bad_updates = tells_what_it_used = True
 
     def __init__(
         self,
@@ -107,7 +107,8 @@ class TFAgent(BaseAgent):
         """Let acting follow the weights after a subclass's own ``learn``."""
         super().__init_subclass__(**kwargs)
         if "learn" in vars(cls):
-            cls.undoes_bad_updates = bool(vars(cls).get("undoes_bad_updates", False))
+            for promise in ("undoes_bad_updates", "tells_what_it_used"):
+                setattr(cls, promise, bool(vars(cls).get(promise, False)))
             cls.learn = _followed_by_refresh(cls.learn)  # type: ignore[method-assign]
 
     # Acting
@@ -202,7 +203,8 @@ class TFAgent(BaseAgent):
         else:
             diagnostics = self._learner.learn(steps, self._hyperparams.params)
         self._after_learn()
-        base_rate = self._base_learning_rate()
+        base_rate = self._base_learning_rate(diagnostics.pop("base_rate", None))
+        self.used_hyperparams = self._with_rate(base_rate)
         return {
             **diagnostics,
             "learning_rate": base_rate * diagnostics.get("kl_factor", 1.0) * diagnostics.get("signal", 1.0),
@@ -223,9 +225,7 @@ class TFAgent(BaseAgent):
 
     def get_hyperparams(self) -> HyperparamSet:
         """Return a copy with the optimizer's base learning rate."""
-        current = self._hyperparams.copy()
-        current.params["learning_rate"] = self._base_learning_rate()
-        return current
+        return self._with_rate(self._base_learning_rate())
 
     def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
         """Check and use them from the next ``learn`` on; ``learning_rate`` goes to the Keras optimizer."""
@@ -361,10 +361,16 @@ class TFAgent(BaseAgent):
     def _require_ready(self) -> None:
         model_checks.require_ready(self._sampler is not None)
 
-    def _base_learning_rate(self) -> float:
-        """Return the optimizer's rate; the value that was set, where rounding is all that differs."""
-        handle = self.optimizer.learning_rate.value.handle  # read like this: a tenth of the time of numpy()
-        current = float(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32))
+    def _with_rate(self, rate: float) -> HyperparamSet:
+        copied = self._hyperparams.copy()
+        copied.params["learning_rate"] = rate
+        return copied
+
+    def _base_learning_rate(self, current: float | None = None) -> float:
+        """Return the optimizer's rate, read now if None; as it was set, where rounding is all that differs."""
+        if current is None:
+            handle = self.optimizer.learning_rate.value.handle  # read like this: a tenth of the time of numpy()
+            current = float(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32))
         given = self._hyperparams.params.get("learning_rate")
         return float(given) if given is not None and np.float32(given) == np.float32(current) else current
 

@@ -64,8 +64,10 @@ class ValueBaseline:
         return wave_features(inputs, self._directions, self._phases)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return values ``[B]`` float64."""
-        return np.asarray(features @ self._coefficients)
+        """Return values ``[B]`` float64; the constant, which may be large, is added last and keeps its digits."""
+        slopes = self._coefficients.astype(np.float32)
+        slopes[0] = 0.0
+        return (features @ slopes).astype(np.float64) + self._coefficients[0]
 
     def fit(self, features: np.ndarray, targets: np.ndarray) -> None:
         """Fit values to targets ``[B]``; the next predictions use them."""
