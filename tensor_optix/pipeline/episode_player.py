@@ -45,9 +45,9 @@ def play_single(guard: EnvGuard, act: Act, num_episodes: int, seed: int) -> Eval
     for i in range(num_episodes):
         observation, over = guard.reset(derive_seed(seed, "episode", i)), False
         layout = layout or Layout.of(observation, space_of(guard.env, "observation"))
-        total, length = 0.0, 0
+        total, length, cast, step = 0.0, 0, layout.cast, guard.step
         while not over:
-            observation, reward, terminated, truncated, _ = guard.step(act(layout.cast(observation)))
+            observation, reward, terminated, truncated, _ = step(act(cast(observation)))
             total += reward
             length += 1
             over = terminated or truncated or length >= limit

@@ -1,0 +1,50 @@
+"""Rank tests, held against SciPy's."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tensor_optix.functional.rank_tests import lower_by_ranks, lower_by_signed_ranks
+
+SAMPLES = {
+    "continuous": lambda rng, n: rng.normal(size=n),
+    "tied": lambda rng, n: rng.integers(0, 4, n).astype(float),
+    "nearly constant": lambda rng, n: np.where(rng.random(n) < 0.2, 480.0, 500.0),
+}
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("sizes", [(1, 1), (5, 20), (10, 40), (40, 40), (7, 60)])
+def test_unpaired_is_what_scipy_says(kind, sizes):
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 1.0):
+        sample, reference = (SAMPLES[kind](rng, n) for n in sizes)
+        expected = stats.mannwhitneyu(sample - shift, reference, alternative="less", method="asymptotic").pvalue
+        if np.isfinite(expected):
+            assert lower_by_ranks(sample - shift, reference) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("count", [5, 10, 20, 40])
+def test_paired_is_what_scipy_says(kind, count):
+    rng = np.random.default_rng(1)
+    for shift in (0.0, 1.0):
+        sample, reference = SAMPLES[kind](rng, count) - shift, SAMPLES[kind](rng, count)
+        expected = stats.wilcoxon(sample, reference, alternative="less", method="asymptotic").pvalue
+        assert lower_by_signed_ranks(sample, reference) == pytest.approx(expected, rel=1e-9)
+
+
+def test_few_values_are_judged_no_more_boldly_than_exactly():
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        sample, reference = rng.normal(-1.5, 1, 5), rng.normal(0, 1, 20)
+        exact = stats.mannwhitneyu(sample, reference, alternative="less", method="exact").pvalue
+        assert lower_by_ranks(sample, reference) >= 0.005 or exact < 0.006
+        pairs = rng.normal(-1, 1, (2, 10))
+        exact = stats.wilcoxon(pairs[0], pairs[1] + 1.5, alternative="less", method="exact").pvalue
+        assert lower_by_signed_ranks(pairs[0], pairs[1] + 1.5) >= 0.005 or exact < 0.006
+
+
+def test_nothing_to_rank_is_no_evidence():
+    assert lower_by_ranks([500.0] * 5, [500.0] * 20) == 1.0
+    assert lower_by_signed_ranks([1.0, 2.0], [1.0, 2.0]) == 1.0
