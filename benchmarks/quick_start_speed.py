@@ -4,7 +4,7 @@ Installs tensor-optix 0.1.0 from PyPI into an environment of its own (with the T
 Gymnasium and NumPy that this one has), then runs both in turn, each time in a fresh process: 200
 windows of 200 steps, all defaults on, compiling counted, imports not. Env steps per second are
 training steps over the whole wall time of the run, which here includes greedy evaluation, the final
-report's 100 episodes and all saving. Another run in this environment tells where the time goes.
+report's 100 episodes and all saving. As many runs in this environment tell where the time goes.
 
     python benchmarks/quick_start_speed.py --repeats 7 --json benchmarks/results/quick_start_speed.json
 """
@@ -71,7 +71,9 @@ def main():
         )
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     ratios = [now / old for now, old in zip(speeds["now"], speeds["0.1.0"], strict=True)]
-    profiled = last_line(sys.executable, "quick_start_profile.py", "--max-windows", arguments.windows)
+    profiled = last_line(
+        sys.executable, "quick_start_profile.py", "--max-windows", arguments.windows, "--runs", arguments.repeats
+    )
     figures = {
         "date": str(datetime.date.today()),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -92,7 +94,7 @@ def report(figures):
     medians = figures["median_env_steps_per_second"]
     print(f"\nMedian env steps/s: 0.1.0 {medians['0.1.0']:,.0f}, now {medians['now']:,.0f}")
     print(f"Median ratio of runs side by side: {figures['median_ratio']:.1f}")
-    print("Share of wall time (a run of its own, instrumented):")
+    print("Share of wall time (runs of their own, sampled):")
     for name, share in figures["shares_of_wall_time"].items():
         print(f"  {name:10} {share:6.1%}")
     print(f"{figures['date']}, {figures['machine']}")

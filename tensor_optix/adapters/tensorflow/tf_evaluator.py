@@ -85,9 +85,7 @@ class TFEvaluator(BaseEvaluator):
             primary_score=primary_score,
             metrics={
                 **_numbers(train_diagnostics),
-                "mean_reward": _mean(rewards),
-                "total_reward": float(rewards.sum()),
-                "reward_std": float(rewards.std()) if rewards.size else math.nan,
+                **_moments(rewards),
             },
             episode_id=episode_data.episode_id,
             num_episodes=int(returns.size) if rests_on_episodes else None,
@@ -168,6 +166,15 @@ def _completed_returns(window: EpisodeData) -> FloatArray:
         ends = np.flatnonzero(dones[:, n]) + 1
         returns += [float(part.sum()) for part in np.split(rewards[:, n], ends)[: len(ends)]]
     return np.array(returns)
+
+
+def _moments(rewards: FloatArray) -> dict[str, float]:
+    """Return mean, sum and standard deviation with one pass for each; NumPy's own methods sum anew every time."""
+    total = float(rewards.sum())
+    mean = total / rewards.size if rewards.size else math.nan
+    deviations = rewards - mean
+    spread = math.sqrt(float(deviations @ deviations) / rewards.size) if rewards.size else math.nan
+    return {"mean_reward": mean, "total_reward": total, "reward_std": spread}
 
 
 def _mean(values: FloatArray) -> float:
