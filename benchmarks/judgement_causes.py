@@ -118,7 +118,7 @@ def make_champion(name, seed, steps, window, settings, folder):
 def play(pipeline, agent, seed, episodes=40):
     from tensor_optix.core.arena import GreedyActor
 
-    return pipeline.play_episodes(GreedyActor(agent), episodes, seed=seed).returns
+    return pipeline.play_episodes(GreedyActor(agent, pipeline.give_way), episodes, seed=seed).returns
 
 
 def damaged(agent, rng, scale):
