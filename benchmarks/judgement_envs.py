@@ -78,7 +78,7 @@ BASES = {
     "Identity": lambda: IdentityEnv(gym.spaces.Discrete(8)),
     "FrozenLake": lambda: _toy("FrozenLake-v1", is_slippery=True),
     "CliffWalking": lambda: _toy("CliffWalking-v1", max_episode_steps=100),
-    "Taxi": lambda: _toy("Taxi-v3"),
+    "Taxi": lambda: _toy("Taxi-v4"),
     "Blackjack": lambda: _toy("Blackjack-v1"),
 }
 

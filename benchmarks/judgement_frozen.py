@@ -27,7 +27,6 @@ POLICIES = [
     ("Blackjack", 10_000, 20),
     ("CliffWalking", 30_000, 100),
     ("Acrobot", 15_000, 300),
-    ("Taxi", 5_000, 200),
 ]
 SETTINGS = {"hidden_units": (64,), "train_frequency": 4, "learning_rate": 1e-3, "epsilon_decay_steps": 5_000}
 

@@ -18,7 +18,7 @@ from tensor_optix.core.types import EpisodeData, EvaluationResult
 logger = logging.getLogger(__name__)
 
 FINAL_EPISODES = 20
-MIN_DIAGNOSIS_EPISODES, MAX_DIAGNOSIS_EPISODES = 10, 40
+MIN_DIAGNOSIS_EPISODES, MAX_DIAGNOSIS_EPISODES = 20, 40
 DIAGNOSIS_SHARE = 0.1
 """Share of the environment steps up to which a diagnosis may play more than its fewest episodes."""
 
