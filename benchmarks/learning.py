@@ -95,7 +95,7 @@ def run(env_id, algorithm, seed, env_steps, num_episodes):
         "seed": seed,
         "reason": result.reason,
         "training_steps": result.env_steps["training"],
-        "evaluation_steps": result.env_steps["evaluation"],
+        "evaluation_steps": result.env_steps["evaluation"] + result.env_steps["diagnosis"],
         "seconds": round(seconds, 1),
         "mean": checked.mean,
         "interval": checked.interval,
