@@ -68,7 +68,10 @@ def sections_of(optimizer, agent):
         "learn": [agent.learn],
         "env.step": [loop.pipeline.env.step, loop.pipeline.env.reset],
         "building": [agent.bind],
-        "evaluation": [loop.pipeline.play_episodes, loop._confirmation.challenger_wins, loop._confirmation.report],
+        "evaluation": [
+            *(loop.pipeline.play_episodes, loop._confirmation.challenger_wins, loop._confirmation.report),
+            loop._alarm.play_for_cause,
+        ],
         "saving": [
             *(loop._keeper.crown, loop._session.begin, loop._session.save_if_due, loop.registry.flush),
             *(
