@@ -60,6 +60,20 @@ class TestTrain:
         assert "300 training" in done.output
         assert Path("here/run-0001/manifest.json").is_file()
 
+    @pytest.mark.parametrize(
+        ("algorithm", "env_id", "agent"),
+        [
+            ("auto", "CartPole-v1", tensor_optix.PPOAgent),
+            ("dqn", "CartPole-v1", tensor_optix.DQNAgent),
+            ("sac", "Pendulum-v1", tensor_optix.SACAgent),
+            ("policy_gradient", "Pendulum-v1", tensor_optix.TFAgent),
+        ],
+    )
+    def test_the_algorithm_is_the_one_asked_for(self, algorithm: str, env_id: str, agent: type) -> None:
+        done = invoke("train", env_id, *SHORT, "--algorithm", algorithm, "--set", "hidden_units=[8]")
+        assert done.exit_code == 0, done.output
+        assert type(tensor_optix.load_agent("tensor_optix_checkpoints/run-0001")) is agent
+
     def test_settings_reach_the_agent(self) -> None:
         done = invoke("train", "CartPole-v1", *SHORT, "--learning-rate", "0.001", "--set", "hidden_units=[8]")
         assert done.exit_code == 0, done.output
