@@ -42,7 +42,8 @@ def line_of(outcome):
         return f"{outcome['seed']:>4}  failed   {outcome['error'].strip().splitlines()[-1]}"
     steps = outcome["env_steps_by_use"]
     return (
-        f"{outcome['seed']:>4}  {outcome['reason']:8} {steps['training']:>9,} {steps['evaluation']:>10,} {steps['diagnosis']:>9,} "
+        f"{outcome['seed']:>4}  {outcome['reason']:8} {steps['training']:>9,} {steps['evaluation']:>10,} "
+        f"{steps['diagnosis']:>9,} "
         f"{steps['report']:>8,} {outcome['reported_mean']:>8.2f} {outcome['checked_mean']:>8.2f} "
         f"{outcome['seconds']:>6.0f}"
     )

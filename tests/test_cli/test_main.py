@@ -70,7 +70,9 @@ class TestTrain:
         ],
     )
     def test_the_algorithm_is_the_one_asked_for(self, algorithm: str, env_id: str, agent: type) -> None:
-        done = invoke("train", env_id, *SHORT, "--algorithm", algorithm, "--set", "hidden_units=[8]")
+        num_windows = "20" if algorithm == "sac" else "3"  # windows of SAC are 16 steps, and an episode has to end
+        options = ["--max-windows", num_windows, "--seed", "0", "--quiet", "--set", "hidden_units=[8]"]
+        done = invoke("train", env_id, *options, "--algorithm", algorithm)
         assert done.exit_code == 0, done.output
         assert type(tensor_optix.load_agent("tensor_optix_checkpoints/run-0001")) is agent
 
