@@ -81,6 +81,7 @@ class Arena:
         self._seed = seed
         self._num_sets = 0
         self._length_steps = math.nan
+        self._idle_factor = 1.0  # environments that wait for others are stepped, too
         self.is_possible = True
 
     def next_seed(self, use: str) -> int:
@@ -94,6 +95,7 @@ class Arena:
         self.is_possible = result is not None
         if result is not None:
             self._length_steps = float(np.mean(result.lengths))
+            self._idle_factor = max(1.0, result.env_steps / max(1.0, float(np.sum(result.lengths))))
         return result
 
     def note_lengths(self, window: EpisodeData) -> None:
@@ -108,6 +110,7 @@ class Arena:
             "seed": self._seed,
             "num_sets": self._num_sets,
             "length_steps": length,
+            "idle_factor": self._idle_factor,
             "is_possible": self.is_possible,
         }
 
@@ -116,6 +119,7 @@ class Arena:
         self._seed = int(state["seed"])
         self._num_sets = int(state["num_sets"])
         self._length_steps = math.nan if state["length_steps"] is None else float(state["length_steps"])
+        self._idle_factor = float(state.get("idle_factor", 1.0))
         self.is_possible = bool(state["is_possible"])
 
     def affordable_episodes(self, training_steps: int, evaluation_steps: int) -> int:
@@ -134,7 +138,7 @@ class Arena:
     @property
     def _steps_of_a_pair(self) -> float:
         length = self._length_steps if math.isfinite(self._length_steps) else _UNKNOWN_LENGTH_STEPS
-        return 2.0 * max(length, 1.0)
+        return 2.0 * max(length, 1.0) * self._idle_factor
 
 
 def is_better_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> bool:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController, LoopState
+from tensor_optix.core.arena import Arena
 from tensor_optix.core.diagnosis import Cause, find_cause, is_lower, is_lower_paired, is_unharmed
+from tensor_optix.core.types import EvaluationResult
 from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
 
 
@@ -265,3 +267,17 @@ def test_pairs_show_what_the_spread_of_first_states_hides():
     assert not is_lower_paired(champion, champion)
     assert not is_lower_paired(damaged[:6], champion)
     assert not is_lower_paired(champion - 1.0, champion), "too little to matter"
+
+
+def test_environments_that_wait_are_paid_for_beforehand():
+    def play(act, num_episodes, *, seed):  # of 8 environments, 5 play and 3 wait
+        lengths = np.full(num_episodes, 100)
+        return EvaluationResult(0.0, (0.0, 0.0), np.zeros(num_episodes), lengths, env_steps=8 * 100)
+
+    arena = Arena(StatefulAgent(), play, seed=0)
+    assert arena.play(5, seed=1).env_steps == 800
+    assert arena.steps_for_pairs(5) == 2 * 800
+    assert arena.num_pairs(2 * 800) == 5
+    resumed = Arena(StatefulAgent(), play, seed=0)
+    resumed.load_state_dict(arena.state_dict())
+    assert resumed.steps_for_pairs(5) == 2 * 800
