@@ -57,9 +57,7 @@ def is_unharmed(champion_then: npt.ArrayLike, champion_now: npt.ArrayLike, curre
     paired_error = float(np.std(champion - current, ddof=1)) / math.sqrt(len(current))
     lost_by_both = float(then.mean() - champion.mean()) + _ONE_SIDED_95 * error
     lost_by_current = float(champion.mean() - current.mean()) + _ONE_SIDED_95 * paired_error
-    return lost_by_both <= _PRACTICAL_SPREADS * float(np.std(then)) and lost_by_current <= (
-        _PRACTICAL_SPREADS * float(np.std(champion))
-    )
+    return lost_by_both <= _practical(then) and lost_by_current <= _practical(champion)
 
 
 def is_lower(sample: npt.ArrayLike, reference: npt.ArrayLike) -> bool:
@@ -69,8 +67,7 @@ def is_lower(sample: npt.ArrayLike, reference: npt.ArrayLike) -> bool:
     it is asked again after each round of episodes.
     """
     low, high = np.asarray(sample, np.float64), np.asarray(reference, np.float64)
-    spread = float(np.std(high))
-    if float(np.mean(high) - np.mean(low)) <= _PRACTICAL_SPREADS * spread:
+    if float(np.mean(high) - np.mean(low)) <= _practical(high):
         return False
     return lower_by_ranks(low, high) < _SIGNIFICANCE
 
@@ -83,6 +80,11 @@ def is_lower_paired(sample: npt.ArrayLike, reference: npt.ArrayLike) -> bool:
     low, high = np.asarray(sample, np.float64), np.asarray(reference, np.float64)
     if low.shape != high.shape or np.array_equal(low, high):
         return False
-    if float(np.mean(high - low)) <= _PRACTICAL_SPREADS * float(np.std(high)):
+    if float(np.mean(high - low)) <= _practical(high):
         return False
     return lower_by_signed_ranks(low, high) < _SIGNIFICANCE
+
+
+def _practical(reference: npt.NDArray[np.float64]) -> float:
+    """Return the smallest drop below a reference that matters."""
+    return _PRACTICAL_SPREADS * float(np.std(reference))
