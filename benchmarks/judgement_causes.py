@@ -18,12 +18,12 @@ import gymnasium as gym
 import numpy as np
 
 CHAMPIONS = [
-    ("CartPole", 0, 30_000, 32, {}),
-    ("CartPole", 1, 30_000, 32, {}),
-    ("Acrobot", 0, 60_000, 64, {}),
-    ("Acrobot", 1, 60_000, 64, {}),
-    ("Pendulum", 0, 150_000, 100, {"gamma": 0.9, "learning_rate": 1e-3}),
-    ("Pendulum", 1, 150_000, 100, {"gamma": 0.9, "learning_rate": 1e-3}),
+    ("CartPole", 2, 30_000, 32, {}),
+    ("CartPole", 3, 30_000, 32, {}),
+    ("Acrobot", 2, 60_000, 64, {}),
+    ("Acrobot", 3, 60_000, 64, {}),
+    ("Pendulum", 2, 150_000, 100, {"gamma": 0.9, "learning_rate": 1e-3}),
+    ("Pendulum", 3, 150_000, 100, {"gamma": 0.9, "learning_rate": 1e-3}),
 ]
 """Environment, seed, training steps, window of each of the 8 environments, settings."""
 

@@ -12,8 +12,9 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.confirmation import Confirmation
-from tensor_optix.core.diagnosis import Cause, find_cause, is_unharmed
+from tensor_optix.core.diagnosis import LENIENT, STRICT, Cause, find_cause, is_unharmed
 from tensor_optix.core.judge import Judge
+from tensor_optix.core.track_record import Returns, TrackRecord
 from tensor_optix.core.tuning import Tuning
 from tensor_optix.core.types import EvalMetrics
 
@@ -92,20 +93,25 @@ class AlarmResponse:
 
     def play_for_cause(self) -> Cause | None:
         """Play the current policy and the champion in turn; None where nothing can be played."""
-        then = self._confirmation.champion_returns
-        if then is None:
-            then = np.asarray(self._judge.baseline_scores())
-        played = self._confirmation.play_both(
-            self._confirmation.diagnosis_episodes(),
-            lambda current, champion: (
-                find_cause(then, champion, current) is not Cause.FALSE_ALARM or is_unharmed(then, champion, current)
-            ),
-            "diagnosis",
-        )
+        record = self._confirmation.record
+        then = record.returns if len(record) else np.asarray(self._judge.baseline_scores())
+        replayed = record.replayed_returns
+
+        def cause_of(current: Returns, champion: Returns, damage_significance: float = STRICT) -> Cause:
+            return find_cause(then, champion, current, replayed, damage_significance=damage_significance)
+
+        def is_settled(current: Returns, champion: Returns) -> bool:
+            found = cause_of(current, champion) is not Cause.FALSE_ALARM
+            return found or is_unharmed(then, champion, current, replayed)
+
+        played = self._confirmation.play_both(self._confirmation.diagnosis_rounds(), is_settled, "diagnosis")
         if played is None:
             return None
-        current, champion = played
-        cause = find_cause(then, champion, current)
+        current, champion = played[0].returns, played[1].returns
+        cause = cause_of(current, champion)
+        if not is_settled(current, champion):
+            changed = self._confirmation.plays_otherwise(played[1], "diagnosis")
+            cause = Cause.WORLD_CHANGED if changed else cause_of(current, champion, LENIENT)
         logger.warning(
             "Cause of the degradation: %s (%d greedy episodes: current %.4g, champion %.4g).",
             cause.value,
@@ -121,7 +127,7 @@ class AlarmResponse:
         self._scheduler.void_best()
         self._judge.start_over()
         self._tuning.forget()
-        self._confirmation.champion_returns = None
+        self._confirmation.record = TrackRecord()
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy."""

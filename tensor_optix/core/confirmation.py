@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tensor_optix.core.arena import EVALUATION_SHARE, Arena, is_better_paired, is_decided_paired
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.champion import ChampionKeeper
+from tensor_optix.core.diagnosis import has_lost
 from tensor_optix.core.ledger import Ledger
+from tensor_optix.core.track_record import PlayedSet, Returns, TrackRecord
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 
 logger = logging.getLogger(__name__)
@@ -22,10 +23,8 @@ MIN_DIAGNOSIS_EPISODES, MAX_DIAGNOSIS_EPISODES = 20, 40
 DIAGNOSIS_SHARE = 0.1
 """Share of the environment steps up to which a diagnosis may play more than its fewest episodes."""
 
-REFERENCE_EPISODES, MOST_REFERENCE_EPISODES = 20, 60
+REFERENCE_EPISODES = 20
 ROUND_EPISODES = 5
-
-Returns = npt.NDArray[np.float64]
 TARGET_EPISODES = 20
 
 
@@ -36,8 +35,8 @@ class Confirmation:
     for the next one. An environment of its own can be played in at any time.
 
     Attributes:
-        champion_returns: Returns of the champion, from winning its place to defending it the last time: what it
-            is held against where scores drop.
+        record: What the champion played, from winning its place to defending it the last time: what it is held
+            against where scores drop.
 
     Args:
         pipeline: Asked for a barrier.
@@ -65,7 +64,7 @@ class Confirmation:
         self._needs_barrier = needs_barrier
         self._target_score = target_score
         self._wishes: set[str] = set()
-        self.champion_returns: Returns | None = None
+        self.record = TrackRecord()
         self._target_backoff_windows = 1
         self._next_target_window = 0
 
@@ -100,23 +99,24 @@ class Confirmation:
         count = num_episodes
         if count is None:
             count = self._arena.affordable_episodes(steps["training"], steps["evaluation"])
-        played = self.play_both(count, is_decided_paired, "evaluation")
+        played = self.play_both(self._fresh_rounds(count), is_decided_paired, "evaluation")
         if played is None:
             return False
         challenger, champion = played
-        wins = is_better_paired(challenger, champion)
+        wins = is_better_paired(challenger.returns, champion.returns)
         logger.info(
             "%d greedy episodes: challenger %.4g, champion %.4g: %s.",
             len(champion),
-            np.mean(challenger),
-            np.mean(champion),
+            np.mean(challenger.returns),
+            np.mean(champion.returns),
             "replaced" if wins else "kept",
         )
-        known = np.zeros(0) if wins or self.champion_returns is None else self.champion_returns
-        returns = np.append(known, challenger if wins else champion)
+        if wins:
+            self.record = challenger
+        else:
+            self.record.extend(champion)
         if num_episodes is None:
-            returns = self._topped_up(returns, 2 * (count - len(champion)), wins)
-        self.champion_returns = returns[-MOST_REFERENCE_EPISODES:]
+            self._top_up(2 * (count - len(champion)), wins)
         return wins
 
     def reserved_steps(self) -> int:
@@ -131,42 +131,51 @@ class Confirmation:
         left = self._ledger.steps_left
         return FINAL_EPISODES if left is None else min(FINAL_EPISODES, self._arena.num_pairs(left))
 
-    def diagnosis_episodes(self) -> int:
-        """Return how many paired episodes a diagnosis may take."""
+    def diagnosis_rounds(self) -> Iterator[tuple[int, int]]:
+        """Yield what a diagnosis plays, as far as that is paid for: the champion's old episodes, then fresh ones."""
         steps = self._ledger.steps
-        count = self._arena.num_pairs(DIAGNOSIS_SHARE * steps["training"] - steps["diagnosis"])
-        return min(max(count, MIN_DIAGNOSIS_EPISODES), MAX_DIAGNOSIS_EPISODES)
+        paid_for = self._arena.num_pairs(DIAGNOSIS_SHARE * steps["training"] - steps["diagnosis"])
+        left = min(max(paid_for, MIN_DIAGNOSIS_EPISODES), MAX_DIAGNOSIS_EPISODES)
+        for seed, count in list(self.record.rounds()):
+            if left > 0:
+                yield seed, min(count, left)
+            left -= count
+        yield from self._fresh_rounds(left)
 
-    def _topped_up(self, returns: Returns, allowance: int, challenger_won: bool) -> Returns:
+    def _fresh_rounds(self, num_episodes: int) -> Iterator[tuple[int, int]]:
+        """Yield ``(seed, number of episodes)`` of small sets that nobody has played."""
+        for played in range(0, num_episodes, ROUND_EPISODES):
+            yield self._arena.next_seed("challenge"), min(ROUND_EPISODES, num_episodes - played)
+
+    def _top_up(self, allowance: int, challenger_won: bool) -> None:
         """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""
-        count = min(REFERENCE_EPISODES - len(returns), allowance)
+        count = min(REFERENCE_EPISODES - len(self.record), allowance)
         if count <= 0:
-            return returns
+            return
         seed = self._arena.next_seed("challenge")
         if challenger_won:
             more = self._play(count, seed, "evaluation")
         else:
             with self._keeper.acting():
                 more = self._play(count, seed, "evaluation")
-        return returns if more is None else np.append(returns, more.returns)
+        if more is not None:
+            self.record.add(seed, more.returns)
 
     def play_both(
-        self, max_episodes: int, is_decided: Callable[[Returns, Returns], bool], use: str
-    ) -> tuple[Returns, Returns] | None:
+        self, rounds: Iterable[tuple[int, int]], is_decided: Callable[[Returns, Returns], bool], use: str
+    ) -> tuple[TrackRecord, TrackRecord] | None:
         """Play the agent as it is and the champion on the same seeds, in rounds, until that decides.
 
         Args:
-            max_episodes: Episodes of each at most.
+            rounds: ``(seed, number of episodes)`` of each.
             is_decided: ``(current, champion) -> bool``, asked after each round.
             use: What the steps are booked as.
 
         Returns:
-            The returns of both, or None where nothing can be played.
+            What both played, or None where nothing can be played.
         """
-        current, champion = np.zeros(0), np.zeros(0)
-        while len(current) < max_episodes and self._arena.is_possible:
-            count = min(ROUND_EPISODES, max_episodes - len(current))
-            seed = self._arena.next_seed("challenge")
+        current, champion = TrackRecord(), TrackRecord()
+        for seed, count in rounds:
             first = self._play(count, seed, use)
             if first is None:
                 break
@@ -174,10 +183,28 @@ class Confirmation:
                 second = self._play(count, seed, use)
             if second is None:
                 break
-            current, champion = np.append(current, first.returns), np.append(champion, second.returns)
-            if is_decided(current, champion):
+            current.add(seed, first.returns)
+            champion.add(seed, second.returns)
+            if is_decided(current.returns, champion.returns):
                 break
         return (current, champion) if len(current) else None
+
+    def plays_otherwise(self, now: TrackRecord, use: str) -> bool:
+        """Tell whether the champion now loses in the very episodes of its record, and not by chance.
+
+        Where the same episodes, played once more, are the same to the last bit, nothing in them is chance.
+
+        Args:
+            now: What the champion has just played; it began with the episodes of its record.
+            use: What the steps are booked as.
+        """
+        for before, played in zip(self.record.sets, now.sets, strict=False):
+            returns_then = before.returns[: len(played.returns)]
+            if has_lost(played.returns, returns_then):
+                with self._keeper.acting():
+                    again = self._play(len(played.returns), played.seed, use)
+                return again is not None and np.array_equal(again.returns, played.returns)
+        return False
 
     def wish_for_target(self, level: float) -> None:
         """Ask to play for the target where the training scores make that worth while."""
@@ -198,17 +225,17 @@ class Confirmation:
         """Play the champion, which the agent holds, in episodes that chose nothing."""
         if num_episodes == 0 or not self._arena.is_possible:
             return None
-        result = self._play(num_episodes, self._arena.next_seed("report"), "report")
-        if result is not None:
-            self.champion_returns = result.returns  # should the run go on, or the champion be watched
+        seed = self._arena.next_seed("report")
+        result = self._play(num_episodes, seed, "report")
+        if result is not None:  # should the run go on
+            self.record = TrackRecord([PlayedSet(seed, result.returns)])
         return result
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of wishes and waits."""
-        returns = self.champion_returns
         return {
             "wishes": sorted(self._wishes),
-            "champion_returns": None if returns is None else [float(value) for value in returns],
+            "record": self.record.state_dict(),
             "target_backoff_windows": self._target_backoff_windows,
             "next_target_window": self._next_target_window,
         }
@@ -217,8 +244,7 @@ class Confirmation:
         """Become what :meth:`state_dict` returned; what was wished for is asked for again."""
         self._target_backoff_windows = int(state["target_backoff_windows"])
         self._next_target_window = int(state["next_target_window"])
-        returns = state["champion_returns"]
-        self.champion_returns = None if returns is None else np.asarray(returns, np.float64)
+        self.record.load_state_dict(state["record"])
         for kind in state["wishes"]:
             self.wish(kind)
 

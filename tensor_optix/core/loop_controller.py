@@ -28,6 +28,7 @@ from tensor_optix.core.recorder import Recorder
 from tensor_optix.core.run_checkpoint import named_by_class
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.run_session import RunSession
+from tensor_optix.core.track_record import TrackRecord
 from tensor_optix.core.tuning import Tuning
 from tensor_optix.core.types import (
     EpisodeData,
@@ -261,11 +262,11 @@ class LoopController:
 
     # ---------------------------------------------------------------- verdicts
 
-    def _crown(self, metrics: EvalMetrics) -> None:
+    def _crown(self, metrics: EvalMetrics, record: TrackRecord | None = None) -> None:
         """Keep the weights that acted in this window: before anything is learned from it."""
         snapshot = self._keeper.crown(metrics, self.agent.get_hyperparams())
         self._judge.crown(metrics)
-        self._confirmation.champion_returns = None
+        self._confirmation.record = record or TrackRecord()
         if self.scheduler.best_score is None:
             self.scheduler.record_improvement(metrics.primary_score)
         self.optimizer.on_improvement(metrics)
@@ -277,9 +278,7 @@ class LoopController:
         if champion is None or champion.episode_id == metrics.episode_id:
             return
         if self._confirmation.challenger_wins(num_episodes):
-            returns = self._confirmation.champion_returns
-            self._crown(self._evidence_for(metrics))
-            self._confirmation.champion_returns = returns
+            self._crown(self._evidence_for(metrics), self._confirmation.record)
 
     def _evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
         """Return these metrics or, where the window gave no evidence, the latest that did."""

@@ -6,6 +6,7 @@ import pytest
 from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController, LoopState
 from tensor_optix.core.arena import Arena
 from tensor_optix.core.diagnosis import Cause, find_cause, is_lower, is_lower_paired, is_unharmed
+from tensor_optix.core.track_record import PlayedSet, TrackRecord
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
 
@@ -47,10 +48,10 @@ class Learner(StatefulAgent):
         return self.weight - self.world_loss
 
 
-def make_loop(tmp_path, agent, script=None, barrier_every=0, **arguments):
+def make_loop(tmp_path, agent, script=None, barrier_every=0, spread=0.3, **arguments):
     rng = np.random.default_rng(0)
     pipeline = PlayablePipeline(
-        script or (lambda k: agent.skill + 0.3 * rng.normal()), lambda: agent.skill, 0.3, barrier_every
+        script or (lambda k: agent.skill + 0.3 * rng.normal()), lambda: agent.skill, spread, barrier_every
     )
     recorder = RecordingCallback()
     arguments.setdefault("report_episodes", 10)
@@ -169,6 +170,35 @@ class TestCause:
         assert find_cause(good, rng.normal(100, 5, 20), rng.normal(100, 5, 20)) is Cause.FALSE_ALARM
         assert find_cause([500.0] * 20, [500.0] * 20, [9.0] * 20) is Cause.POLICY_DAMAGED
         assert find_cause([500.0] * 20, [500.0] * 19 + [480.0], [500.0] * 20) is Cause.FALSE_ALARM
+
+    @pytest.mark.parametrize(("world_loss", "expected"), [(0.0, Cause.FALSE_ALARM), (25.0, Cause.WORLD_CHANGED)])
+    def test_the_champion_is_held_against_the_very_episodes_it_played(self, tmp_path, world_loss, expected):
+        agent = Learner()
+        loop, _, pipeline = make_loop(tmp_path, agent, spread=60.0, max_episodes=60, report_episodes=20)
+        loop.run()
+        reported = pipeline.seeds_played[-1]
+        agent.world_loss = world_loss
+        assert loop._alarm.play_for_cause() is expected, "less than half a spread: fresh episodes would not show it"
+        assert pipeline.seeds_played.count(reported) == 3
+
+    def test_what_was_not_played_before_follows_until_the_budget_ends(self, tmp_path):
+        loop, _, _ = make_loop(tmp_path, Learner(), max_episodes=500, report_episodes=0)
+        loop._confirmation.record = TrackRecord([PlayedSet(7, np.zeros(5)), PlayedSet(8, np.zeros(30))])
+        loop._ledger.steps["training"] = 10**6
+        rounds = list(loop._confirmation.diagnosis_rounds())
+        assert rounds[:2] == [(7, 5), (8, 20)]
+        assert [count for _, count in rounds[2:]] == [5, 5, 5]
+        loop._ledger.steps["training"] = 0
+        assert [count for _, count in loop._confirmation.diagnosis_rounds()] == [5, 15]
+
+    def test_a_loss_that_hides_in_the_spread_of_first_states_shows_in_the_same_episodes(self):
+        then = np.linspace(-300.0, 0.0, 20)
+        rng = np.random.default_rng(0)
+        now = then - np.where(np.arange(20) % 2, 0.0, 90.0) - rng.normal(0, 2, 20)
+        assert find_cause(then, now, now) is Cause.FALSE_ALARM
+        assert find_cause(then, now, now, then) is Cause.WORLD_CHANGED
+        assert is_unharmed(then, then, then, then)
+        assert not is_unharmed(then, now, now, then)
 
 
 class TestTrial:

@@ -1,4 +1,4 @@
-"""One-sided tests that know ranks only: no scale, no outliers.
+"""One-sided tests that assume no distribution.
 
 ``scipy.stats`` has both, too, and the tests of this package hold these against it; importing it takes 75 MB and
 half a second in the middle of a run.
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from scipy import special
 
 FloatArray = npt.NDArray[np.float64]
+
+_GRID = 1000
 
 
 def lower_by_ranks(sample: npt.ArrayLike, reference: npt.ArrayLike) -> float:
@@ -57,6 +59,33 @@ def lower_by_signed_ranks(sample: npt.ArrayLike, reference: npt.ArrayLike) -> fl
     if variance <= 0.0:
         return 1.0
     return float(special.ndtr((ranks[differences > 0.0].sum() - n * (n + 1) / 4.0) / math.sqrt(variance)))
+
+
+def lower_by_sign_flips(sample: npt.ArrayLike, reference: npt.ArrayLike) -> float:
+    """Return the p-value of "the mean is not lower than that of the partners": Fisher and Pitman's permutation test.
+
+    Where nothing differs but by chance, every difference could as well have had the other sign; the share of all
+    ways to choose the signs that bring so low a sum is counted, on a grid of a thousandth of the largest
+    difference. Feels what ranks do not: few but heavy losses. See "Significance Tests Which May be Applied to
+    Samples from any Populations" (Pitman, 1937).
+
+    Args:
+        sample: ``[n]``.
+        reference: Their partners, ``[n]``.
+    """
+    differences = np.asarray(sample, np.float64) - np.asarray(reference, np.float64)
+    largest = float(np.abs(differences).max(initial=0.0))
+    if largest == 0.0:
+        return 1.0
+    steps = np.rint(_GRID * differences / largest).astype(np.int64)
+    sizes = np.abs(steps)
+    share = np.zeros(int(sizes.sum()) + 1)  # of the choices, by the sum of the sizes that kept a positive sign
+    share[0] = 1.0
+    for size in sizes[sizes > 0].tolist():
+        moved = np.zeros_like(share)
+        moved[size:] = share[:-size]
+        share = 0.5 * (share + moved)
+    return float(share[: int(steps[steps > 0].sum()) + 1].sum())
 
 
 def _tie_sum(values: FloatArray) -> float:
