@@ -5,28 +5,35 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.tuning import Tuning
 
 logger = logging.getLogger(__name__)
 
-TRIAL_LOOKS = 8
+TRIAL_LOOKS, TRIAL_SHARE = 8, 0.2
+"""Looks of a trial: so many, or so large a share of those before it; what took long to learn takes long to better."""
 
 
 class BoldTrial:
     """Tries the agent's bold hyperparameters from the champion's state, once per plateau.
 
+    The end waits for it, and one that made a better champion puts the end off: the next plateau, of
+    the bolder agent, has a trial of its own.
+
     Args:
         agent: Names them.
         keeper: Holds where the trial starts, and where it goes back to.
         tuning: Told when the weights are other ones.
+        scheduler: Counts the looks of a plateau, from its beginning again where a trial paid.
     """
 
-    def __init__(self, agent: BaseAgent, keeper: ChampionKeeper, tuning: Tuning) -> None:
+    def __init__(self, agent: BaseAgent, keeper: ChampionKeeper, tuning: Tuning, scheduler: BackoffScheduler) -> None:
         self._agent = agent
         self._keeper = keeper
         self._tuning = tuning
+        self._scheduler = scheduler
         self._looks_left = 0
         self._champion_before: str | None = None
 
@@ -35,8 +42,18 @@ class BoldTrial:
         """Whether the agent learns under trial hyperparameters."""
         return self._champion_before is not None
 
-    def begin(self) -> bool:
-        """Start from the champion, if the agent has something bold to try; return whether it has."""
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the next look of a plateau would be the run's last, if the trial were over."""
+        scheduler = self._scheduler
+        return self.is_running and scheduler.consecutive_non_improvements + 1 >= scheduler.dormant_threshold
+
+    def begin(self, num_looks: int) -> bool:
+        """Start from the champion, if the agent has something bold to try; return whether it has.
+
+        Args:
+            num_looks: Looks so far.
+        """
         bold = getattr(self._agent, "bold_hyperparams", lambda: None)()
         if bold is None or self._keeper.snapshot is None or self.is_running:
             return False
@@ -45,7 +62,7 @@ class BoldTrial:
         self._tuning.note_learn()
         self._agent.set_hyperparams(bold)
         self._tuning.announce(before)
-        self._looks_left = TRIAL_LOOKS
+        self._looks_left = max(TRIAL_LOOKS, round(TRIAL_SHARE * num_looks))
         self._champion_before = self._keeper.snapshot.snapshot_id
         logger.info("On a plateau: trying %s from the champion.", bold.params)
         return True
@@ -65,6 +82,7 @@ class BoldTrial:
             return
         if champion.snapshot_id != before:
             logger.info("The trial paid and is kept.")
+            self._scheduler.record_improvement(champion.eval_metrics.primary_score)
             return
         hyperparams = self._agent.get_hyperparams()
         self._keeper.restore()

@@ -121,7 +121,7 @@ class LoopController:
         self._confirmation = Confirmation(
             pipeline, self._keeper, self._arena, self._ledger, needs_barrier=needs_barrier, target_score=target_score
         )
-        self._trial = BoldTrial(agent, self._keeper, self._tuning)
+        self._trial = BoldTrial(agent, self._keeper, self._tuning, backoff_scheduler)
         self._alarm = AlarmResponse(
             agent,
             self._keeper,
@@ -253,7 +253,7 @@ class LoopController:
         if "settlement" in grants:
             self._trial.settle()
         if "trial" in grants and self.state is LoopState.COOLING:
-            self._trial.begin()
+            self._trial.begin(self._judge.num_looks)
 
     def _learn(self, window: EpisodeData, metrics: EvalMetrics) -> None:
         if metrics.is_evidence and not self._trial.is_running:
@@ -289,7 +289,7 @@ class LoopController:
         before = self.state
         if verdict.trend is Trend.IMPROVING:
             self.scheduler.record_improvement(verdict.look_score)
-        elif verdict.trend in (Trend.PLATEAU, Trend.STALLED):
+        elif verdict.trend in (Trend.PLATEAU, Trend.STALLED) and not self._trial.is_waited_for:
             self.scheduler.record_non_improvement()
         if self._trial.is_over() and not self._confirmation.wish("settlement"):
             self._trial.settle()
@@ -304,7 +304,7 @@ class LoopController:
         self._tuning.on_plateau()
         self.callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
         if self.state is LoopState.COOLING and not self._confirmation.wish("trial"):
-            self._trial.begin()
+            self._trial.begin(self._judge.num_looks)
 
     def _on_dormant(self, metrics: EvalMetrics) -> None:
         self.callbacks.fire("on_dormant", metrics.episode_id)
