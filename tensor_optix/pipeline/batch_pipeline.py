@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from tensor_optix.pipeline.env_keeper import EnvKeeper
 from tensor_optix.pipeline.env_state import env_state, restore_env_state
 from tensor_optix.pipeline.episode_ledger import EpisodeLedger
 from tensor_optix.pipeline.episode_player import rowwise
+from tensor_optix.pipeline.settled_objects import SETTLED_OBJECTS
 from tensor_optix.pipeline.vector_env import VectorEnvCollector
 from tensor_optix.pipeline.window_builder import WindowBuilder
 
@@ -137,7 +137,12 @@ class BatchPipeline(BasePipeline):
         if self._agent is None:
             raise NotBoundError("BatchPipeline has no agent to act. Pass `agent=` or call set_agent(agent) first.")
         _ = self._env.collector  # which raises where it is closed
-        return (self._next_window() for _ in itertools.count())
+        return self._windows()
+
+    def _windows(self) -> Iterator[EpisodeData]:
+        with SETTLED_OBJECTS:
+            while True:
+                yield self._next_window()
 
     def _next_window(self) -> EpisodeData:
         fresh_start, failures = self._needs_reset, 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
+
+from tensor_optix.pipeline.settled_objects import SETTLED_OBJECTS
 
 SWITCH_SECONDS = 1e-5
 
@@ -16,18 +17,16 @@ class PromptInterpreter:
 
     - A busy thread is asked to hand over only every 5 ms (``sys.setswitchinterval``), and a thread that
       reads a socket has to ask several times for each message.
-    - The garbage collector now and then goes through every object there is, TensorFlow's half a million
-      included, and holds everybody up for a tenth of a second and more (``gc.freeze``).
+    - The garbage collector now and then holds everybody up, see :class:`SettledObjects`.
 
     Both are settings of the whole process: they are changed while at least one feed is open, and brought
-    back afterwards. Objects that were frozen before by somebody else stay as they are.
+    back afterwards.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
         self._switch_seconds = 0.0
-        self._froze = False
 
     def begin(self) -> None:
         """Change the settings, unless another feed has done so already."""
@@ -37,9 +36,7 @@ class PromptInterpreter:
                 return
             self._switch_seconds = sys.getswitchinterval()
             sys.setswitchinterval(min(SWITCH_SECONDS, self._switch_seconds))
-            self._froze = gc.isenabled() and gc.get_freeze_count() == 0
-            if self._froze:
-                gc.freeze()
+            SETTLED_OBJECTS.begin()
 
     def end(self) -> None:
         """Bring the settings back, if this was the last feed."""
@@ -48,8 +45,7 @@ class PromptInterpreter:
             if self._users > 0:
                 return
             sys.setswitchinterval(self._switch_seconds)
-            if self._froze:
-                gc.unfreeze()
+            SETTLED_OBJECTS.end()
 
 
 PROMPT_INTERPRETER = PromptInterpreter()

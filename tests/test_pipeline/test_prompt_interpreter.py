@@ -3,11 +3,15 @@
 import gc
 import sys
 
+import gymnasium as gym
 import pytest
 from live_fakes import EchoFeed, PolicyAgent, take
 
+from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.live_pipeline import LivePipeline
 from tensor_optix.pipeline.prompt_interpreter import SWITCH_SECONDS, PromptInterpreter
+from tensor_optix.pipeline.settled_objects import SettledObjects
+from tensor_optix.testing.fakes import SixMethodAgent
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +70,23 @@ def test_a_process_that_collects_no_garbage_is_left_alone():
         interpreter.end()
     finally:
         gc.enable()
+
+
+def test_what_exists_is_spared_while_windows_are_drawn():
+    pipeline = BatchPipeline(gym.make("CartPole-v1"), SixMethodAgent(), window_size=5, seed=0)
+    windows = pipeline.episodes()
+    assert gc.get_freeze_count() == 0
+    next(windows)
+    assert settings() == (False, True)
+    windows.close()
+    pipeline.teardown()
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_last_of_two_users_gives_back_what_was_spared():
+    objects = SettledObjects()
+    with objects:
+        with objects:
+            assert gc.get_freeze_count() > 0
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
