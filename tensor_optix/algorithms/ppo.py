@@ -30,12 +30,12 @@ from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS = {
     "learning_rate": Setting(3e-4, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0}),
-    "gamma": Setting(0.99, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "gamma": Setting(0.995, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
     "gae_lambda": Setting(0.95, ParamSpec(0.8, 0.999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
     "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
     "entropy_coef": Setting(0.0, ParamSpec(0.0, 0.05), {"low": 0.0}),
     "value_coef": Setting(0.5, ParamSpec(0.1, 2.0, scale="log"), {"low": 0.0}),
-    "kl_target": Setting(0.01, ParamSpec(1e-3, 0.1, scale="log"), {"low": 0.0}, can_be_off=True),
+    "kl_target": Setting(0.02, ParamSpec(1e-3, 0.1, scale="log"), {"low": 0.0}, can_be_off=True),
     "max_grad_norm": Setting(0.5, ParamSpec(0.1, 10.0, scale="log"), {"low": 0.0}, can_be_off=True),
     "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0}),
 }
@@ -52,8 +52,8 @@ class PPOAgent(TFAgent):
     belongs to the agent, and actions are clipped to the bounds.
 
     Hyperparameters (``HyperparamSet.params``), read at each ``learn``; changing one never retraces:
-    ``learning_rate`` 3e-4, ``gamma`` 0.99, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef``
-    0, ``value_coef`` 0.5 (of the mean squared error), ``kl_target`` 0.01, ``max_grad_norm`` 0.5,
+    ``learning_rate`` 3e-4, ``gamma`` 0.995, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef``
+    0, ``value_coef`` 0.5 (of the mean squared error), ``kl_target`` 0.02, ``max_grad_norm`` 0.5,
     ``num_epochs`` 10. The learning rate is multiplied by a factor that holds the KL divergence of
     one update near ``kl_target``, and an update ends early at twice that; None or 0 for neither.
 

@@ -1,8 +1,9 @@
-"""PPO's update: values, advantages, and all gradient steps of one ``learn`` as one traced function."""
+"""PPO's update: what a window is worth, and all gradient steps of one ``learn`` as one traced function."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,16 @@ from tensor_optix.adapters.tensorflow.distributions import Distribution
 from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_loss
 from tensor_optix.adapters.tensorflow.recent_steps import Steps
-from tensor_optix.algorithms import advantages as adv
 from tensor_optix.algorithms.actor_critic import ActorCritic
+from tensor_optix.algorithms.advantages import advantages_and_returns, explained_variance, standardized
 from tensor_optix.algorithms.gradient_loop import dense_gradients
 
-SETTINGS = (
-    "learning_rate_factor",
-    "gamma",
-    "gae_lambda",
-    "clip_ratio",
-    "entropy_coef",
-    "value_coef",
-    "max_grad_norm",
-    "kl_limit",
-)
+SETTINGS = ("learning_rate_factor", "clip_ratio", "entropy_coef", "value_coef", "max_grad_norm", "kl_limit")
+"""Those that the gradient steps read."""
 
-GRID = ("rewards", "log_probs", "terminated", "continues", "cut", "valid")
-"""What is known of each step of a window, ``[T, N]`` each."""
+COLUMNS = ("advantages", "returns", "behaviour", "before", "valid")
+"""Numbers of each step that the gradient steps read: log-probabilities are those of the policy that acted, and of the
+one that learns, before it does."""
 
 STEP_MEANS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm")
 """Diagnostics that are means over the gradient steps taken."""
@@ -76,9 +70,9 @@ class PPOUpdate:
         self._distribution = distribution
         self._optimizer = optimizer
         self._variables = list(variables)
+        self._specs = (list(part_specs), action_spec)
         self.num_traces = 0
         self._take_steps_compiled = tf.function(self._take_steps, autograph=False, jit_compile=jit_compile)
-        self._traced = tf.function(self._run, input_signature=_signature(part_specs, action_spec), autograph=False)
 
     def __call__(
         self, steps: Steps, rewards: np.ndarray, batches: np.ndarray, num_steps: int, settings: Mapping[str, float]
@@ -90,49 +84,66 @@ class PPOUpdate:
             rewards: ``[T, N]``, scaled.
             batches: Row numbers, ``[at least num_steps, batch_size]`` int32.
             num_steps: How many of the batches to use.
-            settings: A value for each name in ``SETTINGS``.
+            settings: A value for each name in ``SETTINGS``, ``gamma`` and ``gae_lambda``.
 
         Returns:
             Diagnostics, and whether everything was finite; if not, no variable has changed.
         """
-        # A few large tensors: each one costs some 20 us on its way into TensorFlow.
-        grid = np.stack([rewards, *(getattr(steps, name) for name in GRID[1:])]).astype(np.float32)
-        actions = steps.actions.reshape(-1, *steps.actions.shape[2:])
-        values = np.array([settings[name] for name in SETTINGS], np.float32)
-        window = (steps.flat_observations(), steps.successors, actions, grid, batches, np.int32(num_steps), values)
-        numbers = self._traced(*window).numpy().tolist()
-        *sums, taken, kl, explained, finite = numbers
-        diagnostics = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, sums, strict=True)}
+        actions = tf.convert_to_tensor(steps.actions.reshape(-1, *steps.actions.shape[2:]))
+        parts, rated, successor_values = self._rate(steps.flat_observations(), steps.successors, actions)
+        before, values = rated.numpy()
+        with np.errstate(all="ignore"):  # what is not finite is told and undone
+            targets = advantages_and_returns(
+                steps, rewards, values, successor_values.numpy(), settings["gamma"], settings["gae_lambda"]
+            )
+            numbers, explained = _numbers_of(steps, before, values, *targets)
+        limits = np.array([settings[name] for name in SETTINGS], np.float32)
+        sums = self._learn(parts, actions, numbers, batches, np.int32(num_steps), limits).numpy().tolist()
+        *totals, taken, kl, finite = sums
+        diagnostics = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
         diagnostics |= {"kl": kl, "explained_variance": explained, "num_gradient_steps": taken}
         return diagnostics, bool(finite)
 
-    def _run(
-        self, parts: Any, successors: Any, actions: Any, grid: Any, batches: Any, num_steps: Any, settings: Any
-    ) -> Any:
-        self.num_traces += 1
-        settings = dict(zip(SETTINGS, tf.unstack(settings), strict=True))
-        window = dict(zip(GRID, tf.unstack(grid), strict=True))
-        variables = [*self._variables, *self._optimizer.variables]
-        saved = [tf.identity(v) for v in variables]
+    @cached_property
+    def _rate(self) -> Any:
+        """What the policy and the value function say of a window, before anything is learned."""
 
-        parts = self._normalize(parts)
-        outputs, values = self._network(parts)
-        successor_values = self._network.value(self._normalize(successors))
-        advantages, returns = advantages_and_returns(window, values, successor_values, settings)
-        valid, recorded = tf.reshape(window["valid"], [-1]), tf.reshape(window["log_probs"], [-1])
-        before = self._distribution.log_prob(outputs, actions)
-        behaviour = tf.where(tf.math.is_nan(recorded), before, recorded)
-        numbers = tf.stack([adv.standardized(advantages, valid > 0.0), returns, behaviour, before], axis=1)
+        def rate(parts: Any, successors: Any, actions: Any) -> Any:
+            self.num_traces += 1
+            parts = self._normalize(parts)
+            outputs, values = self._network(parts)
+            before = self._distribution.log_prob(outputs, actions)
+            return parts, tf.stack([before, values]), self._network.value(self._normalize(successors))
 
-        rows = {"parts": parts, "actions": actions, "numbers": numbers}
-        sums, finite = self._take_steps_compiled(rows, batches, num_steps, settings)
+        parts, actions = self._specs
+        return tf.function(rate, input_signature=[parts, parts, actions], autograph=False)
 
-        log_ratio = self._distribution.log_prob(self._network.outputs(parts), actions) - before
-        kl = tf.math.divide_no_nan(approximate_kl(log_ratio * valid), tf.reduce_mean(valid))
-        finite = finite & tf.math.is_finite(kl)
-        undo_unless(finite, variables, saved)
-        explained = adv.explained_variance(values, returns, valid > 0.0)
-        return tf.concat([sums, tf.stack([kl, explained, tf.cast(finite, tf.float32)])], axis=0)
+    @cached_property
+    def _learn(self) -> Any:
+        """All gradient steps, and what became of the policy: the sums, steps taken, KL divergence, all finite."""
+
+        def learn(parts: Any, actions: Any, numbers: Any, batches: Any, num_steps: Any, settings: Any) -> Any:
+            self.num_traces += 1
+            settings = dict(zip(SETTINGS, tf.unstack(settings), strict=True))
+            variables = [*self._variables, *self._optimizer.variables]
+            saved = [tf.identity(v) for v in variables]
+            rows = {"parts": parts, "actions": actions, "numbers": numbers}
+            sums, finite = self._take_steps_compiled(rows, batches, num_steps, settings)
+            before, valid = numbers[:, COLUMNS.index("before")], numbers[:, COLUMNS.index("valid")]
+            log_ratio = self._distribution.log_prob(self._network.outputs(parts), actions) - before
+            kl = tf.math.divide_no_nan(approximate_kl(log_ratio * valid), tf.reduce_mean(valid))
+            finite = finite & tf.math.is_finite(kl)
+            undo_unless(finite, variables, saved)
+            return tf.concat([sums, tf.stack([kl, tf.cast(finite, tf.float32)])], axis=0)
+
+        _, action_spec = self._specs
+        parts = [
+            tf.TensorSpec(part.shape, part.dtype) for part in self._rate.get_concrete_function().structured_outputs[0]
+        ]
+        numbers, settings = tf.TensorSpec((None, len(COLUMNS))), tf.TensorSpec((len(SETTINGS),))
+        batches, num_steps = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
+        signature = [parts, action_spec, numbers, batches, num_steps, settings]
+        return tf.function(learn, input_signature=signature, autograph=False)
 
     def _take_steps(self, rows: dict[str, Any], batches: Any, num_steps: Any, settings: Mapping[str, Any]) -> Any:
         """Return the sums of ``STEP_MEANS`` and the number of steps taken, and whether all was finite."""
@@ -165,7 +176,7 @@ class PPOUpdate:
 
     def _loss(self, batch: dict[str, Any], settings: dict[str, Any]) -> Any:
         """Return PPO's loss on one minibatch, its parts, and the KL divergence from before the update."""
-        advantages, returns, behaviour, before = tf.unstack(batch["numbers"], axis=1)
+        advantages, returns, behaviour, before, _ = tf.unstack(batch["numbers"], axis=1)
         outputs, values = self._network(batch["parts"])
         log_probs = self._distribution.log_prob(outputs, batch["actions"])
         entropy = tf.reduce_mean(self._distribution.entropy(outputs))
@@ -178,27 +189,14 @@ class PPOUpdate:
         return loss, (policy_loss, value_loss, entropy, clip_fraction), kl
 
 
-def advantages_and_returns(
-    window: Mapping[str, Any], values: Any, successor_values: Any, settings: Mapping[str, Any]
-) -> tuple[Any, Any]:
-    """Return generalized advantages and the values' targets ``A_t + v_t``, both ``[T * N]``.
-
-    Args:
-        window: Those in ``GRID``, float32 ``[T, N]`` each.
-        values: ``[T * N]``.
-        successor_values: Of the true successors of the steps that were cut off, in row-major order.
-        settings: ``gamma`` and ``gae_lambda``.
-    """
-    rewards, discounts = window["rewards"], settings["gamma"] * (1.0 - window["terminated"])
-    grid = tf.reshape(values, tf.shape(rewards))
-    following = tf.tensor_scatter_nd_update(tf.roll(grid, -1, 0), tf.where(window["cut"] > 0.0), successor_values)
-    advantages = adv.generalized_advantages(
-        rewards, discounts, window["continues"], grid, following, settings["gae_lambda"]
-    )
-    return tf.reshape(advantages, [-1]), tf.reshape(advantages + grid, [-1])
-
-
-def _signature(part_specs: Sequence[tf.TensorSpec], action_spec: tf.TensorSpec) -> list[Any]:
-    grid, settings = tf.TensorSpec((len(GRID), None, None), tf.float32), tf.TensorSpec((len(SETTINGS),), tf.float32)
-    batches, num_steps = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
-    return [list(part_specs), list(part_specs), action_spec, grid, batches, num_steps, settings]
+def _numbers_of(
+    steps: Steps, before: np.ndarray, values: np.ndarray, advantages: np.ndarray, returns: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return ``COLUMNS`` side by side, ``[T * N, 5]`` float32, and the variance that the values explain."""
+    valid, recorded = steps.valid.reshape(-1), steps.log_probs.reshape(-1)
+    numbers = np.empty((len(valid), len(COLUMNS)), np.float32)
+    behaviour = np.where(np.isnan(recorded), before, recorded)
+    columns = (standardized(advantages, valid), returns, behaviour, before, valid)
+    for i, column in enumerate(columns):
+        numbers[:, i] = column
+    return numbers, explained_variance(values, returns, valid)

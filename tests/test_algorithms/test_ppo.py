@@ -188,7 +188,7 @@ class TestHyperparameters:
                 agent.learn(play_window(agent, k, 24))
         agent.set_hyperparams(HyperparamSet({"kl_target": None, "max_grad_norm": None}, 99))
         agent.learn(play_window(agent, 99, 40))
-        assert agent._update.num_traces == 1
+        assert agent._update.num_traces == 2, "what rates a window, and what learns from it"
 
     def test_all_have_defaults_under_the_usual_names(self):
         params = PPOAgent().get_hyperparams().params

@@ -11,7 +11,8 @@ from ppo_makers import ACTION_SPACES, make_agent, network, play_window
 from tensor_optix.adapters.tensorflow.multi_distributions import Bernoulli, MultiCategorical
 
 PLAIN = {"normalize_observations": False, "scale_rewards": False}
-ONE_STEP = {"num_epochs": 1, "kl_target": None, "max_grad_norm": None, "learning_rate": 1.0, "entropy_coef": 0.05}
+ONE_STEP = {"num_epochs": 1, "kl_target": None, "max_grad_norm": None, "learning_rate": 1.0}
+ONE_STEP |= {"entropy_coef": 0.05, "gamma": 0.99}
 
 
 def linear_agent(action_space, optimizer=None, **params):
