@@ -81,6 +81,7 @@ class Arena:
         self._seed = seed
         self._num_sets = 0
         self._length_steps = math.nan
+        self._longest_steps = 0.0
         self._idle_factor = 1.0  # environments that wait for others are stepped, too
         self.is_possible = True
 
@@ -94,14 +95,18 @@ class Arena:
         result = self._play(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
         self.is_possible = result is not None
         if result is not None:
-            self._length_steps = float(np.mean(result.lengths))
+            self._note(result.lengths)
             self._idle_factor = max(1.0, result.env_steps / max(1.0, float(np.sum(result.lengths))))
         return result
 
     def note_lengths(self, window: EpisodeData) -> None:
         """Learn from a training window how long episodes are."""
         if window.completed_lengths is not None and len(window.completed_lengths):
-            self._length_steps = float(np.mean(window.completed_lengths))
+            self._note(window.completed_lengths)
+
+    def _note(self, lengths: npt.NDArray[np.int64]) -> None:
+        self._length_steps = float(np.mean(lengths))
+        self._longest_steps = max(self._longest_steps, float(np.max(lengths)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of the counts."""
@@ -110,6 +115,7 @@ class Arena:
             "seed": self._seed,
             "num_sets": self._num_sets,
             "length_steps": length,
+            "longest_steps": self._longest_steps,
             "idle_factor": self._idle_factor,
             "is_possible": self.is_possible,
         }
@@ -119,6 +125,7 @@ class Arena:
         self._seed = int(state["seed"])
         self._num_sets = int(state["num_sets"])
         self._length_steps = math.nan if state["length_steps"] is None else float(state["length_steps"])
+        self._longest_steps = float(state.get("longest_steps", 0.0))
         self._idle_factor = float(state.get("idle_factor", 1.0))
         self.is_possible = bool(state["is_possible"])
 
@@ -134,6 +141,11 @@ class Arena:
     def steps_for_pairs(self, count: int) -> int:
         """Return how many environment steps ``count`` episodes of each of two policies are likely to take."""
         return math.ceil(count * self._steps_of_a_pair)
+
+    def most_steps_for_pairs(self, count: int) -> int:
+        """Return how many they take if all of them are as long as the longest so far."""
+        longest = self._longest_steps or _UNKNOWN_LENGTH_STEPS
+        return math.ceil(2 * count * longest * self._idle_factor)
 
     @property
     def _steps_of_a_pair(self) -> float:

@@ -124,12 +124,8 @@ class Confirmation:
         limit = self._ledger.max_env_steps
         if limit is None or not self._arena.is_possible or self._keeper.snapshot is None:
             return 0
-        return min(self._arena.steps_for_pairs(FINAL_EPISODES), int(EVALUATION_SHARE * limit))
-
-    def final_episodes(self) -> int:
-        """Return how many paired episodes settle at the end who is champion: what the budget has left."""
-        left = self._ledger.steps_left
-        return FINAL_EPISODES if left is None else min(FINAL_EPISODES, self._arena.num_pairs(left))
+        likely = self._arena.steps_for_pairs(FINAL_EPISODES - ROUND_EPISODES)
+        return min(likely + self._arena.most_steps_for_pairs(ROUND_EPISODES), int(EVALUATION_SHARE * limit))
 
     def diagnosis_rounds(self) -> Iterator[tuple[int, int]]:
         """Yield what a diagnosis plays, as far as that is paid for: the champion's old episodes, then fresh ones."""
@@ -143,9 +139,12 @@ class Confirmation:
         yield from self._fresh_rounds(left)
 
     def _fresh_rounds(self, num_episodes: int) -> Iterator[tuple[int, int]]:
-        """Yield ``(seed, number of episodes)`` of small sets that nobody has played."""
+        """Yield ``(seed, number of episodes)`` of small sets that nobody has played, while the budget pays for them."""
         for played in range(0, num_episodes, ROUND_EPISODES):
-            yield self._arena.next_seed("challenge"), min(ROUND_EPISODES, num_episodes - played)
+            count, left = min(ROUND_EPISODES, num_episodes - played), self._ledger.steps_left
+            if left is not None and left < self._arena.most_steps_for_pairs(count):
+                return
+            yield self._arena.next_seed("challenge"), count
 
     def _top_up(self, allowance: int, challenger_won: bool) -> None:
         """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""

@@ -20,7 +20,7 @@ from tensor_optix.core.callbacks import CallbackList, LoopCallback
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_number, check_score
-from tensor_optix.core.confirmation import Confirmation
+from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
 from tensor_optix.core.divergence import DivergenceGuard
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
@@ -364,7 +364,7 @@ class LoopController:
             return
         self.pipeline.cut_episodes()
         if self._ending[0] != "target":
-            self._challenge(metrics, self._confirmation.final_episodes())
+            self._challenge(metrics, FINAL_EPISODES)
 
     def _finish(self) -> RunResult:
         how = "asked to stop" if self._stop_requested.is_set() else "the pipeline's stream ended"

@@ -1,5 +1,7 @@
 """What the loop decides by playing: causes, trials, champions, targets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -259,6 +261,22 @@ class TestChampion:
         assert spent <= budget
         assert result.env_steps["training"] >= 0.8 * budget
         assert result.env_steps["evaluation"] > 0, "the last policy plays for the championship too"
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_the_budget_holds_where_episodes_differ_in_length(self, tmp_path, seed):
+        rng = np.random.default_rng(seed)
+        loop, _, pipeline = make_loop(tmp_path, Learner(ceiling=10.0), barrier_every=20, max_env_steps=3_000)
+        loop.scheduler.dormant_threshold = 10**6
+        play = pipeline.play_episodes
+
+        def play_long_ones(act, num_episodes, *, seed):
+            lengths = np.where(rng.random(num_episodes) < 0.3, 20, 1)
+            return replace(play(act, num_episodes, seed=seed), lengths=lengths, env_steps=int(lengths.sum()))
+
+        loop._arena._play = play_long_ones
+        result = loop.run()
+        spent = sum(steps for use, steps in result.env_steps.items() if use != "report")
+        assert 0.85 * 3_000 <= spent <= 3_000
 
     def test_the_episodes_that_report_are_not_those_that_chose(self, tmp_path):
         agent = Learner()
