@@ -93,10 +93,11 @@ class PPOUpdate:
         parts, rated, successor_values = self._rate(steps.flat_observations(), steps.successors, actions)
         before, values = rated.numpy()
         with np.errstate(all="ignore"):  # what is not finite is told and undone
-            targets = advantages_and_returns(
+            advantages, returns = advantages_and_returns(
                 steps, rewards, values, successor_values.numpy(), settings["gamma"], settings["gae_lambda"]
             )
-            numbers, explained = _numbers_of(steps, before, values, *targets)
+            numbers = _numbers_of(steps, before, advantages, returns)
+            explained = explained_variance(values, returns, steps.valid.reshape(-1))
         limits = np.array([settings[name] for name in SETTINGS], np.float32)
         sums = self._learn(parts, actions, numbers, batches, np.int32(num_steps), limits).numpy().tolist()
         *totals, taken, kl, finite = sums
@@ -189,14 +190,8 @@ class PPOUpdate:
         return loss, (policy_loss, value_loss, entropy, clip_fraction), kl
 
 
-def _numbers_of(
-    steps: Steps, before: np.ndarray, values: np.ndarray, advantages: np.ndarray, returns: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Return ``COLUMNS`` side by side, ``[T * N, 5]`` float32, and the variance that the values explain."""
+def _numbers_of(steps: Steps, before: np.ndarray, advantages: np.ndarray, returns: np.ndarray) -> np.ndarray:
+    """Return ``COLUMNS`` side by side, ``[T * N, 5]`` float32."""
     valid, recorded = steps.valid.reshape(-1), steps.log_probs.reshape(-1)
-    numbers = np.empty((len(valid), len(COLUMNS)), np.float32)
     behaviour = np.where(np.isnan(recorded), before, recorded)
-    columns = (standardized(advantages, valid), returns, behaviour, before, valid)
-    for i, column in enumerate(columns):
-        numbers[:, i] = column
-    return numbers, explained_variance(values, returns, valid)
+    return np.stack([standardized(advantages, valid), returns, behaviour, before, valid], axis=1).astype(np.float32)

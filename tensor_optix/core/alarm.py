@@ -109,7 +109,7 @@ class AlarmResponse:
             return None
         current, champion = played[0].returns, played[1].returns
         cause = cause_of(current, champion)
-        if not is_settled(current, champion):
+        if cause is Cause.FALSE_ALARM and not is_unharmed(then, champion, current, replayed):
             changed = self._confirmation.plays_otherwise(played[1], "diagnosis")
             cause = Cause.WORLD_CHANGED if changed else cause_of(current, champion, LENIENT)
         logger.warning(

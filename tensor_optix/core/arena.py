@@ -136,20 +136,22 @@ class Arena:
 
     def num_pairs(self, env_steps: float) -> int:
         """Return how many episodes of each of two policies so many environment steps pay for."""
-        return max(0, int(env_steps / self._steps_of_a_pair))
+        return max(0, int(env_steps / self._steps_of_likely_pair))
 
     def steps_for_pairs(self, count: int) -> int:
         """Return how many environment steps ``count`` episodes of each of two policies are likely to take."""
-        return math.ceil(count * self._steps_of_a_pair)
+        return math.ceil(count * self._steps_of_likely_pair)
 
     def most_steps_for_pairs(self, count: int) -> int:
         """Return how many they take if all of them are as long as the longest so far."""
-        longest = self._longest_steps or _UNKNOWN_LENGTH_STEPS
-        return math.ceil(2 * count * longest * self._idle_factor)
+        return math.ceil(count * self._steps_of_pair(self._longest_steps or _UNKNOWN_LENGTH_STEPS))
 
     @property
-    def _steps_of_a_pair(self) -> float:
+    def _steps_of_likely_pair(self) -> float:
         length = self._length_steps if math.isfinite(self._length_steps) else _UNKNOWN_LENGTH_STEPS
+        return self._steps_of_pair(length)
+
+    def _steps_of_pair(self, length: float) -> float:
         return 2.0 * max(length, 1.0) * self._idle_factor
 
 

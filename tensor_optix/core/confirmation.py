@@ -132,19 +132,16 @@ class Confirmation:
         steps = self._ledger.steps
         paid_for = self._arena.num_pairs(DIAGNOSIS_SHARE * steps["training"] - steps["diagnosis"])
         left = min(max(paid_for, MIN_DIAGNOSIS_EPISODES), MAX_DIAGNOSIS_EPISODES)
-        for seed, count in list(self.record.rounds()):
+        for seed, count in self.record.rounds():
             if left > 0:
                 yield seed, min(count, left)
             left -= count
         yield from self._fresh_rounds(left)
 
     def _fresh_rounds(self, num_episodes: int) -> Iterator[tuple[int, int]]:
-        """Yield ``(seed, number of episodes)`` of small sets that nobody has played, while the budget pays for them."""
+        """Yield ``(seed, number of episodes)`` of small sets that nobody has played."""
         for played in range(0, num_episodes, ROUND_EPISODES):
-            count, left = min(ROUND_EPISODES, num_episodes - played), self._ledger.steps_left
-            if left is not None and left < self._arena.most_steps_for_pairs(count):
-                return
-            yield self._arena.next_seed("challenge"), count
+            yield self._arena.next_seed("challenge"), min(ROUND_EPISODES, num_episodes - played)
 
     def _top_up(self, allowance: int, challenger_won: bool) -> None:
         """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""
@@ -165,6 +162,8 @@ class Confirmation:
     ) -> tuple[TrackRecord, TrackRecord] | None:
         """Play the agent as it is and the champion on the same seeds, in rounds, until that decides.
 
+        No round begins that the run's budget may not pay for.
+
         Args:
             rounds: ``(seed, number of episodes)`` of each.
             is_decided: ``(current, champion) -> bool``, asked after each round.
@@ -175,6 +174,9 @@ class Confirmation:
         """
         current, champion = TrackRecord(), TrackRecord()
         for seed, count in rounds:
+            left = self._ledger.steps_left
+            if left is not None and left < self._arena.most_steps_for_pairs(count):
+                break
             first = self._play(count, seed, use)
             if first is None:
                 break

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tensor_optix.functional.exact_tests import lower_by_ranks, lower_by_sign_flips, lower_by_signed_ranks
+from tensor_optix.functional.nonparametric_tests import lower_by_ranks, lower_by_sign_flips, lower_by_signed_ranks
 
 FloatArray = npt.NDArray[np.float64]
 

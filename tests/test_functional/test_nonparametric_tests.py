@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tensor_optix.functional.exact_tests import lower_by_ranks, lower_by_sign_flips, lower_by_signed_ranks
+from tensor_optix.functional.nonparametric_tests import lower_by_ranks, lower_by_sign_flips, lower_by_signed_ranks
 
 SAMPLES = {
     "continuous": lambda rng, n: rng.normal(size=n),

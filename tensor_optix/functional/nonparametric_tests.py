@@ -1,6 +1,6 @@
 """One-sided tests that assume no distribution.
 
-``scipy.stats`` has both, too, and the tests of this package hold these against it; importing it takes 75 MB and
+``scipy.stats`` has them, too, and the tests of this package hold these against it; importing it takes 75 MB and
 half a second in the middle of a run.
 """
 
