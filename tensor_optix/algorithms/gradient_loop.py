@@ -84,7 +84,7 @@ class GradientLoop:
         packed, others = _packed(feed)
         vector = np.array([settings[name] for name in self._setting_names], np.float32)
         function = self._function(feed, packed, others)
-        sums, finite, errors = function(*others.values(), packed, vector)
+        sums, finite, errors = function(*(tf.constant(x) for x in (*others.values(), packed, vector)))
         numbers = sums.numpy()
         if not finite:
             raise NonFiniteError(

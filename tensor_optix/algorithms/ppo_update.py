@@ -89,8 +89,10 @@ class PPOUpdate:
         Returns:
             Diagnostics, and whether everything was finite; if not, no variable has changed.
         """
-        actions = tf.convert_to_tensor(steps.actions.reshape(-1, *steps.actions.shape[2:]))
-        parts, rated, successor_values = self._rate(steps.flat_observations(), steps.successors, actions)
+        # Concrete functions on tensors: finding a trace and converting arrays would cost a millisecond a call.
+        actions = tf.constant(steps.actions.reshape(-1, *steps.actions.shape[2:]))
+        observations, successors = ([tf.constant(x) for x in y] for y in (steps.flat_observations(), steps.successors))
+        parts, rated, successor_values = self._rate(observations, successors, actions)
         before, values = rated.numpy()
         with np.errstate(all="ignore"):  # what is not finite is told and undone
             advantages, returns = advantages_and_returns(
@@ -99,7 +101,8 @@ class PPOUpdate:
             numbers = _numbers_of(steps, before, advantages, returns)
             explained = explained_variance(values, returns, steps.valid.reshape(-1))
         limits = np.array([settings[name] for name in SETTINGS], np.float32)
-        sums = self._learn(parts, actions, numbers, batches, np.int32(num_steps), limits).numpy().tolist()
+        drawn = [tf.constant(x) for x in (numbers, batches, np.int32(num_steps), limits)]
+        sums = self._learn(parts, actions, *drawn).numpy().tolist()
         *totals, taken, kl, finite = sums
         diagnostics = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
         diagnostics |= {"kl": kl, "explained_variance": explained, "num_gradient_steps": taken}
@@ -117,7 +120,7 @@ class PPOUpdate:
             return parts, tf.stack([before, values]), self._network.value(self._normalize(successors))
 
         parts, actions = self._specs
-        return tf.function(rate, input_signature=[parts, parts, actions], autograph=False)
+        return _traced(rate, [parts, parts, actions])
 
     @cached_property
     def _learn(self) -> Any:
@@ -138,13 +141,11 @@ class PPOUpdate:
             return tf.concat([sums, tf.stack([kl, tf.cast(finite, tf.float32)])], axis=0)
 
         _, action_spec = self._specs
-        parts = [
-            tf.TensorSpec(part.shape, part.dtype) for part in self._rate.get_concrete_function().structured_outputs[0]
-        ]
+        parts = [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
         numbers, settings = tf.TensorSpec((None, len(COLUMNS))), tf.TensorSpec((len(SETTINGS),))
         batches, num_steps = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
         signature = [parts, action_spec, numbers, batches, num_steps, settings]
-        return tf.function(learn, input_signature=signature, autograph=False)
+        return _traced(learn, signature)
 
     def _take_steps(self, rows: dict[str, Any], batches: Any, num_steps: Any, settings: Mapping[str, Any]) -> Any:
         """Return the sums of ``STEP_MEANS`` and the number of steps taken, and whether all was finite."""
@@ -158,7 +159,7 @@ class PPOUpdate:
             with tf.GradientTape() as tape:
                 loss, statistics, kl = self._loss(batch, settings)
             grads = dense_gradients(tape, loss, self._variables)
-            norm = tf.linalg.global_norm(grads)
+            norm = tf.norm(tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0))  # compiles faster than global_norm
             shrink = tf.minimum(1.0, settings["max_grad_norm"] / (norm + _EPSILON))
             apply_gradients(self._optimizer, [g * shrink for g in grads], self._variables)
             mean_kl += weight * (kl - mean_kl)
@@ -188,6 +189,10 @@ class PPOUpdate:
         clip_fraction = tf.reduce_mean(tf.cast(is_clipped, tf.float32))
         kl = approximate_kl(log_probs - before)
         return loss, (policy_loss, value_loss, entropy, clip_fraction), kl
+
+
+def _traced(function: Callable[..., Any], signature: Sequence[Any]) -> Any:
+    return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
 
 
 def _numbers_of(steps: Steps, before: np.ndarray, advantages: np.ndarray, returns: np.ndarray) -> np.ndarray:
