@@ -14,7 +14,8 @@ goes on where it was, and `--minutes` makes a slice of it that ends before so mu
 
     python benchmarks/throughput.py --workloads dqn --minutes 9
     python benchmarks/throughput.py --only-table
-    python benchmarks/throughput.py --scaling --env-steps 40000
+    python benchmarks/throughput.py --scaling --arms ours sb3-2 --repeats 2   # by environments and width
+    python benchmarks/throughput.py --long --arms ours --repeats 1            # memory over a million steps
 """
 
 import argparse
@@ -33,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
-from throughput_workloads import GOALS, WORKLOADS, num_gradient_steps
+from throughput_workloads import GOALS, LONG, SCALING, WORKLOADS, num_gradient_steps
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "throughput.jsonl"
@@ -221,20 +222,6 @@ def alternate(name, workload, arguments, known, append):
     return runs, True
 
 
-def scaling(env_steps):
-    """Print how our speed grows with the number of environments and with the networks' width."""
-    base = {**WORKLOADS["ppo"], "env_steps": env_steps}
-    print(f"\nWhole runs of {env_steps:,} env steps, compiling counted, windows of 2,048 env steps, 10 epochs of 256:")
-    for key, values in (("num_envs", (1, 8, 64, 256)), ("width", (64, 256, 1024))):
-        for value in values:
-            change = {"num_envs": value} if key == "num_envs" else {"hidden": [value, value]}
-            workload = {**base, "num_epochs": 10, **change}
-            workload["window_size"] = 2048 // workload["num_envs"]
-            speeds = {arm: run_arm(arm, workload)["steps_per_second"] for arm in ("ours", "sb3-2")}
-            told = ", ".join(f"{arm} {speed:,.0f}" for arm, speed in speeds.items())
-            print(f"  {key} {value:>5}: {told} env steps/s", flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", nargs="+", choices=sorted(WORKLOADS), default=sorted(WORKLOADS))
@@ -243,15 +230,15 @@ def main():
     parser.add_argument("--env-steps", type=int, help="instead of the workload's own")
     parser.add_argument("--pilot", type=int, default=2, help="alternations in which SB3 runs with 1 and 2 threads")
     parser.add_argument("--minutes", type=float, help="start no run that would probably end later than this")
-    parser.add_argument("--scaling", action="store_true", help="instead: how speed grows")
+    parser.add_argument("--scaling", action="store_true", help="instead: how speed grows with environments and width")
+    parser.add_argument("--long", action="store_true", help="instead: a million steps, for their memory")
     parser.add_argument("--only-table", action="store_true", help="run nothing")
     parser.add_argument("--output", type=Path, default=RESULTS, help="file of one JSON line a run")
     arguments = parser.parse_args()
     arguments.started = time.perf_counter()
     print(f"{datetime.date.today()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
-    if arguments.scaling:
-        scaling(arguments.env_steps or 40_000)
-        return
+    chosen = {name: WORKLOADS[name] for name in arguments.workloads}
+    chosen = SCALING if arguments.scaling else LONG if arguments.long else chosen
     lines = arguments.output.read_text(encoding="utf-8").splitlines() if arguments.output.exists() else []
     known = [json.loads(line) for line in lines]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -263,9 +250,9 @@ def main():
     if arguments.only_table:
         arguments.arms = []
     asked = list(arguments.arms)
-    for name in arguments.workloads:
+    for name, own in chosen.items():
         arguments.arms = [arm for arm in asked if (name, arm) not in NO_PEER]
-        workload = {**WORKLOADS[name], **({"env_steps": arguments.env_steps} if arguments.env_steps else {})}
+        workload = {**own, **({"env_steps": arguments.env_steps} if arguments.env_steps else {})}
         runs, finished = alternate(name, workload, arguments, known, append)
         if arguments.arms:
             floor = {"floor_seconds": floor_seconds(workload), "date": str(datetime.date.today())}

@@ -64,6 +64,16 @@ WORKLOADS["sac"] = {
     "gradient_steps": 1,
 }
 
+SCALING = {
+    **{f"num-envs-{n}": {"num_envs": n, "window_size": 2048 // n} for n in (1, 8, 64, 256)},
+    **{f"width-{units}": {"hidden": [units, units], "window_size": 2048 // 8} for units in (64, 256, 1024)},
+}
+SCALING = {name: {**WORKLOADS["ppo"], "env_steps": 40_000, "num_epochs": 10, **own} for name, own in SCALING.items()}
+"""How speed grows: windows of 2,048 env steps, 10 epochs of 256."""
+
+LONG = {"million": {**WORKLOADS["ppo"], "env_steps": 1_000_000}}
+"""Whether memory grows."""
+
 GOALS = {
     "ppo": {"sb3": 4.0, "sbx": 2.2},
     "ppo-sb3-defaults": {"sb3": 10.0},
