@@ -1,7 +1,7 @@
 """The loop tells the truth: how often its verdicts are wrong on series whose truth is known.
 
 Fake pipelines drive the real LoopController. The fast tests take a share of the thousand series
-that `benchmarks/loop_truth.py` and the slow tests run.
+that the slow ones run.
 """
 
 import numpy as np
