@@ -6,11 +6,12 @@ from typing import Any
 
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 
-CALIBRATION_WINDOWS = (50, 200)
-"""Fresh windows after which the baseline is made: a first one, and one that knows autocorrelation well."""
+CALIBRATION_WINDOWS = (50, 100, 200)
+"""Fresh windows after which the baseline is made: a first one, and ones that know autocorrelation better."""
 
-_FIRST_LOOK_WINDOWS = 4
-_THRESHOLD = 3.85  # three detectors share what may be false alarms, one after another
+_FIRST_LOOK_WINDOWS = 8
+_COARSE_THRESHOLD = 4.4
+_THRESHOLDS = (4.15, 4.1, 3.55)  # all detectors share what may be false alarms; most goes to the one that lasts
 
 
 class Watchdog:
@@ -26,7 +27,7 @@ class Watchdog:
     def start_over(self) -> None:
         """Forget: another policy is frozen now."""
         self._scores: list[float] = []
-        self._detector = DegradationDetector.while_learning()
+        self._detector = _detector_for(0)
 
     def update(self, score: float) -> bool:
         """Take the score of one window and tell whether it raises the alarm."""
@@ -42,10 +43,10 @@ class Watchdog:
         count = len(self._scores)
         is_early = _FIRST_LOOK_WINDOWS <= count < CALIBRATION_WINDOWS[0]
         if count in CALIBRATION_WINDOWS:
-            self._detector = DegradationDetector(threshold=_THRESHOLD)
-        elif not (is_early and count & (count - 1) == 0):
-            return
-        self._detector.calibrate(self._scores)
+            self._detector = _detector_for(count)
+            self._detector.calibrate(self._scores, earlier_looks=count - CALIBRATION_WINDOWS[0])
+        elif is_early and count & (count - 1) == 0 and self._detector.is_calm:
+            self._detector.calibrate(self._scores)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of what was learned."""
@@ -54,8 +55,13 @@ class Watchdog:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
         self._scores = list(state["scores"])
-        is_calibrated = len(self._scores) >= CALIBRATION_WINDOWS[0]
-        self._detector = (
-            DegradationDetector(threshold=_THRESHOLD) if is_calibrated else DegradationDetector.while_learning()
-        )
+        self._detector = _detector_for(len(self._scores))
         self._detector.load_state_dict(state["detector"])
+
+
+def _detector_for(count: int) -> DegradationDetector:
+    """Return the detector that watches once ``count`` fresh windows are known."""
+    made = sum(count >= windows for windows in CALIBRATION_WINDOWS)
+    if made == 0:
+        return DegradationDetector(threshold=_COARSE_THRESHOLD, adapt=False)
+    return DegradationDetector(threshold=_THRESHOLDS[made - 1])

@@ -15,7 +15,7 @@ from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
 from tensor_optix.monitoring.checks import check_score, check_state
 from tensor_optix.monitoring.moments import Moments, sum_variance
 
-_VERSION = 2
+_VERSION = 3
 _KEYS = frozenset(
     {
         "factor",
@@ -24,6 +24,7 @@ _KEYS = frozenset(
         "low_tail",
         "moments",
         "looks",
+        "earlier_looks",
         "lines_at",
         "sums",
         "plunge",
@@ -35,19 +36,20 @@ _KEYS = frozenset(
 
 # Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
 _TANGENTS = (1.5, 2.8, 5.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
+_HEIGHTS = (1.1, 1.05, 1.03, 1.02, 1.02, 1.0, 1.08)  # the boundary there, so that each CUSUM cries as rarely per delay
 _GROWTH, _FROM = 1.5, 20.0  # how the boundary rises with the number of windows looked at, and from how many scores on
 _FEW = 3.5  # the boundary rises by the square of this over the number of scores in the baseline
 _PHI_ERRORS = (0.1, 0.7)  # standard errors that phi is taken larger by, and so many more times phi
-_CUT, _CUT_FEW, _CUT_SPIKES = (
-    3.8,
-    0.83,
-    0.95,
-)  # largest deviation of one score in units, its least share, power of sd / MAD
-_PLUNGE, _PLUNGE_SCORES = 8.0, 3  # so many scores in a row, each so many units below, are an alarm too
+_CUT, _CUT_SPIKES = 4.4, 1.0  # largest deviation of one score in units, power of sd / MAD that lowers it
+_CUT_PHI = 0.12  # share of the cut lost where phi is 1: a single shock comes back
+_CUT_ERROR, _CUT_LEAST = 1.7, 0.72  # share of the cut lost, over the root of the number of scores, and what is left
+_PLUNGE = 8.0  # scores in a row, each so many units below, are an alarm too
+_PLUNGE_SCORES, _ECHO = (3, 5), 0.13  # that many, until this share at most is left of a single shock
 _SPIKES = 0.4  # power of sd / MAD
+_SKEW, _SKEW_ERRORS, _MOST_SKEW = 1.0, 1.5, 1.4  # what skewness beyond so many standard errors adds to sd / MAD
 _EARLY = (2, 4, 8, 16)  # scores after which the lines are drawn anew, besides whole blocks
 _BLOCK = 32  # scores taken into the baseline at once
-_CALM = 0.5  # share of its limit that no CUSUM may pass while a block is taken in
+_CALM = 0.7  # share of its limit that no CUSUM may pass while a block is taken in
 _MAX_SHIFT = 1.7  # standard errors by which the baseline may be corrected
 _MOST = 4000  # scores after which the baseline is precise enough
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
@@ -100,12 +102,13 @@ class DegradationDetector:
         InvalidArgumentError: An argument is out of range.
     """
 
-    def __init__(self, *, threshold: float = 3.55, adapt: bool = True) -> None:
+    def __init__(self, *, threshold: float = 3.46, adapt: bool = True) -> None:
         if not (math.isfinite(threshold) and threshold > 0.0):
             raise InvalidArgumentError(f"`threshold` must be a finite number > 0. Received: {threshold!r}.")
         self._threshold = threshold
         self._adapt = adapt
         self._factor = 1.0
+        self._earlier_looks = 0
         self._first: Moments | None = None
         self._spikes = self._low_tail = 1.0
         self.reset()
@@ -121,16 +124,23 @@ class DegradationDetector:
         return self._alarmed
 
     @property
+    def is_calm(self) -> bool:
+        """Whether no CUSUM is near its limit; True before ``calibrate``."""
+        return all(total < _CALM * limit for total, limit in zip(self._sums, self._limits, strict=True))
+
+    @property
     def baseline(self) -> Baseline | None:
         """What scores are compared with; None before ``calibrate``."""
         return self._baseline
 
-    def calibrate(self, scores: npt.ArrayLike) -> None:
+    def calibrate(self, scores: npt.ArrayLike, *, earlier_looks: int = 0) -> None:
         """Measure the baseline and start afresh.
 
         Args:
             scores: Fresh scores of a steady policy in order of time, ``[n]``; NaN are left out.
                 At least 3; 30 to 50 for a fine detector.
+            earlier_looks: Scores already looked at with an earlier baseline: false alarms are to stay rare over
+                all of them.
 
         Raises:
             InvalidArgumentError: Fewer than 3 scores are numbers.
@@ -142,6 +152,7 @@ class DegradationDetector:
             raise InvalidArgumentError(
                 f"A baseline needs at least 3 scores that are not NaN. Received: {len(values)}. Collect more first."
             )
+        self._earlier_looks = earlier_looks
         self._first = Moments.of(values)
         self._spikes, self._low_tail = _tails(np.array(values), self._first)
         self.reset()
@@ -151,6 +162,7 @@ class DegradationDetector:
         self._moments = self._first
         self._looks = self._lines_at = 0
         self._sums = [0.0] * len(_TANGENTS)
+        self._limits = [math.inf] * len(_TANGENTS)
         self._plunge = 0
         self._block: list[float] = []
         self._waiting: list[float] = []
@@ -188,7 +200,7 @@ class DegradationDetector:
         below = self._below(value, baseline)
         self._looks += 1
         self._plunge = self._plunge + 1 if below >= self._plunge_from else 0
-        self._alarmed = self._plunge >= _PLUNGE_SCORES
+        self._alarmed = self._plunge >= self._plunge_scores
         drop = min(below, self._cut)
         for i, slack in enumerate(self._slacks):
             self._sums[i] = max(0.0, self._sums[i] + drop - slack)
@@ -212,7 +224,7 @@ class DegradationDetector:
         """Take the block before the newest one into the baseline, if both were calm."""
         if len(self._block) < _BLOCK:
             return
-        calm = all(total < _CALM * limit for total, limit in zip(self._sums, self._limits, strict=True))
+        calm = self.is_calm
         if calm and self._waiting and self._moments is not None:
             self._moments = self._moments.extended(self._waiting)
         self._waiting = self._block if calm else []
@@ -233,24 +245,27 @@ class DegradationDetector:
         self._draw_lines(self._baseline)
         widened = (1.0 + (_FEW / first.count) ** 2) * math.sqrt(1.0 + 3.0 / first.count)
         self._plunge_from = _PLUNGE * widened * self._factor
+        fewest, most = _PLUNGE_SCORES
+        self._plunge_scores = next((n for n in range(fewest, most) if self._phi ** (n - 1) <= _ECHO), most)
         one_score = min(limit + slack for limit, slack in zip(self._limits, self._slacks, strict=True))
-        trust = max(1.0 - 1.0 / math.sqrt(moments.count), _CUT_FEW) / math.pow(self._spikes, _CUT_SPIKES)
+        trust = max(1.0 - _CUT_ERROR / math.sqrt(moments.count), _CUT_LEAST) / math.pow(self._spikes, _CUT_SPIKES)
+        trust *= 1.0 - _CUT_PHI * self._phi
         self._cut = min(_CUT * trust * widened, 0.99 * one_score)
 
     def _draw_lines(self, baseline: Baseline) -> None:
         """Lay the CUSUMs' slacks and limits as tangents to the boundary."""
         self._slacks, self._limits = [], []
-        for length in _TANGENTS:
-            here = self._boundary(length, baseline)
-            slack = (self._boundary(1.01 * length, baseline) - here) / (0.01 * length)
+        for length, height in zip(_TANGENTS, _HEIGHTS, strict=True):
+            here = height * self._boundary(length, baseline)
+            slack = (height * self._boundary(1.01 * length, baseline) - here) / (0.01 * length)
             self._slacks.append(slack)
             self._limits.append(here - slack * length)
 
     def _boundary(self, length: float, baseline: Baseline) -> float:
         """Return the height that the sum of ``length`` deviations must not pass."""
-        looks = max(float(self._lines_at), _FROM)
-        multiple = math.sqrt(self._threshold**2 + _GROWTH * math.log1p(looks / length))
         phi, count = self._phi, baseline.count
+        independent = (self._earlier_looks + self._lines_at) * (1.0 - phi) / (1.0 + phi)
+        multiple = math.sqrt(self._threshold**2 + _GROWTH * math.log1p(max(independent, _FROM) / length))
         own = sum_variance(count, phi) / count**2
         return self._caution * multiple * math.sqrt(sum_variance(length, phi) + length**2 * own)
 
@@ -272,6 +287,7 @@ class DegradationDetector:
             "low_tail": self._low_tail,
             "moments": None if self._moments is None else self._moments.state_dict(),
             "looks": self._looks,
+            "earlier_looks": self._earlier_looks,
             "lines_at": self._lines_at,
             "sums": list(self._sums),
             "plunge": self._plunge,
@@ -291,6 +307,7 @@ class DegradationDetector:
         self._first = None if first is None else Moments(**first)
         self._factor, self._spikes = float(state["factor"]), float(state["spikes"])
         self._low_tail = float(state["low_tail"])
+        self._earlier_looks = int(state["earlier_looks"])
         self.reset()
         self._moments = None if moments is None else Moments(**moments)
         self._looks = int(state["looks"])
@@ -315,7 +332,15 @@ def _tails(scores: npt.NDArray[np.float64], moments: Moments) -> tuple[float, fl
     spread = float(shocks.std())
     low = shocks[shocks < 0.0]
     low_tail = math.sqrt(float(np.mean(low * low))) / spread if spread > 0.0 and low.size else 1.0
-    return max(_spikes(scores, moments.sd), _spikes(shocks, spread)), low_tail
+    return max(_spikes(scores, moments.sd), _spikes(shocks, spread), _lopsidedness(shocks, spread)), low_tail
+
+
+def _lopsidedness(shocks: npt.NDArray[np.float64], spread: float) -> float:
+    """Return what sd / MAD would have to be to stand for a skewness that the MAD does not see, as of whole numbers."""
+    if spread <= 0.0:
+        return 1.0
+    skewness = float(np.mean((shocks / spread) ** 3))
+    return min(1.0 + _SKEW * max(-skewness - _SKEW_ERRORS * math.sqrt(6.0 / shocks.size), 0.0), _MOST_SKEW)
 
 
 def _spikes(values: npt.NDArray[np.float64], spread: float) -> float:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from tensor_optix.core.watchdog import CALIBRATION_WINDOWS, Watchdog
 
@@ -32,7 +33,7 @@ def test_finds_a_drop_soon_whenever_it_comes(at: int) -> None:
     assert at <= found <= at + 8
 
 
-def test_the_second_baseline_knows_all_windows_so_far() -> None:
+def test_the_last_baseline_knows_all_windows_so_far() -> None:
     watchdog = Watchdog()
     for score in steady(2, CALIBRATION_WINDOWS[-1]).tolist():
         watchdog.update(score)
@@ -42,7 +43,30 @@ def test_the_second_baseline_knows_all_windows_so_far() -> None:
     assert baseline.mean == pytest.approx(np.mean(steady(2, CALIBRATION_WINDOWS[-1])))
 
 
-@pytest.mark.parametrize("cut", [0, 3, 30, 50, 150, 300])
+def test_a_drop_before_the_first_baseline_is_not_learned_as_normal() -> None:
+    found = []
+    for seed in range(40):
+        scores = steady(seed, 60)
+        scores[20:] -= 25.0
+        found.append(alarm_of(scores))
+    assert sum(alarm is not None and 20 <= alarm < 50 for alarm in found) >= 28
+
+
+def test_scores_at_a_ceiling_with_rare_dips_are_steady() -> None:
+    rng = np.random.default_rng(4)
+    series = np.minimum(0.0, rng.normal(0.3, 1.0, size=(60, 600)))
+    assert sum(alarm_of(scores) is not None for scores in series) <= 2
+
+
+def test_a_drop_in_autocorrelated_scores_is_found_in_time() -> None:
+    shocks = np.random.default_rng(6).normal(size=(60, 760))
+    series = lfilter([0.8], [1.0, -0.6], shocks)[:, 60:]
+    series[:, 300:] -= 2.0
+    delays = [np.inf if alarm is None else alarm - 299 for alarm in map(alarm_of, series)]
+    assert np.median(delays) <= 21
+
+
+@pytest.mark.parametrize("cut", [0, 3, 30, 50, 100, 150, 300])
 def test_state_goes_through_json_exactly(cut: int) -> None:
     scores = steady(3).tolist()
     scores[500:] = [score - 8.0 for score in scores[500:]]

@@ -111,6 +111,32 @@ class TestDrops:
         detector.calibrate([1.0, 2.0, 3.0])
         assert not detector.alarmed
 
+    def test_earlier_looks_raise_the_boundary(self) -> None:
+        x = noise(np.random.default_rng(18), (1, 450))[0]
+        x[50:] -= 1.0
+        fresh, later = DegradationDetector(), DegradationDetector()
+        fresh.calibrate(x[:50])
+        later.calibrate(x[:50], earlier_looks=5_000)
+        assert min(np.subtract(later._limits, fresh._limits)) > 0.0
+        other = DegradationDetector()
+        other.load_state_dict(json.loads(json.dumps(later.state_dict())))
+        assert other._limits == later._limits
+
+    def test_a_cusum_near_its_limit_is_not_calm(self) -> None:
+        detector = DegradationDetector()
+        assert detector.is_calm
+        detector.calibrate([1.0, 2.0, 3.0, 2.0] * 10)
+        calm = []
+        while not detector.alarmed:
+            calm.append(detector.is_calm)
+            detector.update(0.5)
+        assert calm[0]
+        assert not calm[-1]
+
+    def test_whole_numbers_with_a_longer_lower_tail_are_steady(self) -> None:
+        series = np.random.default_rng(23).binomial(20, 0.9, size=(60, 1000)).astype(float)
+        assert sum(bool(alarms(x[:200], x[200:].tolist())) for x in series) <= 3
+
     def test_raised_threshold_cries_later_and_stays_raised(self) -> None:
         x = noise(np.random.default_rng(18), (1, 450))[0]
         x[50:] -= 1.0
@@ -279,7 +305,7 @@ class TestBadInput:
 
     def test_foreign_states(self) -> None:
         state = DegradationDetector().state_dict()
-        with pytest.raises(StateMismatchError, match="reads states of version 2"):
+        with pytest.raises(StateMismatchError, match="reads states of version 3"):
             DegradationDetector().load_state_dict({**state, "version": 7})
         with pytest.raises(StateMismatchError, match="Received: 'PlateauDetector'"):
             DegradationDetector().load_state_dict(PlateauDetector().state_dict())
