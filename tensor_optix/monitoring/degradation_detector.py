@@ -246,7 +246,8 @@ class DegradationDetector:
         widened = (1.0 + (_FEW / first.count) ** 2) * math.sqrt(1.0 + 3.0 / first.count)
         self._plunge_from = _PLUNGE * widened * self._factor
         fewest, most = _PLUNGE_SCORES
-        self._plunge_scores = next((n for n in range(fewest, most) if self._phi ** (n - 1) <= _ECHO), most)
+        echo = self._phi if self._adapt else 0.0  # the autocorrelation of a trend brings no shock back
+        self._plunge_scores = next((n for n in range(fewest, most) if echo ** (n - 1) <= _ECHO), most)
         one_score = min(limit + slack for limit, slack in zip(self._limits, self._slacks, strict=True))
         trust = max(1.0 - _CUT_ERROR / math.sqrt(moments.count), _CUT_LEAST) / math.pow(self._spikes, _CUT_SPIKES)
         trust *= 1.0 - _CUT_PHI * self._phi

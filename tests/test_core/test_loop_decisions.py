@@ -126,7 +126,7 @@ class TestCause:
         loop, recorder, _ = make_loop(
             tmp_path,
             agent,
-            lambda k: (5.0 if 60 <= k < 66 else agent.skill) + 0.3 * rng.normal(),
+            lambda k: (5.0 if 60 <= k < 64 else agent.skill) + 0.3 * rng.normal(),
             rollback_on_degradation=True,
             max_episodes=90,
         )
