@@ -23,12 +23,14 @@ _KEYS = frozenset(
 _LN2 = math.log(2.0)
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 _TEST_SHARE = 64  # a new test with every 1/64 more scores
-_HELD = 1 / 20  # share of the scores over which a verdict must hold before it is given
+_HELD = 1 / 20  # share of the scores over which a verdict must hold before it is given, and the same where ...
+_STRONG_SDS, _STRONG_HELD = 6.0, 1 / 50  # ... the gain stands so many score deviations out of the noise
+_DIP_SHARE, _DIP_LOOKS = 8, 3  # newest part of the scores, and scores at least, that must not lie below the level
 _FIRST_LOOKS, _FIRST_SHARES = 3, (50, 15)  # the first level: the first 3 scores, or so large a share of all
 _GAIN_ERRORS = 4.0  # standard errors from which a gain is real
 
 # Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds).
-_LOW_ERRORS = 0.8  # certainty that is enough where the rise has slowed down as well
+_LOW_ERRORS, _WIDER = 0.8, 2.5  # certainty that is enough, and wider tolerance, where the rise has slowed down as well
 _SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
 _SHORT_WINDOW, _SHORT_ERRORS = 0.65, 2.5  # a newer stretch may prove a plateau too, with more certainty
 _FEW_BINS = 1.5  # errors count for more by this over the degrees of freedom, as Student's t tells
@@ -54,7 +56,8 @@ class PlateauDetector:
     A plateau is shown by an equivalence test, not by a missing trend: an upper bound of the gain
     that another doubling of the run would bring must lie below ``tolerance`` times the gain so
     far. Less certainty of that is enough where the rise in log time has slowed down beyond doubt,
-    which growth like the logarithm never does. A series that never rose ``level_sds`` standard
+    which growth like the logarithm never does. The verdict waits for the end of a dip, so that what
+    is called trained stands on its level. A series that never rose ``level_sds`` standard
     deviations above its first level can only stall. Noise is measured from the series itself, so
     evidence is demanded in proportion to it; only differences and spreads are used, so verdicts do
     not depend on scale or offset.
@@ -83,7 +86,7 @@ class PlateauDetector:
         tolerance: float = 0.1,
         confidence_sds: float = 2.0,
         confirmations: int = 2,
-        min_looks: int = 16,
+        min_looks: int = 18,
         stall_patience: int = 400,
         constant_looks: int = 12,
         level_sds: float = 2.0,
@@ -153,7 +156,7 @@ class PlateauDetector:
             self._trend = self._early_verdict()
         elif self._looks >= self._next_test:
             self._next_test = self._looks + max(1, self._looks // _TEST_SHARE)
-            self._trend = self._confirm(self._test())
+            self._trend = self._confirm(*self._test())
         return self._trend
 
     def _follow_run(self, value: float) -> None:
@@ -190,17 +193,27 @@ class PlateauDetector:
         rise = float(scores[-1] - scores[0])
         return Trend.IMPROVING if rise > 5.0 * difference_noise(scores) and rise > 0.0 else Trend.WARMING_UP
 
-    def _confirm(self, verdict: Trend) -> Trend:
-        """Let a plateau stand only after several tests in a row found it."""
+    def _confirm(self, verdict: Trend, hold: float) -> Trend:
+        """Let a verdict stand only once it has held over a share of the scores, and a plateau not in a dip."""
         if verdict is Trend.IMPROVING:
             self._passes = 0
             return verdict
         self._passes += 1
         self._candidate = verdict
-        held = (self._passes - 1) * max(1, self._looks // _TEST_SHARE)
-        if self._passes >= self._confirmations and held >= self._looks * _HELD:
+        if self._trend is verdict:
             return verdict
-        return verdict if self._trend is verdict else Trend.IMPROVING
+        held = (self._passes - 1) * max(1, self._looks // _TEST_SHARE)
+        is_confirmed = self._passes >= self._confirmations and held >= self._looks * hold
+        if is_confirmed and not (verdict is Trend.PLATEAU and self._is_in_a_dip()):
+            return verdict
+        return Trend.IMPROVING
+
+    def _is_in_a_dip(self) -> bool:
+        """Tell whether the newest scores lie below the level of the newest half."""
+        bins, values = self._bins, self._bins.values()
+        newest = max(1, round(_DIP_LOOKS / bins.bin_size), bins.num_bins // _DIP_SHARE)
+        below = float(values[bins.num_bins // 2 :].mean() - values[-newest:].mean())
+        return below > _EXACT * max(abs(self._low), abs(self._high))
 
     def _first_level(self, share: int = _FIRST_SHARES[0]) -> tuple[float, float]:
         """Return the mean of the first scores, and how many they are."""
@@ -209,8 +222,12 @@ class PlateauDetector:
         count = min(max(1, round(wanted / bins.bin_size)), bins.num_bins)
         return float(bins.means[:count].mean()), float(count * bins.bin_size)
 
-    def _test(self) -> Trend:
-        """Ask whether the level is flat against the gain so far, or was flat from the start."""
+    def _test(self) -> tuple[Trend, float]:
+        """Ask whether the level is flat against the gain so far, or was flat from the start.
+
+        Returns:
+            The verdict, and the share of the scores over which it must hold.
+        """
         half = self._line(0.5)
         gains = [self._gain(half, share) for share in _FIRST_SHARES]
         patient = self._looks >= self._stall_patience
@@ -218,11 +235,11 @@ class PlateauDetector:
         left = [gain for gain in real if gain.size >= self._level_sds * gain.score_sd]
         if real and not self._has_fallen(real[0]) and self._is_flat(half, (left or real)[0]):
             if left:
-                return Trend.PLATEAU
-            return Trend.STALLED if patient else Trend.IMPROVING
+                return Trend.PLATEAU, _STRONG_HELD if left[0].size >= _STRONG_SDS * left[0].score_sd else _HELD
+            return Trend.STALLED if patient else Trend.IMPROVING, _HELD
         if patient and gains[0].size < self._level_sds * gains[0].score_sd and self._never_moved():
-            return Trend.STALLED
-        return Trend.IMPROVING
+            return Trend.STALLED, _HELD
+        return Trend.IMPROVING, _HELD
 
     def _line(self, oldest: float, newest: float = 1.0) -> Line:
         """Fit the scores from one share of the run to another against the logarithm of time."""
@@ -246,7 +263,7 @@ class PlateauDetector:
         """Tell whether another doubling of the run would change less than the tolerated share."""
         if self._ends_soon(half, self._confidence_sds, gain):
             return True
-        if self._ends_soon(half, _LOW_ERRORS, gain) and self._slows_down(half):
+        if self._ends_soon(half, _LOW_ERRORS, gain, _WIDER) and self._slows_down(half):
             return True
         if self._ends_soon(self._line(_EARLY), self._confidence_sds, gain):
             return True
@@ -264,11 +281,12 @@ class PlateauDetector:
         error = math.hypot(half.slope_se, _SLOWER * older.slope_se)
         return half.slope + _SLOWER_ERRORS * error < _SLOWER * older.slope
 
-    def _ends_soon(self, line: Line, errors: float, gain: _Gain) -> bool:
+    def _ends_soon(self, line: Line, errors: float, gain: _Gain, wider: float = 1.0) -> bool:
         """Tell whether a line in log time, drawn on for a doubling, stays inside the tolerance."""
+        tolerance = wider * self._tolerance
         ahead = _LN2 * line.slope
-        error = math.hypot(_LN2 * line.slope_se, self._tolerance * gain.error)
-        bound = self._tolerance * gain.size * (_STAYS if self._trend is Trend.PLATEAU else 1.0)
+        error = math.hypot(_LN2 * line.slope_se, tolerance * gain.error)
+        bound = tolerance * gain.size * (_STAYS if self._trend is Trend.PLATEAU else 1.0)
         errors *= 1.0 + _FEW_BINS / line.freedom
         return ahead + errors * error < bound and ahead > -bound
 
