@@ -2,6 +2,7 @@
 
 import gymnasium as gym
 import numpy as np
+from extra_packages import provide
 
 from tensor_optix.testing.small_envs import CatchEnv, IdentityEnv
 
@@ -25,12 +26,13 @@ class OneHot(gym.ObservationWrapper):
 class Flat(gym.ObservationWrapper):
     """Shows an image as a vector between 0 and 1."""
 
-    def __init__(self, env):
+    def __init__(self, env, brightest=255.0):
         super().__init__(env)
+        self._brightest = brightest
         self.observation_space = gym.spaces.Box(0.0, 1.0, (int(np.prod(env.observation_space.shape)),), np.float32)
 
     def observation(self, observation):
-        return observation.reshape(-1).astype(np.float32) / 255.0
+        return observation.reshape(-1).astype(np.float32) / self._brightest
 
 
 class OwnNoise(gym.Wrapper):
@@ -67,11 +69,29 @@ def _toy(env_id, **arguments):
     return OneHot(gym.make(env_id, **arguments))
 
 
+def _mujoco(env_id, **arguments):
+    provide("mujoco")
+    return gym.make(env_id, **arguments)
+
+
+def _grid(env_id):
+    provide("minigrid")
+    import minigrid
+
+    return Flat(minigrid.wrappers.ImgObsWrapper(gym.make(env_id)), brightest=10.0)
+
+
+def _pixels(game):
+    provide("minatar")
+    from minatar.gym import BaseEnv
+
+    return gym.wrappers.TimeLimit(Flat(BaseEnv(game), brightest=1.0), 1_000)
+
+
 BASES = {
     "CartPole": lambda: gym.make("CartPole-v1"),
     "Acrobot": lambda: gym.make("Acrobot-v1"),
     "Pendulum": lambda: gym.make("Pendulum-v1"),
-    "MountainCar": lambda: gym.make("MountainCar-v0"),
     "MountainCarContinuous": lambda: gym.make("MountainCarContinuous-v0", max_episode_steps=300),
     "LunarLander": lambda: gym.make("LunarLander-v3", max_episode_steps=500),
     "Catch": lambda: gym.wrappers.TimeLimit(Flat(CatchEnv(10, 7)), 50),
@@ -80,6 +100,11 @@ BASES = {
     "CliffWalking": lambda: _toy("CliffWalking-v1", max_episode_steps=100),
     "Taxi": lambda: _toy("Taxi-v4"),
     "Blackjack": lambda: _toy("Blackjack-v1"),
+    "InvertedPendulum": lambda: _mujoco("InvertedPendulum-v5", max_episode_steps=500),
+    "Reacher": lambda: _mujoco("Reacher-v5"),
+    "LunarLanderContinuous": lambda: gym.make("LunarLanderContinuous-v3", max_episode_steps=500),
+    "Obstacles": lambda: _grid("MiniGrid-Dynamic-Obstacles-5x5-v0"),
+    "Breakout": lambda: _pixels("breakout"),
 }
 
 

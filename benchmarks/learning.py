@@ -13,7 +13,6 @@ InvertedPendulum need MuJoCo, which is put into `benchmarks/.venvs/mujoco` where
 import argparse
 import datetime
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -23,6 +22,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from extra_packages import provide
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
 CATCH = "Catch"
@@ -48,18 +49,6 @@ OTHERS = {
 """More of them, which no default was chosen by; they have no goal. Run with `--tasks`, or `--others`."""
 
 TASKS = {**GOALS, **OTHERS}
-MUJOCO = Path(__file__).parent / ".venvs" / "mujoco"
-
-
-def provide_mujoco():
-    """Make MuJoCo importable, beside the packages that are there and without touching them."""
-    if importlib.util.find_spec("mujoco") is None:
-        if not (MUJOCO / "mujoco").exists():
-            packages = ["mujoco>=3.2,<4", "glfw", "pyopengl", "absl-py", "imageio", "pillow"]
-            packages += ["etils", "fsspec", "importlib-resources", "typing-extensions", "zipp"]
-            into = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(MUJOCO)]
-            subprocess.run([*into, *packages], check=True)
-        sys.path.append(str(MUJOCO))
 
 
 def source_of(env_id):
@@ -77,7 +66,7 @@ def run(env_id, algorithm, seed, env_steps, num_episodes):
     from tensor_optix.presets import make_agent, make_pipeline
 
     if env_id in ("HalfCheetah-v5", "Hopper-v5", "InvertedPendulum-v5"):
-        provide_mujoco()
+        provide("mujoco")
     started = time.perf_counter()
     pipeline = make_pipeline(source_of(env_id), algorithm=algorithm)
     agent = make_agent(source_of(env_id), algorithm, seed=seed)

@@ -283,10 +283,12 @@ class PlateauDetector:
 
     def _ends_soon(self, line: Line, errors: float, gain: _Gain, wider: float = 1.0) -> bool:
         """Tell whether a line in log time, drawn on for a doubling, stays inside the tolerance."""
+        if self._trend is Trend.PLATEAU:
+            wider = max(wider, _STAYS)
         tolerance = wider * self._tolerance
         ahead = _LN2 * line.slope
         error = math.hypot(_LN2 * line.slope_se, tolerance * gain.error)
-        bound = tolerance * gain.size * (_STAYS if self._trend is Trend.PLATEAU else 1.0)
+        bound = tolerance * gain.size
         errors *= 1.0 + _FEW_BINS / line.freedom
         return ahead + errors * error < bound and ahead > -bound
 
