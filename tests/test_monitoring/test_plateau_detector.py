@@ -138,6 +138,26 @@ class TestWithNoise:
         level = np.concatenate([np.linspace(0, 1, 200), np.linspace(1.0, 0.4, 200)])
         assert Trend.PLATEAU not in verdicts(level + 0.02 * rng.normal(size=400))
 
+    def test_what_is_called_trained_stands_on_its_level(self) -> None:
+        rng = np.random.default_rng(49)
+        level = 1.0 - np.exp(-np.arange(400) / 20)
+        called = 0
+        for _ in range(30):
+            scores = level + 0.1 * noise(rng, 400, 0.6)
+            trends = verdicts(scores)
+            if Trend.PLATEAU in trends:
+                so_far = scores[: trends.index(Trend.PLATEAU) + 1]
+                called += 1
+                assert so_far[-(so_far.size // 8) :].mean() >= so_far[so_far.size // 2 :].mean()
+        assert called >= 25
+
+    def test_a_gain_far_out_of_the_noise_is_believed_sooner(self) -> None:
+        rng = np.random.default_rng(50)
+        level = np.minimum(np.arange(600) / 100, 1.0)
+        shape = noise(rng, 600)
+        strong, weak = (verdicts(level + sd * shape).index(Trend.PLATEAU) for sd in (0.02, 0.3))
+        assert 100 < strong < 250 < weak
+
     def test_a_small_rise_within_the_noise_is_stalled_not_trained(self) -> None:
         rng = np.random.default_rng(48)
         level = np.minimum(np.arange(2000) / 200, 1.0)
