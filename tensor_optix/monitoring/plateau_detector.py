@@ -24,17 +24,16 @@ _LN2 = math.log(2.0)
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 _TEST_SHARE = 64  # a new test with every 1/64 more scores
 _HELD = 1 / 20  # share of the scores over which a verdict must hold before it is given, and the same where ...
-_STRONG_SDS, _STRONG_HELD = 6.0, 1 / 50  # ... the gain stands so many score deviations out of the noise
+_STRONG_SDS, _STRONG_HELD = 6.0, 1 / 32  # ... the gain stands so many score deviations out of the noise
 _DIP_SHARE, _DIP_LOOKS = 8, 3  # newest part of the scores, and scores at least, that must not lie below the level
 _FIRST_LOOKS, _FIRST_SHARES = 3, (50, 15)  # the first level: the first 3 scores, or so large a share of all
 _GAIN_ERRORS = 4.0  # standard errors from which a gain is real
 
 # Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds).
-_LOW_ERRORS, _WIDER = 0.8, 2.5  # certainty that is enough, and wider tolerance, where the rise has slowed down as well
 _SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
 _SHORT_WINDOW, _SHORT_ERRORS = 0.65, 2.5  # a newer stretch may prove a plateau too, with more certainty
 _FEW_BINS = 1.5  # errors count for more by this over the degrees of freedom, as Student's t tells
-_STAYS = 2.5  # a plateau stands until the tolerance is passed by so much
+_STAYS = 4.0  # a plateau stands until the tolerance is passed by so much
 _FALL_SHARE, _FALL_SDS = 0.25, 1.0  # of the gain and of single scores: two of the last three this low are a fall
 _EARLY = 0.08  # share of the run that is left out where all the rest is looked at
 _STALL_RISE, _STALL_ERRORS = 0.5, 0.9  # score deviations a stalled run may have risen, with this certainty
@@ -55,7 +54,7 @@ class PlateauDetector:
 
     A plateau is shown by an equivalence test, not by a missing trend: an upper bound of the gain
     that another doubling of the run would bring must lie below ``tolerance`` times the gain so
-    far. Less certainty of that is enough where the rise in log time has slowed down beyond doubt,
+    far. The best estimate of that is enough where the rise in log time has slowed down beyond doubt,
     which growth like the logarithm never does. The verdict waits for the end of a dip, so that what
     is called trained stands on its level. A series that never rose ``level_sds`` standard
     deviations above its first level can only stall. Noise is measured from the series itself, so
@@ -83,10 +82,10 @@ class PlateauDetector:
     def __init__(
         self,
         *,
-        tolerance: float = 0.1,
+        tolerance: float = 0.06,
         confidence_sds: float = 2.0,
         confirmations: int = 2,
-        min_looks: int = 18,
+        min_looks: int = 16,
         stall_patience: int = 400,
         constant_looks: int = 12,
         level_sds: float = 2.0,
@@ -263,7 +262,7 @@ class PlateauDetector:
         """Tell whether another doubling of the run would change less than the tolerated share."""
         if self._ends_soon(half, self._confidence_sds, gain):
             return True
-        if self._ends_soon(half, _LOW_ERRORS, gain, _WIDER) and self._slows_down(half):
+        if self._ends_soon(half, 0.0, gain) and self._slows_down(half):
             return True
         if self._ends_soon(self._line(_EARLY), self._confidence_sds, gain):
             return True
@@ -281,11 +280,9 @@ class PlateauDetector:
         error = math.hypot(half.slope_se, _SLOWER * older.slope_se)
         return half.slope + _SLOWER_ERRORS * error < _SLOWER * older.slope
 
-    def _ends_soon(self, line: Line, errors: float, gain: _Gain, wider: float = 1.0) -> bool:
+    def _ends_soon(self, line: Line, errors: float, gain: _Gain) -> bool:
         """Tell whether a line in log time, drawn on for a doubling, stays inside the tolerance."""
-        if self._trend is Trend.PLATEAU:
-            wider = max(wider, _STAYS)
-        tolerance = wider * self._tolerance
+        tolerance = self._tolerance * (_STAYS if self._trend is Trend.PLATEAU else 1.0)
         ahead = _LN2 * line.slope
         error = math.hypot(_LN2 * line.slope_se, tolerance * gain.error)
         bound = tolerance * gain.size

@@ -140,10 +140,10 @@ class TestWithNoise:
 
     def test_what_is_called_trained_stands_on_its_level(self) -> None:
         rng = np.random.default_rng(49)
-        level = 1.0 - np.exp(-np.arange(400) / 20)
+        level = 1.0 - np.exp(-np.arange(500) / 20)
         called = 0
         for _ in range(30):
-            scores = level + 0.1 * noise(rng, 400, 0.6)
+            scores = level + 0.06 * noise(rng, 500, 0.6)
             trends = verdicts(scores)
             if Trend.PLATEAU in trends:
                 so_far = scores[: trends.index(Trend.PLATEAU) + 1]
