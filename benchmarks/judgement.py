@@ -4,9 +4,8 @@
     python benchmarks/judgement.py --parts stopping       # stopping, watchdog, causes, coverage
 
 Curves are made by `judgement_curves.py` and split by environment: constants were chosen on TUNING, figures are read off
-REPORTED, whose curves were logged after that. REPORTED_BEFORE, a part of TUNING now, are the environments that figures
-were read off until a rule was chosen with them in view. Definitions: `judgement_truth.py`. Causes and coverage are
-counted from what `judgement_causes.py` and `judgement_coverage.py` wrote.
+REPORTED, whose curves were logged after that and replayed once. Definitions: `judgement_truth.py`. Causes and coverage
+are counted from what `judgement_causes.py` and `judgement_coverage.py` wrote.
 """
 
 import argparse
@@ -31,11 +30,10 @@ from tensor_optix.monitoring import PlateauDetector
 
 RESULTS = Path(__file__).with_name("results")
 TUNING = (
-    *("Acrobot", "Blackjack", "CartPole", "Catch", "CliffWalking", "FrozenLake", "Identity", "LunarLander"),
-    *("MountainCarContinuous", "Pendulum"),
+    *("Acrobot", "Blackjack", "Breakout", "CartPole", "Catch", "CliffWalking", "FrozenLake", "Identity", "LunarLander"),
+    *("InvertedPendulum", "LunarLanderContinuous", "MountainCarContinuous", "Obstacles", "Pendulum", "Reacher", "Taxi"),
 )
-REPORTED = ("Breakout", "InvertedPendulum", "LunarLanderContinuous", "Obstacles", "Reacher", "Taxi")
-REPORTED_BEFORE = ("Blackjack", "CliffWalking", "LunarLander", "MountainCarContinuous", "Pendulum")
+REPORTED = ("DistShift", "EmptyRoom", "FrozenMap", "InvertedDoublePendulum", "LavaGap", "Pusher", "Swimmer")
 OURS, LOOP = "PlateauDetector says PLATEAU", "the loop is DORMANT"
 BOOTSTRAPS = 2_000
 
@@ -81,6 +79,14 @@ def figures(outcomes):
     }
 
 
+def per_env(found):
+    """Sort ``(run, outcome)`` into ``{environment: [outcome]}``."""
+    sorted_outcomes = {}
+    for run, what in found:
+        sorted_outcomes.setdefault(run.meta["env"], []).append(what)
+    return sorted_outcomes
+
+
 def with_intervals(by_env, rng):
     """Return each figure as ``[estimate, low, high]``: 95 % bootstrap over the runs of each environment."""
     estimate = figures([o for outcomes in by_env.values() for o in outcomes])
@@ -102,23 +108,20 @@ def stopping(runs, merge=1):
     rng = np.random.default_rng(0)
     stops = [stops_of(run, merge) for run in runs]
     tables = {}
-    for part, envs in (("tuning", TUNING), ("reported", REPORTED), ("reported before", REPORTED_BEFORE)):
+    for part, envs in (("tuning", TUNING), ("reported", REPORTED)):
         kept = [(run, stop) for run, stop in zip(runs, stops, strict=True) if run.meta["env"] in envs]
         learned = [(run, stop) for run, stop in kept if run.has_learned]
         bad = [(run, stop) for run, stop in kept if run.meta["kind"] != "good"]
         rules = list(learned[0][1]) if learned else []
-        table = {}
-        for rule in rules:
-            by_env = {}
-            for run, stop in learned:
-                by_env.setdefault(run.meta["env"], []).append(outcome(run, stop[rule]))
-            table[rule] = with_intervals(by_env, rng)
+        outcomes = {rule: per_env([(run, outcome(run, stop[rule])) for run, stop in learned]) for rule in rules}
+        table = {rule: with_intervals(found, rng) for rule, found in outcomes.items()}
         tables[part] = {
             "runs": len(learned),
             "runs_by_env": {env: sum(run.meta["env"] == env for run, _ in learned) for env in envs},
             "flat": int(sum(run.is_flat for run, _ in learned)),
             "good_runs_without_a_real_gain": sum(r.meta["kind"] == "good" and not r.has_learned for r, _ in kept),
             "rules": table,
+            "by_env": {env: figures(found) for env, found in outcomes.get(OURS, {}).items()},
             "never_learned": {
                 "runs": len(bad),
                 "called_trained": {
@@ -168,6 +171,8 @@ def print_stopping(tables):
             ]
             bad = never["called_trained"].get(rule)
             print(f"{rule:45s} " + " ".join(f"{cell:>20s}" for cell in cells) + f"  {bad} of {never['runs']}")
+        for env, row in table["by_env"].items():
+            print(f"  {OURS}, {env:22s} " + " ".join(f"{value:7.2f}" for value in row.values()))
         print(f"called stalled: {never['called_stalled']} of {never['runs']}; failures: {table['failures']}")
 
 

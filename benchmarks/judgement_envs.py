@@ -104,6 +104,13 @@ BASES = {
     "Reacher": lambda: _mujoco("Reacher-v5"),
     "LunarLanderContinuous": lambda: gym.make("LunarLanderContinuous-v3", max_episode_steps=500),
     "Obstacles": lambda: _grid("MiniGrid-Dynamic-Obstacles-5x5-v0"),
+    "InvertedDoublePendulum": lambda: _mujoco("InvertedDoublePendulum-v5", max_episode_steps=200),
+    "Pusher": lambda: _mujoco("Pusher-v5"),
+    "Swimmer": lambda: _mujoco("Swimmer-v5", max_episode_steps=200),
+    "EmptyRoom": lambda: _grid("MiniGrid-Empty-Random-6x6-v0"),
+    "LavaGap": lambda: _grid("MiniGrid-LavaGapS5-v0"),
+    "DistShift": lambda: _grid("MiniGrid-DistShift1-v0"),
+    "FrozenMap": lambda: _toy("FrozenLake8x8-v1", is_slippery=False),
     "Breakout": lambda: _pixels("breakout"),
 }
 
