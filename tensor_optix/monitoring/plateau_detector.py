@@ -26,6 +26,7 @@ _TEST_SHARE = 64  # a new test with every 1/64 more scores
 _HELD = 1 / 20  # share of the scores over which a verdict must hold before it is given, and the same where ...
 _STRONG_SDS, _STRONG_HELD = 6.0, 1 / 32  # ... the gain stands so many score deviations out of the noise
 _DIP_SHARE, _DIP_LOOKS = 8, 3  # newest part of the scores, and scores at least, that must not lie below the level
+_NO_SUCCESS = 4  # times as many equal scores show a stall: a first success may take long to come
 _FIRST_LOOKS, _FIRST_SHARES = 3, (50, 15)  # the first level: the first 3 scores, or so large a share of all
 _GAIN_ERRORS = 4.0  # standard errors from which a gain is real
 
@@ -67,7 +68,8 @@ class PlateauDetector:
         confirmations: Tests in a row, each with about 1.5 % more scores, that a verdict needs.
         min_looks: Scores before a noisy series can be called a plateau.
         stall_patience: Scores before a noisy series can be called stalled.
-        constant_looks: Equal scores in a row that show a level without noise.
+        constant_looks: Equal scores in a row that show a ceiling without noise; four times as many, from the first
+            score on, show a stall.
         level_sds: Rise in standard deviations of single scores that leaves the first level.
 
     Example:
@@ -82,7 +84,7 @@ class PlateauDetector:
     def __init__(
         self,
         *,
-        tolerance: float = 0.06,
+        tolerance: float = 0.065,
         confidence_sds: float = 2.0,
         confirmations: int = 2,
         min_looks: int = 16,
@@ -151,7 +153,7 @@ class PlateauDetector:
             self._trend = self._candidate = constant
             self._passes = self._confirmations
             self._next_test = self._looks + 1
-        elif self._looks < self._min_looks:
+        elif self._looks < self._min_looks or self._run_length == self._looks:
             self._trend = self._early_verdict()
         elif self._looks >= self._next_test:
             self._next_test = self._looks + max(1, self._looks // _TEST_SHARE)
@@ -172,7 +174,7 @@ class PlateauDetector:
     def _constant_verdict(self) -> Trend | None:
         """Judge scores without noise: there a short run of equal scores is proof."""
         if self._run_length == self._looks:
-            return Trend.STALLED if self._looks >= self._constant_looks else None
+            return Trend.STALLED if self._looks >= _NO_SUCCESS * self._constant_looks else None
         if self._run_length < max(self._constant_looks, self._looks // 8):
             return None
         first, _ = self._first_level()

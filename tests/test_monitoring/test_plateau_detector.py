@@ -61,14 +61,14 @@ class TestWithoutNoise:
         assert verdicts(3.0 * np.arange(1, 60))[2:] == [Trend.IMPROVING] * 57
 
     @pytest.mark.parametrize("value", [0.0, -500.0, 1e-12, 1e12, 0.1])
-    def test_a_constant_stalls_quickly(self, value: float) -> None:
-        trends = verdicts([value] * 60)
-        assert trends[:11] == [Trend.WARMING_UP] * 11
-        assert trends[11:] == [Trend.STALLED] * 49
-        assert looks_until([value] * 60, DORMANT) == 31
+    def test_a_constant_stalls_once_a_first_success_has_had_its_time(self, value: float) -> None:
+        trends = verdicts([value] * 80)
+        assert trends[:47] == [Trend.WARMING_UP] * 47
+        assert trends[47:] == [Trend.STALLED] * 33
+        assert looks_until([value] * 80, DORMANT) == 67
 
     def test_means_that_differ_in_their_last_bit_are_constant(self) -> None:
-        assert verdicts([0.3, 0.1 + 0.2] * 20)[-1] is Trend.STALLED
+        assert verdicts([0.3, 0.1 + 0.2] * 24)[-1] is Trend.STALLED
 
     def test_a_ceiling_is_a_plateau_quickly(self) -> None:
         rng = np.random.default_rng(0)
