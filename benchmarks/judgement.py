@@ -130,6 +130,10 @@ def stopping(runs, merge=1):
                 },
                 "called_stalled": sum(stop[LOOP] is not None and stop[LOOP][1] == STALLED for _, stop in bad),
             },
+            "learned_called_stalled": {
+                rule: int(sum(stop[rule] is not None and stop[rule][1] == STALLED for _, stop in learned))
+                for rule in (OURS, LOOP)
+            },
             "failures": [
                 {"run": run.meta["name"], "below": round(run.shortfall(stop[OURS][0]), 3)}
                 for run, stop in learned
@@ -174,6 +178,7 @@ def print_stopping(tables):
         for env, row in table["by_env"].items():
             print(f"  {OURS}, {env:22s} " + " ".join(f"{value:7.2f}" for value in row.values()))
         print(f"called stalled: {never['called_stalled']} of {never['runs']}; failures: {table['failures']}")
+        print(f"called stalled though they learned: {table['learned_called_stalled']}")
 
 
 def watchdog(count):
