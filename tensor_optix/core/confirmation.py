@@ -25,6 +25,8 @@ DIAGNOSIS_SHARE = 0.1
 
 REFERENCE_EPISODES = 20
 ROUND_EPISODES = 5
+"""Episodes of a round, and more where more environments are stepped together: none is to stand idle."""
+
 TARGET_EPISODES = 20
 
 
@@ -62,6 +64,8 @@ class Confirmation:
         self._arena = arena
         self._ledger = ledger
         self._needs_barrier = needs_barrier
+        played_together = getattr(pipeline, "num_envs", 1) if needs_barrier else 1
+        self._round_episodes = min(max(ROUND_EPISODES, played_together), FINAL_EPISODES)
         self._target_score = target_score
         self._wishes: set[str] = set()
         self.record = TrackRecord()
@@ -124,8 +128,8 @@ class Confirmation:
         limit = self._ledger.max_env_steps
         if limit is None or not self._arena.is_possible or self._keeper.snapshot is None:
             return 0
-        likely = self._arena.steps_for_pairs(FINAL_EPISODES - ROUND_EPISODES)
-        return min(likely + self._arena.most_steps_for_pairs(ROUND_EPISODES), int(EVALUATION_SHARE * limit))
+        likely = self._arena.steps_for_pairs(FINAL_EPISODES - self._round_episodes)
+        return min(likely + self._arena.most_steps_for_pairs(self._round_episodes), int(EVALUATION_SHARE * limit))
 
     def diagnosis_rounds(self) -> Iterator[tuple[int, int]]:
         """Yield what a diagnosis plays, as far as that is paid for: the champion's old episodes, then fresh ones."""
@@ -140,8 +144,8 @@ class Confirmation:
 
     def _fresh_rounds(self, num_episodes: int) -> Iterator[tuple[int, int]]:
         """Yield ``(seed, number of episodes)`` of small sets that nobody has played."""
-        for played in range(0, num_episodes, ROUND_EPISODES):
-            yield self._arena.next_seed("challenge"), min(ROUND_EPISODES, num_episodes - played)
+        for played in range(0, num_episodes, self._round_episodes):
+            yield self._arena.next_seed("challenge"), min(self._round_episodes, num_episodes - played)
 
     def _top_up(self, allowance: int, challenger_won: bool) -> None:
         """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""

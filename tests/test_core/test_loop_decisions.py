@@ -289,6 +289,21 @@ class TestChampion:
         assert len(set(pairs[::2])) == len(pairs) / 2, "each comparison has seeds of its own"
 
 
+    @pytest.mark.parametrize(("num_envs", "episodes"), [(1, 5), (8, 8), (64, 20)])
+    def test_a_round_leaves_no_environment_idle(self, tmp_path, monkeypatch, num_envs, episodes):
+        monkeypatch.setattr(PlayablePipeline, "num_envs", num_envs, raising=False)
+        loop, _, _ = make_loop(tmp_path, Learner(), barrier_every=20, max_episodes=600, report_episodes=0)
+        play, rounds = loop._arena._play, []
+
+        def note(act, num_episodes, *, seed):
+            rounds.append(num_episodes)
+            return play(act, num_episodes, seed=seed)
+
+        loop._arena._play = note
+        loop.run()
+        assert rounds[-2:] == [episodes, episodes], "the last challenge begins with a whole round, and is decided by it"
+
+
 class TestTarget:
     def test_the_run_ends_as_soon_as_the_lower_bound_reaches_the_target(self, tmp_path):
         agent = Learner()
