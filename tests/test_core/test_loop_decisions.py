@@ -288,7 +288,6 @@ class TestChampion:
         assert pairs[::2] == pairs[1::2], "challenger and champion play the same seeds"
         assert len(set(pairs[::2])) == len(pairs) / 2, "each comparison has seeds of its own"
 
-
     @pytest.mark.parametrize(("num_envs", "episodes"), [(1, 5), (8, 8), (64, 20)])
     def test_a_round_leaves_no_environment_idle(self, tmp_path, monkeypatch, num_envs, episodes):
         monkeypatch.setattr(PlayablePipeline, "num_envs", num_envs, raising=False)
