@@ -4,8 +4,8 @@
     python benchmarks/judgement.py --parts stopping       # stopping, watchdog, causes, coverage
 
 Curves are made by `judgement_curves.py` and split by environment: constants were chosen on TUNING, figures are read off
-REPORTED, whose curves were logged after that and replayed once. Definitions: `judgement_truth.py`. Causes and coverage
-are counted from what `judgement_causes.py` and `judgement_coverage.py` wrote.
+REPORTED, whose curves were logged after that and replayed once. OTHER_LIBRARY is of `judgement_sb3.py`. Definitions:
+`judgement_truth.py`. Causes and coverage are counted from what `judgement_causes.py` and `judgement_coverage.py` wrote.
 """
 
 import argparse
@@ -34,6 +34,7 @@ TUNING = (
     *("InvertedPendulum", "LunarLanderContinuous", "MountainCarContinuous", "Obstacles", "Pendulum", "Reacher", "Taxi"),
 )
 REPORTED = ("DistShift", "EmptyRoom", "FrozenMap", "InvertedDoublePendulum", "LavaGap", "Pusher", "Swimmer")
+OTHER_LIBRARY = ("Acrobot-sb3", "CartPole-sb3", "Pendulum-sb3")
 OURS, LOOP = "PlateauDetector says PLATEAU", "the loop is DORMANT"
 BOOTSTRAPS = 2_000
 
@@ -108,7 +109,7 @@ def stopping(runs, merge=1):
     rng = np.random.default_rng(0)
     stops = [stops_of(run, merge) for run in runs]
     tables = {}
-    for part, envs in (("tuning", TUNING), ("reported", REPORTED)):
+    for part, envs in (("tuning", TUNING), ("reported", REPORTED), ("sb3", OTHER_LIBRARY)):
         kept = [(run, stop) for run, stop in zip(runs, stops, strict=True) if run.meta["env"] in envs]
         learned = [(run, stop) for run, stop in kept if run.has_learned]
         bad = [(run, stop) for run, stop in kept if run.meta["kind"] != "good"]
