@@ -4,8 +4,9 @@
     python benchmarks/judgement.py --parts stopping       # stopping, watchdog, causes, coverage
 
 Curves are made by `judgement_curves.py` and split by environment: constants were chosen on TUNING, figures are read off
-REPORTED, whose curves were logged after that and replayed once. OTHER_LIBRARY is of `judgement_sb3.py`. Definitions:
-`judgement_truth.py`. Causes and coverage are counted from what `judgement_causes.py` and `judgement_coverage.py` wrote.
+REPORTED, whose curves were logged after all constants but two; `judgement_blind.py` has the figures of before. Curves
+of OTHER_LIBRARY are made by `judgement_sb3.py`. Definitions: `judgement_truth.py`. Causes and coverage are counted from
+what `judgement_causes.py` and `judgement_coverage.py` wrote.
 """
 
 import argparse
@@ -105,43 +106,44 @@ def with_intervals(by_env, rng):
 
 
 def stopping(runs, merge=1):
-    """Return the table of each part of the environments, and what the runs that never learned were called."""
+    """Return the table of each part of the environments."""
+    parts = {"tuning": TUNING, "reported": REPORTED, "sb3": OTHER_LIBRARY}
+    return {
+        part: table_of([run for run in runs if run.meta["env"] in envs], envs, merge) for part, envs in parts.items()
+    }
+
+
+def table_of(runs, envs, merge=1):
+    """Return how often each rule was wrong on the runs of some environments, and what the hopeless were called."""
     rng = np.random.default_rng(0)
-    stops = [stops_of(run, merge) for run in runs]
-    tables = {}
-    for part, envs in (("tuning", TUNING), ("reported", REPORTED), ("sb3", OTHER_LIBRARY)):
-        kept = [(run, stop) for run, stop in zip(runs, stops, strict=True) if run.meta["env"] in envs]
-        learned = [(run, stop) for run, stop in kept if run.has_learned]
-        bad = [(run, stop) for run, stop in kept if run.meta["kind"] != "good"]
-        rules = list(learned[0][1]) if learned else []
-        outcomes = {rule: per_env([(run, outcome(run, stop[rule])) for run, stop in learned]) for rule in rules}
-        table = {rule: with_intervals(found, rng) for rule, found in outcomes.items()}
-        tables[part] = {
-            "runs": len(learned),
-            "runs_by_env": {env: sum(run.meta["env"] == env for run, _ in learned) for env in envs},
-            "flat": int(sum(run.is_flat for run, _ in learned)),
-            "good_runs_without_a_real_gain": sum(r.meta["kind"] == "good" and not r.has_learned for r, _ in kept),
-            "rules": table,
-            "by_env": {env: figures(found) for env, found in outcomes.get(OURS, {}).items()},
-            "never_learned": {
-                "runs": len(bad),
-                "called_trained": {
-                    rule: int(sum(stop[rule] is not None and stop[rule][1] == TRAINED for _, stop in bad))
-                    for rule in rules[:-1]
-                },
-                "called_stalled": sum(stop[LOOP] is not None and stop[LOOP][1] == STALLED for _, stop in bad),
-            },
-            "learned_called_stalled": {
-                rule: int(sum(stop[rule] is not None and stop[rule][1] == STALLED for _, stop in learned))
-                for rule in (OURS, LOOP)
-            },
-            "failures": [
-                {"run": run.meta["name"], "below": round(run.shortfall(stop[OURS][0]), 3)}
-                for run, stop in learned
-                if outcome(run, stop[OURS])["false_5"]
-            ],
-        }
-    return tables
+    stops = [(run, stops_of(run, merge)) for run in runs if run.meta["env"] in envs]
+    learned = [(run, stop) for run, stop in stops if run.has_learned]
+    bad = [(run, stop) for run, stop in stops if run.meta["kind"] != "good"]
+    rules = list(learned[0][1]) if learned else []
+    outcomes = {rule: per_env([(run, outcome(run, stop[rule])) for run, stop in learned]) for rule in rules}
+
+    def called(kept, rule, verdict):
+        return sum(stop[rule] is not None and stop[rule][1] == verdict for _, stop in kept)
+
+    return {
+        "runs": len(learned),
+        "runs_by_env": {env: sum(run.meta["env"] == env for run, _ in learned) for env in envs},
+        "flat": int(sum(run.is_flat for run, _ in learned)),
+        "good_runs_without_a_real_gain": sum(r.meta["kind"] == "good" and not r.has_learned for r, _ in stops),
+        "rules": {rule: with_intervals(found, rng) for rule, found in outcomes.items()},
+        "by_env": {env: figures(found) for env, found in outcomes.get(OURS, {}).items()},
+        "never_learned": {
+            "runs": len(bad),
+            "called_trained": {rule: called(bad, rule, TRAINED) for rule in rules[:-1]},
+            "called_stalled": called(bad, LOOP, STALLED),
+        },
+        "learned_called_stalled": {rule: called(learned, rule, STALLED) for rule in (OURS, LOOP)},
+        "failures": [
+            {"run": run.meta["name"], "below": round(run.shortfall(stop[OURS][0]), 3)}
+            for run, stop in learned
+            if outcome(run, stop[OURS])["false_5"]
+        ],
+    }
 
 
 def plateau_invariance(runs):

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from judgement_envs import make_env
 
 RESULTS = Path(__file__).with_name("results") / "curves"
 
@@ -123,6 +122,7 @@ def _task(kind, env, twist, algorithm, seed, steps, num_envs, window, settings):
 def run(task):
     """Train from start to end and return the record."""
     import keras
+    from judgement_envs import make_env
 
     from tensor_optix.presets import make_agent, make_pipeline
 

@@ -1,19 +1,19 @@
 """Log training curves of Stable-Baselines3, which no rule here was made with, in the form of `judgement_curves.py`.
 
-    python benchmarks/judgement_sb3.py --out curves         # one file a run; judgement_curves.py --pack joins them
+    benchmarks/.venvs/sb3/bin/python benchmarks/judgement_sb3.py --out curves    # one file a run
+    python benchmarks/judgement_curves.py --out curves --pack                    # joins them
 
 Needs `stable-baselines3` beside NumPy and Gymnasium, as in `benchmarks/.venvs/sb3`, which `throughput.py` makes.
 A window is one rollout of all environments. The settings are SB3's defaults but for what `RUNS` names.
 """
 
 import argparse
-import json
-import os
 import time
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+from judgement_curves import save
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
@@ -46,6 +46,10 @@ class Returns(BaseCallback):
         self._of_rollout = []
 
 
+def name_of(env_id):
+    return f"{env_id.split('-')[0]}-sb3"
+
+
 def maker(env_id):
     return lambda: gym.wrappers.RecordEpisodeStatistics(gym.make(env_id))
 
@@ -67,7 +71,7 @@ def run(env_id, algorithm, seed, steps, num_envs, settings):
     initial = first_returns(model, DummyVecEnv([maker(env_id)] * num_envs))
     kept = Returns()
     model.learn(steps, callback=kept)
-    name = f"{env_id.split('-')[0]}-sb3"
+    name = name_of(env_id)
     meta = {"name": f"{name}-{algorithm}-good-{seed}", "kind": "good", "env": name, "twist": None}
     meta |= {"algorithm": algorithm, "seed": seed, "steps": steps, "num_envs": num_envs, "settings": settings}
     return {
@@ -86,15 +90,11 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     for seed in range(max(count for count, *_ in RUNS.values())):
         for (env_id, algorithm), (count, *rest) in RUNS.items():
-            path = arguments.out / f"{env_id}-{algorithm}-{seed}.npz"
+            path = arguments.out / f"{name_of(env_id)}-{algorithm}-good-{seed}.npz"
             if seed >= count or path.exists():
                 continue
             record = run(env_id, algorithm, seed, *rest)
-            arrays = {key: value for key, value in record.items() if key != "meta"}
-            part = path.with_suffix(".part")
-            with part.open("wb") as file:
-                np.savez_compressed(file, meta=json.dumps(record["meta"]), **arrays)
-            os.replace(part, path)
+            save(record, path)
             parts = [float(part.mean()) for part in np.array_split(record["returns"], 6)]
             print(record["meta"]["name"], record["meta"]["seconds"], record["initial"].mean(), parts, flush=True)
 

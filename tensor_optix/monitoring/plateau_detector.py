@@ -30,7 +30,7 @@ _NO_SUCCESS = 4  # times as many equal scores show a stall: a first success may 
 _FIRST_LOOKS, _FIRST_SHARES = 3, (50, 15)  # the first level: the first 3 scores, or so large a share of all
 _GAIN_ERRORS = 4.0  # standard errors from which a gain is real
 
-# Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds).
+# Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds), and on logged ones (TUNING).
 _SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
 _SHORT_WINDOW, _SHORT_ERRORS = 0.65, 2.5  # a newer stretch may prove a plateau too, with more certainty
 _FEW_BINS = 1.5  # errors count for more by this over the degrees of freedom, as Student's t tells
