@@ -6,12 +6,14 @@ from typing import Any
 
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 
-CALIBRATION_WINDOWS = (50, 100, 200)
-"""Fresh windows after which the baseline is made: a first one, and ones that know autocorrelation better."""
+CALIBRATION_WINDOWS = (50, 100, 250)
+"""Fresh windows after which the baseline is made: a first one, and ones that know autocorrelation better.
+
+The later ones wait until no CUSUM is near its limit: a drop that has begun is not taken for normal."""
 
 _FIRST_LOOK_WINDOWS = 8
-_COARSE_THRESHOLD = 4.4
-_THRESHOLDS = (4.15, 4.1, 3.55)  # all detectors share what may be false alarms; most goes to the one that lasts
+_COARSE_THRESHOLD = 4.2
+_THRESHOLDS = (4.4, 4.2, 3.56)  # all detectors share what may be false alarms; most goes to the one that lasts
 
 
 class Watchdog:
@@ -27,41 +29,48 @@ class Watchdog:
     def start_over(self) -> None:
         """Forget: another policy is frozen now."""
         self._scores: list[float] = []
+        self._baselines = 0
         self._detector = _detector_for(0)
 
     def update(self, score: float) -> bool:
         """Take the score of one window and tell whether it raises the alarm."""
         alarm = len(self._scores) >= _FIRST_LOOK_WINDOWS and self._detector.update(score)
-        if len(self._scores) < CALIBRATION_WINDOWS[-1]:
+        if self._baselines < len(CALIBRATION_WINDOWS) and not self._detector.alarmed:
             self._scores.append(score)
-            if not self._detector.alarmed:
-                self._calibrate()
+            self._calibrate()
         return alarm
 
     def _calibrate(self) -> None:
         """Make the baseline where it is due, from all scores so far."""
         count = len(self._scores)
-        is_early = _FIRST_LOOK_WINDOWS <= count < CALIBRATION_WINDOWS[0]
-        if count in CALIBRATION_WINDOWS:
-            self._detector = _detector_for(count)
+        due = _due(count)
+        is_early = due == 0 and count >= _FIRST_LOOK_WINDOWS and count & (count - 1) == 0
+        if due > self._baselines and (self._baselines == 0 or self._detector.is_calm):
+            self._baselines = due
+            self._detector = _detector_for(due)
             self._detector.calibrate(self._scores, earlier_looks=count - CALIBRATION_WINDOWS[0])
-        elif is_early and count & (count - 1) == 0 and self._detector.is_calm:
+        elif is_early and self._detector.is_calm:
             self._detector.calibrate(self._scores)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of what was learned."""
-        return {"scores": list(self._scores), "detector": self._detector.state_dict()}
+        return {"scores": list(self._scores), "baselines": self._baselines, "detector": self._detector.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
         self._scores = list(state["scores"])
-        self._detector = _detector_for(len(self._scores))
+        self._baselines = int(state.get("baselines", _due(len(self._scores))))  # not counted in older states
+        self._detector = _detector_for(self._baselines)
         self._detector.load_state_dict(state["detector"])
 
 
-def _detector_for(count: int) -> DegradationDetector:
-    """Return the detector that watches once ``count`` fresh windows are known."""
-    made = sum(count >= windows for windows in CALIBRATION_WINDOWS)
-    if made == 0:
+def _due(count: int) -> int:
+    """Return how many baselines should have been made from so many scores."""
+    return sum(count >= windows for windows in CALIBRATION_WINDOWS)
+
+
+def _detector_for(baselines: int) -> DegradationDetector:
+    """Return the detector that watches once so many baselines were made."""
+    if baselines == 0:
         return DegradationDetector(threshold=_COARSE_THRESHOLD, adapt=False)
-    return DegradationDetector(threshold=_THRESHOLDS[made - 1])
+    return DegradationDetector(threshold=_THRESHOLDS[baselines - 1])

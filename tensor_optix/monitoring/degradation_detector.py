@@ -36,9 +36,10 @@ _KEYS = frozenset(
 
 # Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
 _TANGENTS = (1.5, 2.8, 5.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
-_HEIGHTS = (1.1, 1.05, 1.03, 1.02, 1.02, 1.0, 1.08)  # the boundary there, so that each CUSUM cries as rarely per delay
-_GROWTH, _FROM = 1.5, 20.0  # how the boundary rises with the number of windows looked at, and from how many scores on
-_FEW = 3.5  # the boundary rises by the square of this over the number of scores in the baseline
+_HEIGHTS = (1.1, 1.03, 1.0, 1.05, 1.05, 1.0, 1.08)  # the boundary there, so that each CUSUM cries as rarely per delay
+_GROWTH, _FROM = 1.65, 20.0  # how the boundary rises with the number of windows looked at, and from how many scores on
+_FEW, _MOST_OF_FEW = 7.5, 0.8  # the boundary rises by the 4th power of this over the number of scores, or this share
+_PRIOR_SCORES, _PRIOR_PHI = 3.0, 0.6  # what is believed of the autocorrelation, and how many scores that is worth
 _PHI_ERRORS = (0.1, 0.7)  # standard errors that phi is taken larger by, and so many more times phi
 _CUT, _CUT_SPIKES = 4.4, 1.0  # largest deviation of one score in units, power of sd / MAD that lowers it
 _CUT_PHI = 0.12  # share of the cut lost where phi is 1: a single shock comes back
@@ -86,7 +87,7 @@ class DegradationDetector:
     Scores no worse than the calibrated mean never raise an alarm. With ``adapt=False`` a series that
     is at least as good at every score never alarms before the other. With ``adapt=True`` that holds
     for the first 64 scores; from then on calm blocks of 32 scores sharpen the baseline: they may
-    lower its mean by at most 1.5 of its standard errors, never raise it.
+    lower its mean by at most 1.7 of its standard errors, never raise it.
 
     Args:
         threshold: Height of the boundary in standard deviations.
@@ -102,7 +103,7 @@ class DegradationDetector:
         InvalidArgumentError: An argument is out of range.
     """
 
-    def __init__(self, *, threshold: float = 3.46, adapt: bool = True) -> None:
+    def __init__(self, *, threshold: float = 3.5, adapt: bool = True) -> None:
         if not (math.isfinite(threshold) and threshold > 0.0):
             raise InvalidArgumentError(f"`threshold` must be a finite number > 0. Received: {threshold!r}.")
         self._threshold = threshold
@@ -241,9 +242,9 @@ class DegradationDetector:
             mean = min(max(moments.mean, mean - _MAX_SHIFT * error), mean)
         unit = moments.sd * min(max(moments.low_tail, self._low_tail, 1.0), 2.0)
         self._baseline = Baseline(mean, moments.sd, moments.phi, moments.count, unit)
-        self._caution = self._factor * math.pow(self._spikes, _SPIKES) * (1.0 + (_FEW / moments.count) ** 2)
+        self._caution = self._factor * math.pow(self._spikes, _SPIKES) * _widened(moments.count)
         self._draw_lines(self._baseline)
-        widened = (1.0 + (_FEW / first.count) ** 2) * math.sqrt(1.0 + 3.0 / first.count)
+        widened = _widened(first.count) * math.sqrt(1.0 + 3.0 / first.count)
         self._plunge_from = _PLUNGE * widened * self._factor
         fewest, most = _PLUNGE_SCORES
         echo = self._phi if self._adapt else 0.0  # the autocorrelation of a trend brings no shock back
@@ -272,8 +273,9 @@ class DegradationDetector:
 
     @property
     def _phi(self) -> float:
-        """The autocorrelation, taken larger by its standard error: too small a one cries wolf."""
+        """The autocorrelation, larger by its standard error and where scores are few: too small a one cries wolf."""
         phi, count = (0.0, 3) if self._baseline is None else (self._baseline.phi, self._baseline.count)
+        phi = (phi * count + _PRIOR_PHI * _PRIOR_SCORES) / (count + _PRIOR_SCORES)
         errors = _PHI_ERRORS[0] + _PHI_ERRORS[1] * phi
         return min(phi + errors * math.sqrt((1.0 - phi * phi) / count), 0.93)
 
@@ -319,6 +321,11 @@ class DegradationDetector:
         self._block = [float(value) for value in state["block"]]
         self._waiting = [float(value) for value in state["waiting"]]
         self._alarmed = bool(state["alarmed"])
+
+
+def _widened(count: int) -> float:
+    """Return by what the error of a baseline of so few scores widens the boundary."""
+    return 1.0 + min((_FEW / count) ** 4, _MOST_OF_FEW)
 
 
 def _tails(scores: npt.NDArray[np.float64], moments: Moments) -> tuple[float, float]:

@@ -24,13 +24,14 @@ def test_stays_quiet_on_a_steady_policy() -> None:
     assert sum(alarm_of(steady(seed, 1_000)) is not None for seed in range(40)) <= 3
 
 
-@pytest.mark.parametrize("at", [20, 120, 400])
-def test_finds_a_drop_soon_whenever_it_comes(at: int) -> None:
-    scores = steady(1)
-    scores[at:] -= 20.0
-    found = alarm_of(scores)
-    assert found is not None
-    assert at <= found <= at + 8
+@pytest.mark.parametrize(("at", "least"), [(20, 18), (120, 38), (180, 38), (400, 38)])
+def test_finds_a_drop_soon_whenever_it_comes(at: int, least: int) -> None:
+    found = []
+    for seed in range(40):
+        scores = steady(seed)
+        scores[at:] -= 20.0
+        found.append(alarm_of(scores))
+    assert sum(alarm is not None and at <= alarm <= at + 8 for alarm in found) >= least
 
 
 def test_the_last_baseline_knows_all_windows_so_far() -> None:
@@ -52,6 +53,30 @@ def test_a_drop_before_the_first_baseline_is_not_learned_as_normal() -> None:
     assert sum(alarm is not None and 20 <= alarm < 50 for alarm in found) >= 28
 
 
+@pytest.mark.parametrize(("at", "at_most"), [(90, 34), (240, 16)])
+def test_a_baseline_waits_until_a_drop_that_has_begun_is_judged(at: int, at_most: int) -> None:
+    delays = []
+    for seed in range(40):
+        scores = steady(seed)
+        scores[at:] -= 7.5
+        alarm = alarm_of(scores)
+        delays.append(np.inf if alarm is None else alarm - at + 1)
+    assert np.median(delays) <= at_most
+
+
+def test_a_late_baseline_is_made_once_scores_are_calm() -> None:
+    due = CALIBRATION_WINDOWS[1]
+    scores = steady(5)
+    scores[due - 4 : due] -= 11.0
+    watchdog = Watchdog()
+    for score in scores[:due].tolist():
+        assert not watchdog.update(score)
+    count_when_due = watchdog._detector.baseline.count  # type: ignore[union-attr]
+    for score in scores[due : due + 60].tolist():
+        watchdog.update(score)
+    assert count_when_due < due < watchdog._detector.baseline.count <= due + 60  # type: ignore[union-attr]
+
+
 def test_scores_at_a_ceiling_with_rare_dips_are_steady() -> None:
     rng = np.random.default_rng(4)
     series = np.minimum(0.0, rng.normal(0.3, 1.0, size=(60, 600)))
@@ -66,7 +91,7 @@ def test_a_drop_in_autocorrelated_scores_is_found_in_time() -> None:
     assert np.median(delays) <= 21
 
 
-@pytest.mark.parametrize("cut", [0, 3, 30, 50, 100, 150, 300])
+@pytest.mark.parametrize("cut", [0, 3, 30, 50, 100, 150, 250, 300])
 def test_state_goes_through_json_exactly(cut: int) -> None:
     scores = steady(3).tolist()
     scores[500:] = [score - 8.0 for score in scores[500:]]
@@ -76,3 +101,13 @@ def test_state_goes_through_json_exactly(cut: int) -> None:
     other.load_state_dict(json.loads(json.dumps(one.state_dict())))
     assert [other.update(score) for score in scores[cut:]] == [one.update(score) for score in scores[cut:]]
     assert other.state_dict() == one.state_dict()
+
+
+def test_a_state_that_does_not_count_its_baselines_goes_on() -> None:
+    watchdog, later = Watchdog(), Watchdog()
+    for score in steady(7, 120).tolist():
+        watchdog.update(score)
+    state = watchdog.state_dict()
+    del state["baselines"]
+    later.load_state_dict(state)
+    assert later.state_dict() == watchdog.state_dict()

@@ -67,7 +67,7 @@ class TestSteady:
 
 
 class TestDrops:
-    @pytest.mark.parametrize(("size", "most"), [(1.0, 26), (2.0, 8), (3.0, 4)])
+    @pytest.mark.parametrize(("size", "most"), [(1.0, 30), (2.0, 8), (3.0, 4)])
     def test_a_drop_is_found_in_time(self, size: float, most: int) -> None:
         series = noise(np.random.default_rng(14), (200, 350))
         found = [alarms(x[:50], (x[50:] - size).tolist()) for x in series]
