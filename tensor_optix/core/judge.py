@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tensor_optix.core.encoding import decode_metrics, encode_metrics
-from tensor_optix.core.types import EvalMetrics
+from tensor_optix.core.types import EvalMetrics, EvaluationResult
 from tensor_optix.functional.statistics import difference_noise
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 from tensor_optix.monitoring.plateau_detector import PlateauDetector
@@ -147,6 +147,19 @@ class Judge:
     def start_over(self) -> None:
         """Forget everything: the world is another one."""
         self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]
+
+    def notes_on(self, report: EvaluationResult | None) -> tuple[str, ...]:
+        """Return what should be said where the champion's greedy episodes fall far short of what windows show."""
+        if report is None or not self._recent:
+            return ()
+        short_by = self.level - report.interval[1]
+        if not short_by > max(_LARGE_DROP * (self.level - self._first_level), _BEYOND_NOISE * self.noise):
+            return ()
+        return (
+            f"Greedy episodes of the champion fall far short of the latest training windows ({report.mean:.4g} against "
+            f"{self.level:.4g}). If both count the same rewards, the policy does better when it samples its actions "
+            "than when it takes the likeliest; training on may mend that.",
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of all that is known."""

@@ -393,6 +393,6 @@ class LoopController:
             seconds=self._ledger.seconds,
             run_dir=self.recorder.run_dir,
             history=self.recorder.history.columns(),
-            notes=(*self._session.notes, *self._guard.notes),
+            notes=(*self._session.notes, *self._guard.notes, *self._judge.notes_on(report)),
         )
         return self.last_result
