@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tensor_optix.core.encoding import decode_metrics, encode_metrics
-from tensor_optix.core.types import EvalMetrics, EvaluationResult
+from tensor_optix.core.types import EvalMetrics
 from tensor_optix.functional.statistics import difference_noise
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 from tensor_optix.monitoring.plateau_detector import PlateauDetector
@@ -32,7 +32,8 @@ _MIN_BASELINE_WINDOWS = 3
 _LARGE_DROP = 0.3
 _SETTLING_WINDOWS = 2
 _LUCK_WINDOWS = 10
-_LEVEL_WINDOWS = 5
+_LEVEL_WINDOWS, _STEADY_LEVEL_WINDOWS = 5, 20
+_FAR_BELOW = 0.1
 _STEADY_WINDOWS = (50, 32, 16, 8)
 _LUCK_SPREADS = 5.0
 
@@ -148,19 +149,6 @@ class Judge:
         """Forget everything: the world is another one."""
         self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]
 
-    def notes_on(self, report: EvaluationResult | None) -> tuple[str, ...]:
-        """Return what should be said where the champion's greedy episodes fall far short of what windows show."""
-        if report is None or not self._recent:
-            return ()
-        short_by = self.level - report.interval[1]
-        if not short_by > max(_LARGE_DROP * (self.level - self._first_level), _BEYOND_NOISE * self.noise):
-            return ()
-        return (
-            f"Greedy episodes of the champion fall far short of the latest training windows ({report.mean:.4g} against "
-            f"{self.level:.4g}). If both count the same rewards, the policy does better when it samples its actions "
-            "than when it takes the likeliest; training on may mend that.",
-        )
-
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of all that is known."""
         standing = self.standing
@@ -201,8 +189,24 @@ class Judge:
 
     @property
     def level(self) -> float:
-        """Steady score of the latest windows, NaN before the first."""
-        latest = [(score, 1) for score in list(self._recent)[-_LEVEL_WINDOWS:]]
+        """Score of the latest windows, NaN before the first."""
+        return self._level_of(_LEVEL_WINDOWS)
+
+    @property
+    def steady_level(self) -> float:
+        """Score of the windows of a plateau, NaN before the first."""
+        return self._level_of(_STEADY_LEVEL_WINDOWS)
+
+    def is_far_above(self, score: float) -> bool:
+        """Tell whether the windows of a plateau lie above a score by a tenth of the gain, and beyond their noise."""
+        if not self._recent:
+            return False
+        level = self.steady_level
+        noise = _BEYOND_NOISE * self.noise / math.sqrt(min(len(self._recent), _STEADY_LEVEL_WINDOWS))
+        return level - score > max(_FAR_BELOW * (level - self._first_level), noise)
+
+    def _level_of(self, num_windows: int) -> float:
+        latest = [(score, 1) for score in list(self._recent)[-num_windows:]]
         return robust_level(latest) if latest else math.nan
 
     @property

@@ -28,15 +28,10 @@ from tensor_optix.core.recorder import Recorder
 from tensor_optix.core.run_checkpoint import named_by_class
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.run_session import RunSession
+from tensor_optix.core.shortfall import Shortfall
 from tensor_optix.core.track_record import TrackRecord
 from tensor_optix.core.tuning import Tuning
-from tensor_optix.core.types import (
-    EpisodeData,
-    EvalMetrics,
-    EvaluationResult,
-    LoopState,
-    PolicySnapshot,
-)
+from tensor_optix.core.types import EpisodeData, EvalMetrics, EvaluationResult, LoopState, PolicySnapshot
 from tensor_optix.core.watchdog import Watchdog
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.monitoring.trend import Trend
@@ -122,6 +117,7 @@ class LoopController:
             pipeline, self._keeper, self._arena, self._ledger, needs_barrier=needs_barrier, target_score=target_score
         )
         self._trial = BoldTrial(agent, self._keeper, self._tuning, backoff_scheduler)
+        self._shortfall = Shortfall(self._judge, self._confirmation, backoff_scheduler)
         self._alarm = AlarmResponse(
             agent,
             self._keeper,
@@ -289,7 +285,7 @@ class LoopController:
         before = self.state
         if verdict.trend is Trend.IMPROVING:
             self.scheduler.record_improvement(verdict.look_score)
-        elif verdict.trend in (Trend.PLATEAU, Trend.STALLED) and not self._trial.is_waited_for:
+        elif verdict.trend in (Trend.PLATEAU, Trend.STALLED) and not self._is_end_put_off():
             self.scheduler.record_non_improvement()
         if self._trial.is_over() and not self._confirmation.wish("settlement"):
             self._trial.settle()
@@ -299,6 +295,9 @@ class LoopController:
             self._confirmation.wish("challenge")
         if self.state is LoopState.DORMANT:
             self._on_dormant(metrics)
+
+    def _is_end_put_off(self) -> bool:
+        return self._trial.is_waited_for or self._shortfall.puts_off_the_end()
 
     def _on_plateau(self, metrics: EvalMetrics) -> None:
         self._tuning.on_plateau()
@@ -347,6 +346,7 @@ class LoopController:
             "arena": self._arena,
             "confirmation": self._confirmation,
             "trial": self._trial,
+            "shortfall": self._shortfall,
             "alarm": self._alarm,
             "divergence": self._guard,
             "recorder": self.recorder,
@@ -393,6 +393,6 @@ class LoopController:
             seconds=self._ledger.seconds,
             run_dir=self.recorder.run_dir,
             history=self.recorder.history.columns(),
-            notes=(*self._session.notes, *self._guard.notes, *self._judge.notes_on(report)),
+            notes=(*self._session.notes, *self._guard.notes, *self._shortfall.notes_on(report)),
         )
         return self.last_result

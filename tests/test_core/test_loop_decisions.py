@@ -343,23 +343,3 @@ def test_environments_that_wait_are_paid_for_beforehand():
     resumed = Arena(StatefulAgent(), play, seed=0)
     resumed.load_state_dict(arena.state_dict())
     assert resumed.steps_for_pairs(5) == 2 * 800
-
-
-class TestReport:
-    def test_greedy_episodes_far_below_the_training_windows_are_told(self, tmp_path):
-        agent = Learner()
-        rng = np.random.default_rng(9)
-        loop, _, _ = make_loop(tmp_path, agent, lambda k: 3.0 * agent.skill + 0.3 * rng.normal(), max_episodes=60)
-        result = loop.run()
-        note = next(note for note in result.notes if "fall far short" in note)
-        assert f"{result.confirmed_mean:.4g}" in note
-        assert note in str(result)
-
-    @pytest.mark.parametrize("spread", [0.3, 10.0])
-    def test_as_good_episodes_need_no_note(self, tmp_path, spread):
-        agent = Learner()
-        rng = np.random.default_rng(9)
-        loop, _, _ = make_loop(
-            tmp_path, agent, lambda k: agent.skill + spread * rng.normal(), spread=spread, max_episodes=60
-        )
-        assert not [note for note in loop.run().notes if "fall far short" in note]

@@ -1,0 +1,72 @@
+"""Does the champion, taking its likeliest actions, reach what the windows of training show?"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.confirmation import Confirmation
+from tensor_optix.core.judge import Judge
+from tensor_optix.core.types import EvaluationResult
+from tensor_optix.functional.statistics import mean_interval
+from tensor_optix.monitoring.trend import Trend
+
+logger = logging.getLogger(__name__)
+
+FEWEST_EPISODES = 5
+
+
+class Shortfall:
+    """Puts the end off while the champion's greedy episodes fall far short of the windows of training.
+
+    A policy may score well by sampling and yet do nothing when it takes its likeliest action. Its
+    plateau is no end: learning on usually makes it decide. The end is put off until there were
+    twice as many looks, no longer: where training and evaluation count different rewards, or only
+    chance does well, greedy episodes never catch up.
+
+    Args:
+        judge: Knows the level of the windows.
+        confirmation: Knows what the champion played.
+        scheduler: Counts the looks of a plateau.
+    """
+
+    def __init__(self, judge: Judge, confirmation: Confirmation, scheduler: BackoffScheduler) -> None:
+        self._judge = judge
+        self._confirmation = confirmation
+        self._scheduler = scheduler
+        self._first_look: int | None = None
+
+    def puts_off_the_end(self) -> bool:
+        """Tell whether the look that would be the run's last is not to count."""
+        scheduler, looks = self._scheduler, self._judge.num_looks
+        if scheduler.consecutive_non_improvements + 1 < scheduler.dormant_threshold:
+            return False
+        if self._judge.last_trend is not Trend.PLATEAU or not self._is_far_short():
+            return False
+        if self._first_look is None:
+            self._first_look = looks
+            logger.info("The champion's greedy episodes fall far short of the training windows: the end is put off.")
+        return looks < 2 * self._first_look
+
+    def notes_on(self, report: EvaluationResult | None) -> tuple[str, ...]:
+        """Return what should be said where the champion still falls short in the episodes of the report."""
+        if report is None or not self._judge.is_far_above(report.interval[1]):
+            return ()
+        return (
+            f"Greedy episodes of the champion fall far short of the latest training windows ({report.mean:.4g} against "
+            f"{self._judge.steady_level:.4g}). If both count the same rewards, the policy does better when it samples "
+            "its actions than when it takes the likeliest; training on may mend that.",
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        return {"first_look": self._first_look}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        self._first_look = state["first_look"]
+
+    def _is_far_short(self) -> bool:
+        returns = self._confirmation.record.returns
+        return len(returns) >= FEWEST_EPISODES and self._judge.is_far_above(mean_interval(returns)[1])

@@ -1,0 +1,133 @@
+"""A champion whose greedy episodes fall far short of the training windows is not called trained at once."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tensor_optix import BackoffOptimizer, BackoffScheduler, CheckpointRegistry, LoopController
+from tensor_optix.core.judge import Judge
+from tensor_optix.core.shortfall import Shortfall
+from tensor_optix.core.track_record import PlayedSet, TrackRecord
+from tensor_optix.core.types import EvalMetrics, EvaluationResult
+from tensor_optix.functional.statistics import mean_interval
+from tensor_optix.testing.fakes import PlayablePipeline, RewardEvaluator, StatefulAgent
+
+
+class Sampler(StatefulAgent):
+    """Its sampled score grows by one a window up to 40; its greedy one follows `late` windows later, if ever."""
+
+    def __init__(self, late):
+        super().__init__({"x": 1.0})
+        self.late = late
+
+    @property
+    def sampled(self):
+        return min(self.weight, 40.0)
+
+    @property
+    def greedy(self):
+        return 0.0 if self.weight < self.late else self.sampled
+
+
+class LongWindows(PlayablePipeline):
+    """Windows of 100 steps, so that episodes of one step are cheap beside them."""
+
+    def _window(self, score):
+        window = super()._window(score)
+        for name in ("observations", "actions", "terminated", "truncated", "rewards"):
+            setattr(window, name, np.repeat(getattr(window, name), 100, axis=0))
+        window.rewards = window.rewards / 100
+        window.infos = [{}] * 100
+        return window
+
+
+def run(tmp_path, late):
+    agent = Sampler(late)
+    rng = np.random.default_rng(3)
+    pipeline = LongWindows(lambda k: agent.sampled + 0.3 * rng.normal(), lambda: agent.greedy, 0.3, barrier_every=2)
+    loop = LoopController(
+        agent,
+        RewardEvaluator(),
+        BackoffOptimizer(),
+        pipeline,
+        CheckpointRegistry(str(tmp_path / "run")),
+        BackoffScheduler(),
+        seed=0,
+        report_episodes=20,
+        max_episodes=400,
+    )
+    return loop.run()
+
+
+def is_told(result):
+    return any("fall far short" in note for note in result.notes)
+
+
+def test_the_end_waits_until_greedy_episodes_have_caught_up(tmp_path):
+    at_once, later = run(tmp_path / "at once", late=0), run(tmp_path / "later", late=110)
+    assert at_once.reason == later.reason == "trained"
+    assert at_once.windows < 100 < later.windows < 160
+    assert later.confirmed_mean == pytest.approx(40.0, abs=0.5)
+    assert not is_told(at_once)
+    assert not is_told(later)
+
+
+def test_the_end_is_put_off_by_as_many_looks_again_at_most(tmp_path):
+    at_once, never = run(tmp_path / "at once", late=0), run(tmp_path / "never", late=10_000)
+    assert never.reason == "trained"
+    assert 1.5 * at_once.windows < never.windows < 2.5 * at_once.windows
+    note = next(note for note in never.notes if "fall far short" in note)
+    assert f"{never.confirmed_mean:.4g}" in note
+    assert note in str(never)
+
+
+def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spread=1.0):
+    rng = np.random.default_rng(0)
+    judge, scheduler = Judge(), BackoffScheduler()
+    for k in range(200):
+        mean = first_level + (level - first_level) * min(1.0, k / 30)
+        judge.weigh(EvalMetrics(mean + spread * rng.normal(), {}, k))
+    for _ in range(looks_of_plateau):
+        scheduler.record_non_improvement()
+    record = TrackRecord([PlayedSet(1, np.asarray(returns, float))] if len(returns) else [])
+    return Shortfall(judge, SimpleNamespace(record=record), scheduler)
+
+
+@pytest.mark.parametrize(
+    ("returns", "expected"),
+    [
+        (np.full(20, 50.0), True),
+        (np.full(20, 88.0), True),
+        (np.full(20, 92.0), False),
+        (np.full(20, 150.0), False),
+        (np.linspace(40.0, 140.0, 20), False),  # its interval reaches up to the windows
+        (np.full(4, 50.0), False),  # too few to tell
+        (np.zeros(0), False),
+    ],
+)
+def test_a_tenth_of_the_gain_is_far(returns, expected):
+    assert shortfall_of(returns).puts_off_the_end() is expected
+
+
+def test_only_the_look_that_would_be_the_last_is_put_off():
+    assert not shortfall_of(np.zeros(20), looks_of_plateau=18).puts_off_the_end()
+
+
+def test_a_difference_inside_the_noise_is_none():
+    assert not shortfall_of(np.full(20, 88.0), spread=80.0).puts_off_the_end()
+
+
+def test_state_goes_with_the_run():
+    one, other = shortfall_of(np.zeros(20)), shortfall_of(np.zeros(20))
+    assert one.puts_off_the_end()
+    other.load_state_dict(one.state_dict())
+    assert other.state_dict() == one.state_dict() == {"first_look": 200}
+
+
+@pytest.mark.parametrize(("returns", "expected"), [([50.0, 51.0, 50.0], 1), ([99.0, 100.0, 101.0], 0), ([50.0], 0)])
+def test_the_report_is_held_against_the_windows(returns, expected):
+    array = np.array(returns)
+    report = EvaluationResult(float(array.mean()), mean_interval(array), array, np.ones(len(array), np.int64), 3)
+    assert len(shortfall_of([]).notes_on(report)) == expected
+    assert shortfall_of([]).notes_on(None) == ()
