@@ -28,6 +28,8 @@ ROUND_EPISODES = 5
 """Episodes of a round, and more where more environments are stepped together: none is to stand idle."""
 
 TARGET_EPISODES = 20
+FEWEST_EPISODES, ASSESSMENT_EPISODES = 5, 10
+"""What a champion must have played before a run may end as trained, and what it plays where it has not."""
 
 
 class Confirmation:
@@ -76,7 +78,7 @@ class Confirmation:
         """Ask for something at the next opportunity; return whether there will be one.
 
         Args:
-            kind: ``"challenge"``, ``"target"``, ``"trial"``, ``"settlement"`` or ``"diagnosis"``.
+            kind: ``"challenge"``, ``"target"``, ``"trial"``, ``"settlement"``, ``"assessment"`` or ``"diagnosis"``.
         """
         if not self._arena.is_possible or (self._needs_barrier and not self._pipeline.request_barrier()):
             return False
@@ -225,6 +227,16 @@ class Confirmation:
         self._target_backoff_windows *= 2
         self._next_target_window = self._ledger.windows + self._target_backoff_windows
         return False
+
+    def assess(self) -> None:
+        """Let a champion that became one by training scores alone show what it reaches; this chooses nothing."""
+        if len(self.record) >= FEWEST_EPISODES:
+            return
+        seed = self._arena.next_seed("report")
+        with self._keeper.acting():
+            result = self._play(ASSESSMENT_EPISODES, seed, "report")
+        if result is not None:
+            self.record.add(seed, result.returns)
 
     def report(self, num_episodes: int) -> EvaluationResult | None:
         """Play the champion, which the agent holds, in episodes that chose nothing."""

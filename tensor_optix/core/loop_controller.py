@@ -246,6 +246,8 @@ class LoopController:
             self._ending = ("target", "fresh greedy episodes reach target_score")
         if "diagnosis" not in grants and not self._is_frozen:
             self._challenge(metrics)
+        if "assessment" in grants:
+            self._confirmation.assess()
         if "settlement" in grants:
             self._trial.settle()
         if "trial" in grants and self.state is LoopState.COOLING:

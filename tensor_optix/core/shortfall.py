@@ -6,15 +6,13 @@ import logging
 from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
-from tensor_optix.core.confirmation import Confirmation
+from tensor_optix.core.confirmation import FEWEST_EPISODES, Confirmation
 from tensor_optix.core.judge import Judge
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.monitoring.trend import Trend
 
 logger = logging.getLogger(__name__)
-
-FEWEST_EPISODES = 5
 
 
 class Shortfall:
@@ -38,11 +36,18 @@ class Shortfall:
         self._first_look: int | None = None
 
     def puts_off_the_end(self) -> bool:
-        """Tell whether the look that would be the run's last is not to count."""
+        """Tell whether the look that would be the run's last is not to count.
+
+        A champion that became one by training scores alone has to play first.
+        """
         scheduler, looks = self._scheduler, self._judge.num_looks
         if scheduler.consecutive_non_improvements + 1 < scheduler.dormant_threshold:
             return False
-        if self._judge.last_trend is not Trend.PLATEAU or not self._is_far_short():
+        if self._judge.last_trend is not Trend.PLATEAU:
+            return False
+        if len(self._confirmation.record) < FEWEST_EPISODES:
+            return self._confirmation.wish("assessment")
+        if not self._judge.is_far_above(mean_interval(self._confirmation.record.returns)[1]):
             return False
         if self._first_look is None:
             self._first_look = looks
@@ -66,7 +71,3 @@ class Shortfall:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
         self._first_look = state["first_look"]
-
-    def _is_far_short(self) -> bool:
-        returns = self._confirmation.record.returns
-        return len(returns) >= FEWEST_EPISODES and self._judge.is_far_above(mean_interval(returns)[1])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tensor_optix import BackoffOptimizer, BackoffScheduler, CheckpointRegistry, LoopController
+from tensor_optix.core.confirmation import ASSESSMENT_EPISODES
 from tensor_optix.core.judge import Judge
 from tensor_optix.core.shortfall import Shortfall
 from tensor_optix.core.track_record import PlayedSet, TrackRecord
@@ -42,10 +43,10 @@ class LongWindows(PlayablePipeline):
         return window
 
 
-def run(tmp_path, late):
+def run(tmp_path, late, pipeline_class=LongWindows):
     agent = Sampler(late)
     rng = np.random.default_rng(3)
-    pipeline = LongWindows(lambda k: agent.sampled + 0.3 * rng.normal(), lambda: agent.greedy, 0.3, barrier_every=2)
+    pipeline = pipeline_class(lambda k: agent.sampled + 0.3 * rng.normal(), lambda: agent.greedy, 0.3, barrier_every=2)
     loop = LoopController(
         agent,
         RewardEvaluator(),
@@ -82,7 +83,14 @@ def test_the_end_is_put_off_by_as_many_looks_again_at_most(tmp_path):
     assert note in str(never)
 
 
-def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spread=1.0):
+def test_a_champion_that_never_played_is_assessed_before_the_end(tmp_path):
+    result = run(tmp_path, late=10_000, pipeline_class=PlayablePipeline)  # its windows pay for no episodes
+    assert result.env_steps["report"] == ASSESSMENT_EPISODES + 20
+    assert result.windows > 1.5 * run(tmp_path / "good", late=0, pipeline_class=PlayablePipeline).windows
+    assert is_told(result)
+
+
+def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spread=1.0, can_play=False):
     rng = np.random.default_rng(0)
     judge, scheduler = Judge(), BackoffScheduler()
     for k in range(200):
@@ -91,7 +99,7 @@ def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spr
     for _ in range(looks_of_plateau):
         scheduler.record_non_improvement()
     record = TrackRecord([PlayedSet(1, np.asarray(returns, float))] if len(returns) else [])
-    return Shortfall(judge, SimpleNamespace(record=record), scheduler)
+    return Shortfall(judge, SimpleNamespace(record=record, wish=lambda kind: can_play), scheduler)
 
 
 @pytest.mark.parametrize(
@@ -103,11 +111,15 @@ def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spr
         (np.full(20, 150.0), False),
         (np.linspace(40.0, 140.0, 20), False),  # its interval reaches up to the windows
         (np.full(4, 50.0), False),  # too few to tell
-        (np.zeros(0), False),
     ],
 )
 def test_a_tenth_of_the_gain_is_far(returns, expected):
     assert shortfall_of(returns).puts_off_the_end() is expected
+
+
+@pytest.mark.parametrize("can_play", [True, False])
+def test_the_end_waits_for_an_assessment_where_one_is_possible(can_play):
+    assert shortfall_of([], can_play=can_play).puts_off_the_end() is can_play
 
 
 def test_only_the_look_that_would_be_the_last_is_put_off():
