@@ -75,6 +75,9 @@ class Standing:
 class Judge:
     """Weighs the scores of windows against the champion, the recent past and the whole curve.
 
+    Attributes:
+        counts_episodes: Whether the latest score is a mean over episodes that the evaluator counted.
+
     Args:
         improvement_margin: What a challenger must be better by, on top of the noise.
         compare: ``(candidate, baseline) -> bool``; the evaluator's own.
@@ -90,6 +93,7 @@ class Judge:
         self.last_trend = Trend.WARMING_UP
         self.num_looks = 0
         self._drop = DegradationDetector.while_learning()
+        self.counts_episodes = False
         self._recent: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
         self._normal: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
         self._first_scores: list[float] = []
@@ -102,6 +106,7 @@ class Judge:
     def weigh(self, metrics: EvalMetrics) -> Verdict:
         """Weigh one window that gave evidence."""
         score, weight = metrics.primary_score, metrics.num_episodes or 1
+        self.counts_episodes = metrics.num_episodes is not None
         self._recent.append(score)
         if len(self._first_scores) < _MIN_BASELINE_WINDOWS:
             self._first_scores.append(score)
@@ -159,6 +164,7 @@ class Judge:
             "last_trend": self.last_trend.name,
             "num_looks": self.num_looks,
             "first_scores": list(self._first_scores),
+            "counts_episodes": self.counts_episodes,
             "recent": list(self._recent),
             "normal": list(self._normal),
             "fresh": [list(pair) for pair in self._fresh],
@@ -179,6 +185,7 @@ class Judge:
         self.last_trend = Trend[state["last_trend"]]
         self.num_looks = state["num_looks"]
         self._first_scores = list(state["first_scores"])
+        self.counts_episodes = bool(state.get("counts_episodes", False))
         self._recent = deque(state["recent"], maxlen=_MEMORY_WINDOWS)
         self._normal = deque(state["normal"], maxlen=_MEMORY_WINDOWS)
         self._fresh = deque(((score, weight) for score, weight in state["fresh"]), maxlen=self._fresh.maxlen)
@@ -197,13 +204,16 @@ class Judge:
         """Score of the windows of a plateau, NaN before the first."""
         return self._level_of(_STEADY_LEVEL_WINDOWS)
 
-    def is_far_above(self, score: float) -> bool:
-        """Tell whether the windows of a plateau lie above a score by a tenth of the gain, and beyond their noise."""
-        if not self._recent:
+    def is_far_above(self, mean_return: float) -> bool:
+        """Tell whether the windows of a plateau lie above it by a tenth of the gain, and beyond their noise.
+
+        False where the evaluator counts no episodes: its scores may be anything but mean returns.
+        """
+        if not self._recent or not self.counts_episodes:
             return False
         level = self.steady_level
         noise = _BEYOND_NOISE * self.noise / math.sqrt(min(len(self._recent), _STEADY_LEVEL_WINDOWS))
-        return level - score > max(_FAR_BELOW * (level - self._first_level), noise)
+        return level - mean_return > max(_FAR_BELOW * (level - self._first_level), noise)
 
     def _level_of(self, num_windows: int) -> float:
         latest = [(score, 1) for score in list(self._recent)[-num_windows:]]

@@ -43,7 +43,7 @@ class Shortfall:
         scheduler, looks = self._scheduler, self._judge.num_looks
         if scheduler.consecutive_non_improvements + 1 < scheduler.dormant_threshold:
             return False
-        if self._judge.last_trend is not Trend.PLATEAU:
+        if self._judge.last_trend is not Trend.PLATEAU or not self._judge.counts_episodes:
             return False
         if len(self._confirmation.record) < FEWEST_EPISODES:
             return self._confirmation.wish("assessment")

@@ -1,5 +1,6 @@
 """A champion whose greedy episodes fall far short of the training windows is not called trained at once."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,13 +44,20 @@ class LongWindows(PlayablePipeline):
         return window
 
 
-def run(tmp_path, late, pipeline_class=LongWindows):
+class FiveEpisodes(RewardEvaluator):
+    """Takes each window's reward for the mean return of five episodes."""
+
+    def score(self, episode_data, train_diagnostics):
+        return replace(super().score(episode_data, train_diagnostics), num_episodes=5)
+
+
+def run(tmp_path, late, pipeline_class=LongWindows, evaluator=None):
     agent = Sampler(late)
     rng = np.random.default_rng(3)
     pipeline = pipeline_class(lambda k: agent.sampled + 0.3 * rng.normal(), lambda: agent.greedy, 0.3, barrier_every=2)
     loop = LoopController(
         agent,
-        RewardEvaluator(),
+        evaluator or FiveEpisodes(),
         BackoffOptimizer(),
         pipeline,
         CheckpointRegistry(str(tmp_path / "run")),
@@ -83,6 +91,12 @@ def test_the_end_is_put_off_by_as_many_looks_again_at_most(tmp_path):
     assert note in str(never)
 
 
+def test_scores_that_are_no_mean_returns_are_not_held_against_episodes(tmp_path):
+    result, at_once = (run(tmp_path / str(late), late, evaluator=RewardEvaluator()) for late in (10_000, 0))
+    assert result.windows == at_once.windows
+    assert not is_told(result)
+
+
 def test_a_champion_that_never_played_is_assessed_before_the_end(tmp_path):
     result = run(tmp_path, late=10_000, pipeline_class=PlayablePipeline)  # its windows pay for no episodes
     assert result.env_steps["report"] == ASSESSMENT_EPISODES + 20
@@ -95,7 +109,7 @@ def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spr
     judge, scheduler = Judge(), BackoffScheduler()
     for k in range(200):
         mean = first_level + (level - first_level) * min(1.0, k / 30)
-        judge.weigh(EvalMetrics(mean + spread * rng.normal(), {}, k))
+        judge.weigh(EvalMetrics(mean + spread * rng.normal(), {}, k, num_episodes=5))
     for _ in range(looks_of_plateau):
         scheduler.record_non_improvement()
     record = TrackRecord([PlayedSet(1, np.asarray(returns, float))] if len(returns) else [])
