@@ -55,8 +55,10 @@ class Shortfall:
         return looks < 2 * self._first_look
 
     def notes_on(self, report: EvaluationResult | None) -> tuple[str, ...]:
-        """Return what should be said where the champion still falls short in the episodes of the report."""
-        if report is None or not self._judge.is_far_above(report.interval[1]):
+        """Return what should be said where the champion of a plateau still falls short in the report's episodes."""
+        if report is None or self._judge.last_trend is not Trend.PLATEAU:
+            return ()
+        if not self._judge.is_far_above(report.interval[1]):
             return ()
         return (
             f"Greedy episodes of the champion fall far short of the latest training windows ({report.mean:.4g} against "

@@ -104,10 +104,10 @@ def test_a_champion_that_never_played_is_assessed_before_the_end(tmp_path):
     assert is_told(result)
 
 
-def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spread=1.0, can_play=False):
+def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spread=1.0, can_play=False, windows=200):
     rng = np.random.default_rng(0)
     judge, scheduler = Judge(), BackoffScheduler()
-    for k in range(200):
+    for k in range(windows):
         mean = first_level + (level - first_level) * min(1.0, k / 30)
         judge.weigh(EvalMetrics(mean + spread * rng.normal(), {}, k, num_episodes=5))
     for _ in range(looks_of_plateau):
@@ -157,3 +157,9 @@ def test_the_report_is_held_against_the_windows(returns, expected):
     report = EvaluationResult(float(array.mean()), mean_interval(array), array, np.ones(len(array), np.int64), 3)
     assert len(shortfall_of([]).notes_on(report)) == expected
     assert shortfall_of([]).notes_on(None) == ()
+
+
+def test_a_run_that_is_on_no_plateau_is_told_nothing():
+    array = np.zeros(20)
+    report = EvaluationResult(0.0, (0.0, 0.0), array, np.ones(20, np.int64), 20)
+    assert shortfall_of([], windows=20).notes_on(report) == ()
