@@ -108,9 +108,7 @@ def with_intervals(by_env, rng):
 def stopping(runs, merge=1):
     """Return the table of each part of the environments."""
     parts = {"tuning": TUNING, "reported": REPORTED, "sb3": OTHER_LIBRARY}
-    return {
-        part: table_of([run for run in runs if run.meta["env"] in envs], envs, merge) for part, envs in parts.items()
-    }
+    return {part: table_of(runs, envs, merge) for part, envs in parts.items()}
 
 
 def table_of(runs, envs, merge=1):

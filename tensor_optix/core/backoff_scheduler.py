@@ -82,6 +82,11 @@ class BackoffScheduler:
         return self._count
 
     @property
+    def is_one_look_from_dormant(self) -> bool:
+        """Whether one more look without improvement makes the state DORMANT."""
+        return self._count + 1 >= self.dormant_threshold
+
+    @property
     def best_score(self) -> float | None:
         """Highest score recorded as an improvement, None before the first."""
         return self._best

@@ -45,8 +45,7 @@ class BoldTrial:
     @property
     def is_waited_for(self) -> bool:
         """Whether the next look of a plateau would be the run's last, if the trial were over."""
-        scheduler = self._scheduler
-        return self.is_running and scheduler.consecutive_non_improvements + 1 >= scheduler.dormant_threshold
+        return self.is_running and self._scheduler.is_one_look_from_dormant
 
     def begin(self, num_looks: int) -> bool:
         """Start from the champion, if the agent has something bold to try; return whether it has.

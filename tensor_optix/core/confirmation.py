@@ -155,11 +155,8 @@ class Confirmation:
         if count <= 0:
             return
         seed = self._arena.next_seed("challenge")
-        if challenger_won:
-            more = self._play(count, seed, "evaluation")
-        else:
-            with self._keeper.acting():
-                more = self._play(count, seed, "evaluation")
+        play = self._play if challenger_won else self._play_champion
+        more = play(count, seed, "evaluation")
         if more is not None:
             self.record.add(seed, more.returns)
 
@@ -186,8 +183,7 @@ class Confirmation:
             first = self._play(count, seed, use)
             if first is None:
                 break
-            with self._keeper.acting():
-                second = self._play(count, seed, use)
+            second = self._play_champion(count, seed, use)
             if second is None:
                 break
             current.add(seed, first.returns)
@@ -208,8 +204,7 @@ class Confirmation:
         for before, played in zip(self.record.sets, now.sets, strict=False):
             returns_then = before.returns[: len(played.returns)]
             if has_lost(played.returns, returns_then):
-                with self._keeper.acting():
-                    again = self._play(len(played.returns), played.seed, use)
+                again = self._play_champion(len(played.returns), played.seed, use)
                 return again is not None and np.array_equal(again.returns, played.returns)
         return False
 
@@ -233,8 +228,7 @@ class Confirmation:
         if len(self.record) >= FEWEST_EPISODES:
             return
         seed = self._arena.next_seed("report")
-        with self._keeper.acting():
-            result = self._play(ASSESSMENT_EPISODES, seed, "report")
+        result = self._play_champion(ASSESSMENT_EPISODES, seed, "report")
         if result is not None:
             self.record.add(seed, result.returns)
 
@@ -264,6 +258,10 @@ class Confirmation:
         self.record.load_state_dict(state["record"])
         for kind in state["wishes"]:
             self.wish(kind)
+
+    def _play_champion(self, num_episodes: int, seed: int, use: str) -> EvaluationResult | None:
+        with self._keeper.acting():
+            return self._play(num_episodes, seed, use)
 
     def _play(self, num_episodes: int, seed: int, use: str) -> EvaluationResult | None:
         result = self._arena.play(num_episodes, seed)

@@ -75,9 +75,6 @@ class Standing:
 class Judge:
     """Weighs the scores of windows against the champion, the recent past and the whole curve.
 
-    Attributes:
-        counts_episodes: Whether the latest score is a mean over episodes that the evaluator counted.
-
     Args:
         improvement_margin: What a challenger must be better by, on top of the noise.
         compare: ``(candidate, baseline) -> bool``; the evaluator's own.
@@ -93,7 +90,6 @@ class Judge:
         self.last_trend = Trend.WARMING_UP
         self.num_looks = 0
         self._drop = DegradationDetector.while_learning()
-        self.counts_episodes = False
         self._recent: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
         self._normal: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
         self._first_scores: list[float] = []
@@ -106,7 +102,6 @@ class Judge:
     def weigh(self, metrics: EvalMetrics) -> Verdict:
         """Weigh one window that gave evidence."""
         score, weight = metrics.primary_score, metrics.num_episodes or 1
-        self.counts_episodes = metrics.num_episodes is not None
         self._recent.append(score)
         if len(self._first_scores) < _MIN_BASELINE_WINDOWS:
             self._first_scores.append(score)
@@ -164,7 +159,6 @@ class Judge:
             "last_trend": self.last_trend.name,
             "num_looks": self.num_looks,
             "first_scores": list(self._first_scores),
-            "counts_episodes": self.counts_episodes,
             "recent": list(self._recent),
             "normal": list(self._normal),
             "fresh": [list(pair) for pair in self._fresh],
@@ -185,7 +179,6 @@ class Judge:
         self.last_trend = Trend[state["last_trend"]]
         self.num_looks = state["num_looks"]
         self._first_scores = list(state["first_scores"])
-        self.counts_episodes = bool(state.get("counts_episodes", False))
         self._recent = deque(state["recent"], maxlen=_MEMORY_WINDOWS)
         self._normal = deque(state["normal"], maxlen=_MEMORY_WINDOWS)
         self._fresh = deque(((score, weight) for score, weight in state["fresh"]), maxlen=self._fresh.maxlen)
@@ -204,13 +197,13 @@ class Judge:
         """Score of the windows of a plateau, NaN before the first."""
         return self._level_of(_STEADY_LEVEL_WINDOWS)
 
-    def is_far_above(self, mean_return: float) -> bool:
-        """Tell whether the windows of a plateau lie above it by a tenth of the gain, and beyond their noise.
+    @property
+    def counts_episodes(self) -> bool:
+        """Whether scores are means over episodes that the evaluator counted; else they may be anything."""
+        return self.standing is not None and self.standing.metrics.num_episodes is not None
 
-        False where the evaluator counts no episodes: its scores may be anything but mean returns.
-        """
-        if not self._recent or not self.counts_episodes:
-            return False
+    def is_far_above(self, mean_return: float) -> bool:
+        """Tell whether the windows of a plateau lie above it by a tenth of the gain, and beyond their noise."""
         level = self.steady_level
         noise = _BEYOND_NOISE * self.noise / math.sqrt(min(len(self._recent), _STEADY_LEVEL_WINDOWS))
         return level - mean_return > max(_FAR_BELOW * (level - self._first_level), noise)

@@ -40,25 +40,20 @@ class Shortfall:
 
         A champion that became one by training scores alone has to play first.
         """
-        scheduler, looks = self._scheduler, self._judge.num_looks
-        if scheduler.consecutive_non_improvements + 1 < scheduler.dormant_threshold:
-            return False
-        if self._judge.last_trend is not Trend.PLATEAU or not self._judge.counts_episodes:
+        if not (self._scheduler.is_one_look_from_dormant and self._is_plateau_of_returns):
             return False
         if len(self._confirmation.record) < FEWEST_EPISODES:
             return self._confirmation.wish("assessment")
         if not self._judge.is_far_above(mean_interval(self._confirmation.record.returns)[1]):
             return False
         if self._first_look is None:
-            self._first_look = looks
+            self._first_look = self._judge.num_looks
             logger.info("The champion's greedy episodes fall far short of the training windows: the end is put off.")
-        return looks < 2 * self._first_look
+        return self._judge.num_looks < 2 * self._first_look
 
     def notes_on(self, report: EvaluationResult | None) -> tuple[str, ...]:
         """Return what should be said where the champion of a plateau still falls short in the report's episodes."""
-        if report is None or self._judge.last_trend is not Trend.PLATEAU:
-            return ()
-        if not self._judge.is_far_above(report.interval[1]):
+        if report is None or not self._is_plateau_of_returns or not self._judge.is_far_above(report.interval[1]):
             return ()
         return (
             f"Greedy episodes of the champion fall far short of the latest training windows ({report.mean:.4g} against "
@@ -73,3 +68,8 @@ class Shortfall:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
         self._first_look = state["first_look"]
+
+    @property
+    def _is_plateau_of_returns(self) -> bool:
+        """Whether the windows stand still, in scores that greedy episodes can be held against."""
+        return self._judge.last_trend is Trend.PLATEAU and self._judge.counts_episodes

@@ -109,7 +109,9 @@ def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spr
     judge, scheduler = Judge(), BackoffScheduler()
     for k in range(windows):
         mean = first_level + (level - first_level) * min(1.0, k / 30)
-        judge.weigh(EvalMetrics(mean + spread * rng.normal(), {}, k, num_episodes=5))
+        metrics = EvalMetrics(mean + spread * rng.normal(), {}, k, num_episodes=5)
+        judge.weigh(metrics)
+    judge.crown(metrics)
     for _ in range(looks_of_plateau):
         scheduler.record_non_improvement()
     record = TrackRecord([PlayedSet(1, np.asarray(returns, float))] if len(returns) else [])
