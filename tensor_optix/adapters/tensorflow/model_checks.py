@@ -27,7 +27,7 @@ def require_tensorflow_backend() -> None:
     if int(keras.__version__.split(".")[0]) < 3:
         raise BackendError(
             f"Keras 3 is needed; this is Keras {keras.__version__}. "
-            "Unset TF_USE_LEGACY_KERAS, and pip install 'keras>=3.8'."
+            "Unset TF_USE_LEGACY_KERAS, and pip install 'keras>=3.14.1'."
         )
     if keras.backend.backend() != "tensorflow":
         raise BackendError(
