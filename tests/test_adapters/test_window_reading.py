@@ -1,6 +1,5 @@
 """Windows become steps, steps become recent steps: what belongs together stays together."""
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,11 +9,9 @@ from tensor_optix.adapters.tensorflow.action_sampling import DiscreteSampler
 from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.noise_stream import BLOCK_ROWS, NoiseStream
 from tensor_optix.adapters.tensorflow.recent_steps import RecentSteps
-from tensor_optix.adapters.tensorflow.space_json import space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.window_reading import read_steps
 from tensor_optix.core.types import EpisodeData
-from tensor_optix.exceptions import CheckpointError
 
 INPUTS = ModelInputs(("observation",), ((1,),), (np.dtype(np.float32),), lambda tensors: tensors[0])
 SAMPLER = DiscreteSampler(2)
@@ -161,37 +158,3 @@ def test_images_and_constants_give_finite_features():
     features = baseline.features(parts)
     assert features.shape[1] < 400
     assert np.isfinite(features).all()
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        gym.spaces.Discrete(5, start=-2),
-        gym.spaces.Box(-1.5, 2.5, (3, 2), np.float64),
-        gym.spaces.Box(np.array([0.1, -np.inf], np.float32), np.array([np.inf, 7.0], np.float32)),
-        gym.spaces.Box(0, 255, (8, 8, 3), np.uint8),
-        gym.spaces.Dict({"b": gym.spaces.Discrete(2), "a": gym.spaces.Tuple([gym.spaces.Box(-1, 1, ())])}),
-    ],
-)
-def test_spaces_come_back_from_json(space):
-    assert space_from_json(space_to_json(space)) == space
-
-
-def test_spaces_that_cannot_be_described_are_none():
-    assert space_to_json(gym.spaces.Sequence(gym.spaces.Discrete(2))) is None
-    assert space_to_json(gym.spaces.Dict({"a": gym.spaces.Text(3)})) is None
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        None,
-        {"kind": "oracle"},
-        {"kind": "discrete", "n": 0, "start": 0},
-        {"kind": "box", "shape": [10**9], "dtype": "float32", "low": "0", "high": "1"},
-        {"kind": "box", "shape": [1], "dtype": "object", "low": "0", "high": "1"},
-    ],
-)
-def test_a_description_that_is_none_is_named(document):
-    with pytest.raises(CheckpointError, match="saved description of a space cannot be read"):
-        space_from_json(document)
