@@ -20,6 +20,7 @@ from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.interrupts import stop_on_interrupt
 from tensor_optix.core.loop_controller import LoopController
+from tensor_optix.core.protocols import EnvSource
 from tensor_optix.core.run_folder import RunFolder, list_runs, was_started
 from tensor_optix.core.run_info import describe_run, setting_differences
 from tensor_optix.core.run_result import RunResult
@@ -88,7 +89,7 @@ class RLOptimizer:
         *,
         seed: int | None = None,
         max_env_steps: int | None = None,
-        evaluation_env: Any = None,
+        evaluation_env: EnvSource | None = None,
         target_score: float | None = None,
         report_episodes: int = 100,
     ) -> None:

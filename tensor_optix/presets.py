@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from tensor_optix.core.checks import check_int
+from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.exceptions import InvalidArgumentError, UnknownEnvironmentError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.env_guard import open_env, space_of
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def make_pipeline(
-    env: Any,
-    agent: Any = None,
+    env: EnvSource | str,
+    agent: CanAct | None = None,
     num_envs: int | None = None,
     window_size: int | None = None,
     seed: int | None = None,
@@ -63,7 +64,7 @@ def make_pipeline(
     return BatchPipeline(_maker(env, count if can_be_copied else 1), agent, window_size=size, seed=seed)
 
 
-def make_agent(env: Any, algorithm: str = "auto", **overrides: Any) -> TFAgent:
+def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) -> TFAgent:
     """Return an agent with networks for an environment's spaces, ready to act.
 
     Args:

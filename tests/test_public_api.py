@@ -8,6 +8,7 @@ import inspect
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -129,6 +130,8 @@ PROPERTIES = {
     "RunResult": ["confirmed_mean", "confirmed_interval"],
 }
 
+LAZY_PACKAGES = [f"tensor_optix{name}" for name in ("", ".adapters.tensorflow", ".algorithms", ".pipeline")]
+
 IMPORT_SECONDS = 0.5
 
 
@@ -156,6 +159,13 @@ class TestNames:
     def test_an_unknown_name_is_an_attribute_error(self) -> None:
         with pytest.raises(AttributeError, match="has no attribute 'RLOptimiser'"):
             _ = tensor_optix.RLOptimiser
+
+    @pytest.mark.parametrize("package", LAZY_PACKAGES)
+    def test_what_type_checkers_read_is_what_is_loaded(self, package: str) -> None:
+        module = importlib.import_module(package)
+        assert names_for_type_checkers(module) == {name: f"{package}.{home}" for name, home in module._HOME_OF.items()}
+        assert sorted(module._HOME_OF) == module.__all__
+        assert {name: getattr(module, name) for name in module.__all__}.keys() <= set(dir(module))
 
     def test_loop_states_are_exactly_four(self) -> None:
         assert [state.name for state in tensor_optix.LoopState] == ["ACTIVE", "COOLING", "DORMANT", "WATCHDOG"]
@@ -223,6 +233,14 @@ def best_seconds(command: list[str], num_runs: int = 5) -> float:
         if seconds[-1] < IMPORT_SECONDS:
             break
     return min(seconds)
+
+
+def names_for_type_checkers(module: ModuleType) -> dict[str, str]:
+    """Return each name that an `if TYPE_CHECKING` block imports, with the module it imports it from."""
+    tree = ast.parse(inspect.getsource(module))
+    blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or "" for node in imports for alias in node.names}
 
 
 def signature_of(path: str) -> inspect.Signature:

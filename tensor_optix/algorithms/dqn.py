@@ -7,7 +7,7 @@ targets of van Hasselt et al. (2016), the dueling networks of Wang et al. (2016)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -92,7 +92,7 @@ class DQNAgent(OffPolicyAgent):
         dueling: bool = False,
         prioritised: bool = False,
         normalize_observations: bool = False,
-        hidden_units: tuple[int, ...] = (256, 256),
+        hidden_units: Sequence[int] = (256, 256),
     ) -> None:
         self.double = double
         self.dueling = dueling

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -20,7 +20,7 @@ from tensor_optix.algorithms.replay_buffer import Batch, ReplayBuffer, memory_by
 from tensor_optix.algorithms.settings import Setting, bounds_of, checked
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
 from tensor_optix.core.checks import check_int
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng
 
@@ -64,7 +64,7 @@ class OffPolicyAgent(TFAgent):
         num_steps: int,
         prioritised: bool = False,
         normalize_observations: bool,
-        hidden_units: tuple[int, ...],
+        hidden_units: Sequence[int],
     ) -> None:
         for name, value in {"batch_size": batch_size, "buffer_size": buffer_size, "num_steps": num_steps}.items():
             check_int(name, value, at_least=1)
@@ -236,7 +236,7 @@ class OffPolicyAgent(TFAgent):
 
     # State
 
-    def get_state(self, scope: str = "learner") -> AgentState:
+    def get_state(self, scope: StateScope = "learner") -> AgentState:
         """Return weights, and with the scope what learning goes on from; "all" adds the replay.
 
         The replay's observations are read-only views that stay what they are while the buffer is

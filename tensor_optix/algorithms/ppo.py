@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -100,8 +100,8 @@ class PPOAgent(TFAgent):
         batch_size: int = 64,
         normalize_observations: bool = True,
         scale_rewards: bool = True,
-        hidden_units: tuple[int, ...] = (64, 64),
-        jit_compile: bool | str = "auto",
+        hidden_units: Sequence[int] = (64, 64),
+        jit_compile: bool | Literal["auto"] = "auto",
     ) -> None:
         check_int("batch_size", batch_size, at_least=1)
         if jit_compile not in (True, False, "auto"):

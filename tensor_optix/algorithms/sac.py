@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -89,7 +89,7 @@ class SACAgent(OffPolicyAgent):
         learning_starts: int = 500,
         num_steps: int = 1,
         normalize_observations: bool = False,
-        hidden_units: tuple[int, ...] = (256, 256),
+        hidden_units: Sequence[int] = (256, 256),
     ) -> None:
         if critic is not None:
             model_checks.check_model(critic)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 
 
 @runtime_checkable
@@ -84,7 +84,7 @@ class BaseAgent(ABC):
         """Return the best known action, without exploring. Default: ``act``."""
         return self.act(observation)
 
-    def get_state(self, scope: str = "learner") -> AgentState:
+    def get_state(self, scope: StateScope = "learner") -> AgentState:
         """Return an independent copy of the agent's state.
 
         Args:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 from tensor_optix.functional.search_space import SCALES, from_latent, guess_scale, to_latent
 
 Scale = Literal["linear", "log", "one_minus_log"]
+StateScope = Literal["policy", "learner", "all"]
 
 
 class LoopState(enum.Enum):
@@ -184,7 +186,7 @@ class AgentState:
         scope: ``"policy"``, ``"learner"`` or ``"all"``, see ``BaseAgent.get_state``.
     """
 
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, npt.NDArray[Any]]
     meta: dict[str, Any] = field(default_factory=dict)
     scope: str = "learner"
 
@@ -280,8 +282,8 @@ class EvaluationResult:
 
     mean: float
     interval: tuple[float, float]
-    returns: np.ndarray
-    lengths: np.ndarray
+    returns: npt.NDArray[np.float64]
+    lengths: npt.NDArray[np.int64]
     env_steps: int
 
     @property

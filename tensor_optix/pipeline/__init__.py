@@ -4,7 +4,12 @@ Names are loaded when first used, so that one kind of pipeline does not pay for 
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+    from tensor_optix.pipeline.evaluation import evaluate
+    from tensor_optix.pipeline.live_pipeline import LivePipeline
 
 _HOME_OF = {
     "BatchPipeline": "batch_pipeline",
@@ -12,15 +17,21 @@ _HOME_OF = {
     "evaluate": "evaluation",
 }
 
-__all__ = sorted(_HOME_OF)
+__all__ = [
+    "BatchPipeline",
+    "LivePipeline",
+    "evaluate",
+]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # with it, every name would be one
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

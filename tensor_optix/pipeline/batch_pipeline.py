@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.checks import check_int
+from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
@@ -66,13 +67,13 @@ class BatchPipeline(BasePipeline):
 
     def __init__(
         self,
-        env: Any,
-        agent: Any = None,
+        env: EnvSource,
+        agent: CanAct | None = None,
         window_size: int = 200,
         *,
         seed: int | None = None,
         barrier_interval_steps: int | Literal["auto"] | None = "auto",
-        on_env_error: str = "raise",
+        on_env_error: Literal["raise", "restart"] = "raise",
     ) -> None:
         check_int("window_size", window_size, at_least=1)
         check_int("seed", seed, at_least=0, optional=True)
@@ -298,7 +299,7 @@ class BatchPipeline(BasePipeline):
         """The agent that acts, or None where not told yet."""
         return self._agent
 
-    def set_agent(self, agent: Any) -> None:
+    def set_agent(self, agent: CanAct) -> None:
         """Take the agent that acts from the next window on.
 
         Raises:

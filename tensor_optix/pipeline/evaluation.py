@@ -9,6 +9,7 @@ import gymnasium as gym
 
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.checks import check_int
+from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 from tensor_optix.pipeline.env_guard import EnvGuard, is_vector, open_env, space_of
@@ -19,7 +20,7 @@ Act = Callable[[Any], Any]
 
 
 def evaluate(
-    agent_or_policy: Any, env: Any, num_episodes: int = 100, *, seed: int = 0, greedy: bool = True
+    agent_or_policy: CanAct | Act, env: EnvSource | str, num_episodes: int = 100, *, seed: int = 0, greedy: bool = True
 ) -> EvaluationResult:
     """Play whole episodes and return their mean return with a 95 % interval.
 

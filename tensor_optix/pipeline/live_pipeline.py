@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from tensor_optix.core.base_pipeline import BasePipeline, EpisodeBoundaryFn
 from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.protocols import CanAct
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StreamSilenceError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
@@ -103,7 +105,7 @@ class LivePipeline(BasePipeline):
     def __init__(
         self,
         data_source: DataSource,
-        agent: Any = None,
+        agent: CanAct | None = None,
         episode_boundary_fn: EpisodeBoundaryFn | None = None,
         buffer_size: int = 1000,
         reconnect_on_disconnect: bool = True,
@@ -180,7 +182,7 @@ class LivePipeline(BasePipeline):
         """The agent that acts, or None where not told yet."""
         return self._agent
 
-    def set_agent(self, agent: Any) -> None:
+    def set_agent(self, agent: CanAct) -> None:
         """Take the agent that acts, from the next step on."""
         self._agent = agent
         if self._worker is not None:
@@ -207,7 +209,7 @@ class LivePipeline(BasePipeline):
         return 0 if self._worker is None else self._worker.reconnects
 
     @property
-    def action_latencies_seconds(self) -> np.ndarray:
+    def action_latencies_seconds(self) -> npt.NDArray[np.float64]:
         """Seconds from an observation's arrival to its action's delivery, the last 10,000."""
         return np.array([] if self._worker is None else list(self._worker.latencies_seconds))
 

@@ -1,7 +1,12 @@
 """Agents and evaluators on Keras 3 models that run on TensorFlow."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tensor_optix.adapters.tensorflow.loading import load_agent
+    from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+    from tensor_optix.adapters.tensorflow.tf_evaluator import TFEvaluator
 
 _HOME_OF = {
     "TFAgent": "tf_agent",
@@ -9,15 +14,21 @@ _HOME_OF = {
     "load_agent": "loading",
 }
 
-__all__ = sorted(_HOME_OF)
+__all__ = [
+    "TFAgent",
+    "TFEvaluator",
+    "load_agent",
+]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # with it, every name would be one
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

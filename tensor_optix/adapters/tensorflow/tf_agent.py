@@ -22,7 +22,7 @@ from tensor_optix.adapters.tensorflow.policy_export import make_policy_model
 from tensor_optix.adapters.tensorflow.window_reading import read_steps
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.state_files import read_agent_state, write_agent_state
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
 LossFn = Callable[[Any, EpisodeData, np.ndarray], Any]
@@ -256,7 +256,7 @@ class TFAgent(BaseAgent):
 
     # State
 
-    def get_state(self, scope: str = "learner") -> AgentState:
+    def get_state(self, scope: StateScope = "learner") -> AgentState:
         """Return weights, and unless ``scope`` is "policy" all that learning and acting go on from."""
         self._require_ready()
         return agent_state.capture(self, scope)
