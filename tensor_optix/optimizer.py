@@ -286,6 +286,6 @@ def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, se
 
 def _play_in(evaluation_env: Any) -> PlayFn:
     """Return what plays greedy episodes in an environment of their own."""
-    from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+    from tensor_optix.pipeline.evaluation_env import EvaluationEnv
 
-    return BatchPipeline(evaluation_env).play_episodes
+    return EvaluationEnv(evaluation_env)

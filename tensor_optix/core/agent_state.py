@@ -6,6 +6,7 @@ weights to a temporary folder, and the bytes of its files are the state.
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import tempfile
@@ -17,7 +18,7 @@ import numpy as np
 
 from tensor_optix.core.atomic_files import inside, regular_file
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.json_files import require_jsonable
+from tensor_optix.core.exact_json import to_exact
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, StateMismatchError, TensorOptixError
 
@@ -104,19 +105,16 @@ def is_file_state(state: AgentState) -> bool:
 
 
 def split_hyperparams(params: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return those parameters that JSON gives back unchanged, and the names of the others."""
+    """Return those parameters that ``to_exact`` gives back as they are, and the names of the others."""
     kept: dict[str, Any] = {}
     left_out = []
     for name, value in params.items():
         try:
-            plain = require_jsonable({name: value}, "hyperparams")[name]
-            faithful = bool(plain == value)
-        except (CheckpointError, ValueError, TypeError):
-            faithful = False
-        if faithful:
-            kept[name] = plain
-        else:
+            to_exact({name: value}, "hyperparams", allow_nan=False)
+        except CheckpointError:
             left_out.append(str(name))
+        else:
+            kept[name] = copy.deepcopy(value)
     return kept, left_out
 
 

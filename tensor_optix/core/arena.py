@@ -76,7 +76,7 @@ class Arena:
 
     def __init__(self, agent: BaseAgent, play: PlayFn, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
-        self._play = play
+        self.play_episodes = play
         self._give_way = give_way
         self._seed = seed
         self._num_sets = 0
@@ -92,7 +92,7 @@ class Arena:
 
     def play(self, num_episodes: int, seed: int) -> EvaluationResult | None:
         """Play the agent as it is now, greedily."""
-        result = self._play(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
+        result = self.play_episodes(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
         self.is_possible = result is not None
         if result is not None:
             self._note(result.lengths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,11 @@ class ChampionKeeper:
         if not plain:
             return
         known = {snapshot.snapshot_id: snapshot for snapshot in self._registry.snapshots}
+        metrics, hyperparams = decode_metrics(plain["metrics"]), decode_hyperparams(plain["hyperparams"])
         if plain["snapshot_id"] in known:
-            self.snapshot = known[plain["snapshot_id"]]
+            snapshot = known[plain["snapshot_id"]]  # whose file holds the score as people read it
+            self.snapshot = replace(snapshot, eval_metrics=metrics, hyperparams=hyperparams)
         elif state is not None:
-            metrics, hyperparams = decode_metrics(plain["metrics"]), decode_hyperparams(plain["hyperparams"])
             self.snapshot = self._registry.save_state(state, metrics, hyperparams)
         if self.snapshot is not None:
             self._registry.set_best(self.snapshot.snapshot_id)

@@ -1,9 +1,8 @@
-"""Scores and hyperparameters as plain JSON, and back."""
+"""Scores and hyperparameters as plain dicts for ``to_exact``, and back."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
 from typing import Any
 
 from tensor_optix.core.agent_state import split_hyperparams
@@ -13,10 +12,15 @@ from tensor_optix.exceptions import CheckpointError
 
 def encode_metrics(metrics: EvalMetrics) -> dict[str, Any]:
     """Return a score as a plain dict; ``decode_metrics`` inverts it."""
-    plain: dict[str, Any] = asdict(replace(metrics, metrics={}, hyperparams=None))
-    plain["metrics"] = metrics.metrics
-    plain["hyperparams"] = encode_hyperparams(metrics.hyperparams) if metrics.hyperparams else None
-    return plain
+    return {
+        "primary_score": float(metrics.primary_score),
+        "metrics": metrics.metrics,
+        "episode_id": int(metrics.episode_id),
+        "timestamp": float(metrics.timestamp),
+        "hyperparams": encode_hyperparams(metrics.hyperparams) if metrics.hyperparams else None,
+        "env_steps": None if metrics.env_steps is None else int(metrics.env_steps),
+        "num_episodes": None if metrics.num_episodes is None else int(metrics.num_episodes),
+    }
 
 
 def decode_metrics(plain: dict[str, Any], source: object = "metrics") -> EvalMetrics:
@@ -38,9 +42,13 @@ def decode_metrics(plain: dict[str, Any], source: object = "metrics") -> EvalMet
 
 
 def encode_hyperparams(hyperparams: HyperparamSet) -> dict[str, Any]:
-    """Return hyperparameters as a plain dict; values that JSON cannot hold are named in ``left_out``."""
+    """Return hyperparameters as a plain dict; values that ``to_exact`` refuses are named in ``left_out``."""
     params, left_out = split_hyperparams(hyperparams.params)
-    plain = {"params": params, "episode_id": hyperparams.episode_id, "timestamp": hyperparams.timestamp}
+    plain = {
+        "params": params,
+        "episode_id": int(hyperparams.episode_id),
+        "timestamp": float(hyperparams.timestamp),
+    }
     return {**plain, "left_out": left_out} if left_out else plain
 
 

@@ -353,7 +353,7 @@ class LoopController:
             "divergence": self._guard,
             "recorder": self.recorder,
         }
-        return {**named, **named_by_class([self.evaluator, *self.callbacks.callbacks])}
+        return {**named, **named_by_class([self.evaluator, self._arena.play_episodes, *self.callbacks.callbacks])}
 
     def _look_for_the_end(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from tensor_optix.core.exact_json import to_exact
 from tensor_optix.core.history_file import line_of
 from tensor_optix.core.json_files import to_jsonable
 from tensor_optix.core.run_result import History
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
+from tensor_optix.exceptions import CheckpointError
 
 if TYPE_CHECKING:
     from tensor_optix.core.run_folder import RunFolder
@@ -24,6 +26,7 @@ class Recorder:
         diagnostics: What the latest ``learn`` returned.
         history: The rows so far.
         notes: What the user should know of it at the end, in sentences.
+        not_saved: What the latest ``state_dict`` had to leave out, in phrases.
     """
 
     def __init__(self, run_folder: RunFolder | None) -> None:
@@ -35,6 +38,7 @@ class Recorder:
         self._last_window: int | None = None
         self._digest = hashlib.sha256()
         self.notes: list[str] = []
+        self.not_saved: list[str] = []
 
     def note(self, **facts: Any) -> None:
         """Add facts to the row of the current window."""
@@ -90,7 +94,7 @@ class Recorder:
             "num_rows": self._num_rows,
             "last_window": self._last_window,
             "sha256": self._digest.hexdigest(),
-            "diagnostics": self._numbers(),
+            "diagnostics": self._kept_diagnostics(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -110,6 +114,17 @@ class Recorder:
                 f"the history is not what it was: {len(rows)} of {state['num_rows']} rows were read back, "
                 "and some were altered or lost"
             )
+
+    def _kept_diagnostics(self) -> dict[str, Any]:
+        kept, self.not_saved = {}, []
+        for name, value in self.diagnostics.items():
+            try:
+                to_exact({name: value}, "diagnostics")
+            except CheckpointError as error:
+                self.not_saved.append(f"what learn() returned cannot be saved for the next score ({error})")
+            else:
+                kept[name] = value
+        return kept
 
     def _numbers(self) -> dict[str, float]:
         return {name: float(value) for name, value in self.diagnostics.items() if isinstance(value, (int, float))}

@@ -152,6 +152,7 @@ class RunCheckpoint:
         self._keeper.load_state_dict(document["keeper"], champion)
         for name in sorted(saved, key=lambda name: name == LAST_PART):
             self._parts[name].load_state_dict(saved[name]["state"])
+        self.inexact += _phrases(self._parts.values(), "not_restored")
         own: dict[str, Any] = document["own"]
         return own
 
@@ -175,7 +176,7 @@ class RunCheckpoint:
                 parts[name] = {"class": type(part).__qualname__, "state": to_exact(part.state_dict(), name)}
             except Exception as error:
                 left_out[name] = f"the state of the {name} cannot be saved, so it starts afresh ({error})"
-        inexact = list(left_out.values())
+        inexact = [*left_out.values(), *_phrases(self._parts.values(), "not_saved")]
         if not has_own_state(self._agent):
             inexact.append("the agent has no get_state, so its random state and optimizer are not known")
         document = {
@@ -226,6 +227,11 @@ class RunCheckpoint:
     def _complain(self, error: Exception) -> None:
         self.failures.append(str(error))
         logger.error("The run could not be saved; training goes on in memory. %s", error)
+
+
+def _phrases(parts: Iterable[Any], attribute: str) -> list[str]:
+    """Return what parts say of themselves, where they do."""
+    return [str(phrase) for part in parts for phrase in getattr(part, attribute, ())]
 
 
 def named_by_class(parts: Iterable[Any]) -> dict[str, Any]:

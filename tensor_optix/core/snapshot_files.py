@@ -24,6 +24,7 @@ from tensor_optix.core.encoding import (
     field,
     number_field,
 )
+from tensor_optix.core.exact_json import from_exact, to_exact
 from tensor_optix.core.json_files import read_sealed_json, to_jsonable, write_sealed_json
 from tensor_optix.core.types import PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
@@ -115,7 +116,7 @@ def write_metadata(root: Path, stored: StoredSnapshot, *, flush: bool = True) ->
         "timestamp": snapshot.timestamp,
         "env_steps": snapshot.eval_metrics.env_steps,
         "eval_metrics": encode_metrics(snapshot.eval_metrics),
-        "hyperparams": encode_hyperparams(snapshot.hyperparams),
+        "hyperparams": to_exact(encode_hyperparams(snapshot.hyperparams), "hyperparams"),
         "written_by": stored.written_by,
         "files": list(stored.files),
     }
@@ -145,7 +146,7 @@ def read_snapshot(root: Path, snapshot_id: str) -> StoredSnapshot:
         PolicySnapshot(
             snapshot_id,
             decode_metrics(field(document, "eval_metrics", dict, path), path),
-            decode_hyperparams(field(document, "hyperparams", dict, path), path),
+            decode_hyperparams(from_exact(field(document, "hyperparams", dict, path)), path),
             str(folder / WEIGHTS_NAME),
             field(document, "episode_id", int, path),
             number_field(document, "timestamp", path),

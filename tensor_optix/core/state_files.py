@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.core.atomic_files import regular_file, replacing, sync_all
-from tensor_optix.core.json_files import parse_json, read_sealed_json, require_jsonable, seal
+from tensor_optix.core.exact_json import are_axes, axes_in_memory, from_exact, to_exact
+from tensor_optix.core.json_files import parse_json, read_sealed_json, seal
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
@@ -73,9 +74,10 @@ def write_agent_state(path: str | os.PathLike[str], state: AgentState, *, flush:
         "format": _FORMAT,
         "version": _VERSION,
         "scope": state.scope,
-        "meta": require_jsonable(state.meta, "meta"),
+        "meta": to_exact(state.meta, "meta", allow_nan=False),
     }
     arrays = {name: _storable(name, array) for name, array in state.arrays.items()}
+    document["layouts"] = {name: _layout(array) for name, array in arrays.items() if not _is_usual(array)}
     try:
         folder.mkdir(exist_ok=True)
         with replacing(folder / ARRAYS_FILE, folder / META_FILE, flush=flush) as (arrays_file, meta_file):
@@ -110,7 +112,8 @@ def read_agent_state(path: str | os.PathLike[str]) -> AgentState:
     if not isinstance(meta, dict):
         raise CheckpointError(f"{folder / META_FILE}: `meta` must be an object. Received: {meta!r:.200}.")
     _check_scope(scope, str(folder / META_FILE))
-    return AgentState(_read_arrays(folder, document.get("arrays_sha256")), meta, str(scope))
+    arrays = _read_arrays(folder, document.get("arrays_sha256"))
+    return AgentState(_laid_out(arrays, document.get("layouts", {}), folder), from_exact(meta), str(scope))
 
 
 def _read_arrays(folder: Path, checksum: Any) -> dict[str, np.ndarray]:
@@ -139,6 +142,29 @@ def _read_arrays(folder: Path, checksum: Any) -> dict[str, np.ndarray]:
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from error
     return {name: arrays[name] for name in sorted(arrays)}
+
+
+def _is_usual(array: np.ndarray) -> bool:
+    return array.flags.c_contiguous and array.dtype == array.dtype.newbyteorder("<")
+
+
+def _layout(array: np.ndarray) -> dict[str, Any]:
+    """Return what the format does not say of an array: sums over another order of axes are rounded otherwise."""
+    return {"axes": axes_in_memory(array), "big_endian": array.dtype != array.dtype.newbyteorder("<")}
+
+
+def _laid_out(arrays: dict[str, np.ndarray], layouts: Any, folder: Path) -> dict[str, np.ndarray]:
+    """Return the arrays as they lay in memory when they were written."""
+    if not isinstance(layouts, dict) or not set(layouts) <= set(arrays):
+        raise CheckpointError(f"{folder / META_FILE}: `layouts` is {layouts!r:.200}, which it cannot be.")
+    for name, layout in layouts.items():
+        axes: Any = layout.get("axes") if isinstance(layout, dict) else None
+        if not are_axes(axes, arrays[name].ndim):
+            raise CheckpointError(f"{folder / META_FILE}: the layout of {name!r:.80} cannot be {layout!r:.200}.")
+        dtype = arrays[name].dtype.newbyteorder(">") if layout.get("big_endian") is True else arrays[name].dtype
+        dense = np.ascontiguousarray(arrays[name].transpose(axes), dtype)
+        arrays[name] = dense.reshape([arrays[name].shape[a] for a in axes]).transpose(np.argsort(axes).tolist())
+    return arrays
 
 
 def _storable(name: Any, array: Any) -> np.ndarray:

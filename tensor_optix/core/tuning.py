@@ -51,7 +51,8 @@ class Tuning:
 
     def stamp(self, metrics: EvalMetrics, env_steps: int) -> EvalMetrics:
         """Return the score with the hyperparameters behind its weights."""
-        return replace(metrics, hyperparams=self._behind_weights, env_steps=env_steps)
+        score = float(metrics.primary_score)  # a float32 would be one no more once it was saved
+        return replace(metrics, primary_score=score, hyperparams=self._behind_weights, env_steps=env_steps)
 
     def add(self, metrics: EvalMetrics) -> None:
         """Take a score that is evidence."""

@@ -14,7 +14,7 @@ from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, N
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.pipeline.env_guard import space_of
 from tensor_optix.pipeline.env_keeper import EnvKeeper
-from tensor_optix.pipeline.env_state import env_state, restore_env_state
+from tensor_optix.pipeline.env_state import env_state, not_saved, restore_env_state
 from tensor_optix.pipeline.episode_ledger import EpisodeLedger
 from tensor_optix.pipeline.episode_player import rowwise
 from tensor_optix.pipeline.settled_objects import SETTLED_OBJECTS
@@ -47,6 +47,10 @@ class BatchPipeline(BasePipeline):
             or ``"restart"``, which needs a callable: a new environment goes on in the same window.
             The broken step is dropped, what ran counts as truncated, and its return is not counted;
             ``metadata["num_env_restarts"]`` and :attr:`notes` say how often.
+
+    Attributes:
+        not_saved: What of the environment's state the latest ``state_dict`` had to leave out, in phrases.
+        not_restored: What of it the latest ``load_state_dict`` could not give back.
 
     Raises:
         InvalidTypeError: ``env`` is no environment, ``agent`` cannot act, or a count is no integer.
@@ -90,6 +94,8 @@ class BatchPipeline(BasePipeline):
         self._env_steps = 0
         self._steps_since_barrier = 0
         self._barrier_requested = False
+        self.not_saved: list[str] = []
+        self.not_restored: list[str] = []
         self._window: WindowBuilder | None = None
         self._env = EnvKeeper(env, on_env_error)
         self._look_at_env()
@@ -330,6 +336,8 @@ class BatchPipeline(BasePipeline):
         Taken after a window that ended with a barrier, it is all that is needed to go on exactly;
         otherwise the running episodes are cut.
         """
+        env = env_state(self._env.guard.env) if self._env.is_open else {}
+        self.not_saved = not_saved(env)
         return {
             "seed": self.seed,
             "next_window_id": self._next_window_id,
@@ -338,7 +346,7 @@ class BatchPipeline(BasePipeline):
             "barrier_requested": self._barrier_requested,
             "num_env_restarts": self.num_env_restarts,
             "last_env_error": self._env.last_error,
-            "env": env_state(self._env.guard.env) if self._env.is_open else {},
+            "env": env,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -351,5 +359,5 @@ class BatchPipeline(BasePipeline):
         self._env.num_restarts = int(state["num_env_restarts"])
         self._env.last_error = str(state["last_env_error"])
         if self._env.is_open:
-            restore_env_state(self._env.guard.env, state["env"])
+            self.not_restored = restore_env_state(self._env.guard.env, state["env"])
         self._needs_reset = True

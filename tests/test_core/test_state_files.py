@@ -82,12 +82,40 @@ def test_the_arrays_are_plain_safetensors(folder):
     np.testing.assert_array_equal(loaded["w"], [[0, 1, 2], [3, 4, 5]])
 
 
-def test_views_and_foreign_byte_orders_come_back_by_value(tmp_path):
-    base = np.arange(12.0).reshape(3, 4)
-    arrays = {"strided": base[:, ::2], "transposed": base.T, "reversed": base[::-1], "big": base.astype(">f8")}
+def test_views_foreign_byte_orders_and_orders_of_axes_come_back(tmp_path):
+    base = np.arange(24.0).reshape(3, 4, 2)
+    arrays = {"strided": base[:, ::2], "transposed": base.T, "reversed": base[::-1], "big": base.astype(">f8"),
+              "both": base.astype(">i2").transpose(1, 2, 0)}  # fmt: skip
     write_agent_state(tmp_path / "s", AgentState(arrays))
-    for name, array in read_agent_state(tmp_path / "s").arrays.items():
-        np.testing.assert_array_equal(array, arrays[name], err_msg=name)
+    back = read_agent_state(tmp_path / "s")
+    assert_same(back, AgentState(arrays))
+    assert back.arrays["transposed"].strides == arrays["transposed"].strides
+    assert back.arrays["both"].strides == arrays["both"].strides
+
+
+@pytest.mark.parametrize(
+    ("layouts", "message"),
+    [
+        ([], "`layouts` is"),
+        ({"w": {"axes": [0, 1]}, "odd": {"axes": []}}, "`layouts` is"),
+        ({"w": 3}, "the layout of 'w' cannot be 3"),
+        ({"w": {"axes": [0, 0]}}, "the layout of 'w' cannot be"),
+        ({"w": {"axes": ["0", "1"]}}, "the layout of 'w' cannot be"),
+    ],
+)
+def test_layouts_that_no_array_has_are_refused(folder, layouts, message):
+    edit_meta(folder, layouts=layouts)
+    with pytest.raises(CheckpointError, match=message):
+        read_agent_state(folder)
+
+
+def test_meta_comes_back_in_its_types(tmp_path):
+    meta = {"momentum": np.float32(0.1), "betas": (0.9, 0.99), "clip": float("inf"), "means": np.zeros(2, np.float16)}
+    write_agent_state(tmp_path / "s", AgentState({}, meta))
+    back = read_agent_state(tmp_path / "s").meta
+    assert {name: type(value) for name, value in back.items()} == {name: type(value) for name, value in meta.items()}
+    assert (back["momentum"], back["betas"], back["clip"]) == (meta["momentum"], meta["betas"], meta["clip"])
+    assert back["means"].dtype == np.float16
 
 
 def test_bfloat16_comes_back_where_its_library_is_there(tmp_path):

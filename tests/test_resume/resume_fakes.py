@@ -188,7 +188,7 @@ def outcome_of(optimizer, result):
         "report": result.report.returns.tolist(),
         "hyperparams": repr(optimizer.agent_under_test.get_hyperparams().params),
         "agent": {name: array.tobytes() for name, array in state.arrays.items()},
-        "agent_meta": json.dumps(state.meta, sort_keys=True),
+        "agent_meta": json.dumps(state.meta, sort_keys=True, default=repr),
         "callbacks": [repr(c.scores) for c in optimizer._controller.callbacks.callbacks if hasattr(c, "scores")],
     }
 

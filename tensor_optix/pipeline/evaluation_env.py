@@ -1,0 +1,41 @@
+"""An environment for greedy episodes only, beside the one that is trained in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tensor_optix.core.types import EvaluationResult
+from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+from tensor_optix.pipeline.env_state import env_state, not_saved, restore_env_state
+
+
+class EvaluationEnv:
+    """Plays greedy episodes; what its wrappers carry from one to the next is part of the run's state.
+
+    Args:
+        env: The environment, or a callable that makes one.
+
+    Attributes:
+        not_saved: See ``BatchPipeline``.
+        not_restored: See ``BatchPipeline``.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self._pipeline = BatchPipeline(env)
+        self.not_saved: list[str] = []
+        self.not_restored: list[str] = []
+
+    def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
+        """Play whole seeded episodes, see ``BatchPipeline.play_episodes``."""
+        return self._pipeline.play_episodes(act, num_episodes, seed=seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the wrappers."""
+        states = env_state(self._pipeline.env)
+        self.not_saved = not_saved(states)
+        return {"env": states}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Give the wrappers their state back."""
+        self.not_restored = restore_env_state(self._pipeline.env, state["env"])
