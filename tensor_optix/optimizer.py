@@ -16,16 +16,18 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.callbacks import LoopCallback
+from tensor_optix.core.callbacks import LoopCallback, checked_callbacks
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.checks import check_path, check_seed
 from tensor_optix.core.interrupts import stop_on_interrupt
 from tensor_optix.core.loop_controller import LoopController
+from tensor_optix.core.loop_parts import check_parts
 from tensor_optix.core.protocols import EnvSource
 from tensor_optix.core.run_folder import RunFolder, list_runs, was_started
 from tensor_optix.core.run_info import describe_run, setting_differences
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import LoopState, PolicySnapshot
-from tensor_optix.exceptions import CheckpointError, InvalidTypeError, TensorOptixError
+from tensor_optix.exceptions import CheckpointError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
 logger = logging.getLogger(__name__)
@@ -93,8 +95,8 @@ class RLOptimizer:
         target_score: float | None = None,
         report_episodes: int = 100,
     ) -> None:
-        _check_part("agent", agent, "act", "learn", "get_hyperparams", "set_hyperparams")
-        _check_part("pipeline", pipeline, "setup", "episodes", "teardown")
+        evaluator = _default_evaluator() if evaluator is None else evaluator
+        tuner = _default_hyperparameter_optimizer() if optimizer is None else optimizer
         scheduler = BackoffScheduler(
             base_interval,
             backoff_factor,
@@ -103,26 +105,30 @@ class RLOptimizer:
             dormant_threshold,
             degradation_threshold,
         )
-        seed = fresh_seed() if seed is None else seed
-        tuner = optimizer or _default_hyperparameter_optimizer()
+        check_parts(agent, evaluator, tuner, pipeline)
+        check_path("checkpoint_dir", checkpoint_dir)
+        check_seed("seed", seed)
+        callbacks = checked_callbacks(callbacks)
+        seed = fresh_seed() if seed is None else int(seed)
+        play_episodes = None if evaluation_env is None else _play_in(evaluation_env)
         _prepare_hyperparameter_optimizer(tuner, agent, seed)
         self._checkpoint_dir = checkpoint_dir
         self._run_folder = RunFolder.create(checkpoint_dir)
         self._make_controller = functools.partial(
             LoopController,
             agent,
-            evaluator or _default_evaluator(),
+            evaluator,
             tuner,
             pipeline,
             backoff_scheduler=scheduler,
             rollback_on_degradation=rollback_on_degradation,
             improvement_margin=improvement_margin,
             max_episodes=max_episodes,
-            callbacks=list(callbacks or ()),
+            callbacks=callbacks,
             seed=seed,
             max_env_steps=max_env_steps,
             target_score=target_score,
-            play_episodes=None if evaluation_env is None else _play_in(evaluation_env),
+            play_episodes=play_episodes,
             report_episodes=report_episodes,
         )
         self._max_snapshots = max_snapshots
@@ -159,6 +165,8 @@ class RLOptimizer:
         Raises:
             CheckpointError: There is nothing to resume, or another process holds the run.
         """
+        if not isinstance(resume, bool):
+            check_path("resume", resume)
         if resume:
             self._take_over(self._latest_run() if resume is True else Path(resume).absolute())
         elif self._run_folder.is_closed:
@@ -251,15 +259,6 @@ class RLOptimizer:
     def run_dir(self) -> Path:
         """Folder of this run."""
         return Path(self._run_folder.path)
-
-
-def _check_part(name: str, part: Any, *methods: str) -> None:
-    missing = [method for method in methods if not callable(getattr(part, method, None))]
-    if missing:
-        raise InvalidTypeError(
-            f"`{name}` must have the methods {', '.join(methods)}. "
-            f"Received: {part!r}, which lacks {', '.join(missing)}. Derive it from Base{name.capitalize()}."
-        )
 
 
 def _default_evaluator() -> BaseEvaluator:

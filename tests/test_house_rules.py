@@ -17,6 +17,7 @@ FLOOR_OF = {
     "__version__": 0,
     "exceptions": 0,
     "functional": 0,
+    "core.checks": 0,
     "core.types": 0,
     "core.base_agent": 1,
     "core.base_evaluator": 1,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tensor_optix.core.checks import nearest, received
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +51,20 @@ class LoopCallback:
         """Called when the value of a hyperparameter changed."""
 
 
+HOOKS = {name: inspect.signature(hook) for name, hook in vars(LoopCallback).items() if name.startswith("on_")}
+"""Every hook, with what it is given."""
+
+
 class CallbackList:
-    """Hands each event on to every callback, and survives those that raise."""
+    """Hands each event on to every callback, and survives those that raise.
+
+    Raises:
+        InvalidTypeError: ``callbacks`` is no list of callbacks.
+        InvalidArgumentError: A method looks like a hook and is none, or does not take what the hook is given.
+    """
 
     def __init__(self, callbacks: Iterable[Any] | None = None) -> None:
-        self.callbacks = list(callbacks or ())
+        self.callbacks = checked_callbacks(callbacks)
 
     def fire(self, hook: str, *args: Any) -> None:
         """Call ``hook`` on every callback that has it."""
@@ -64,3 +76,67 @@ class CallbackList:
                 method(*args)
             except Exception:
                 logger.exception("Callback %s.%s raised; the loop goes on.", type(callback).__name__, hook)
+
+
+def checked_callbacks(callbacks: Any) -> list[Any]:
+    """Return the callbacks as a list, or raise if one of them could never be called.
+
+    Raises:
+        InvalidTypeError: Not a list of objects that have hooks.
+        InvalidArgumentError: A method looks like a hook and is none, or does not take what the hook is given.
+    """
+    if callbacks is None:
+        return []
+    if _hooks_of(callbacks):
+        raise InvalidTypeError(
+            f"`callbacks` must be a list of callbacks. {received(callbacks)} Put it in a list: [...]."
+        )
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | Mapping):
+        raise InvalidTypeError(f"`callbacks` must be a list of callbacks. {received(callbacks)}{_ADVICE}")
+    checked = list(callbacks)
+    for i, callback in enumerate(checked):
+        _check_callback(f"callbacks[{i}]", callback)
+    return checked
+
+
+_ADVICE = " Derive a class from LoopCallback, override the hooks you need, and give [YourCallback()]."
+
+
+def _hooks_of(callback: Any) -> list[str]:
+    """Return the names of what looks like a hook; a class has none to call yet."""
+    if isinstance(callback, type):
+        return []
+    return sorted(name for name in dir(callback) if name.startswith("on_"))
+
+
+def _check_callback(name: str, callback: Any) -> None:
+    if isinstance(callback, type) and issubclass(callback, LoopCallback):
+        raise InvalidTypeError(
+            f"`{name}` is the class {callback.__name__}. Give an object of it: {callback.__name__}()."
+        )
+    hooks = _hooks_of(callback)
+    if not hooks:
+        raise InvalidTypeError(f"`{name}` must be a callback: an object with hooks. {received(callback)}{_ADVICE}")
+    kind = type(callback).__name__
+    for hook in hooks:
+        method = getattr(callback, hook)
+        if hook not in HOOKS:
+            if callable(method):
+                raise InvalidArgumentError(
+                    f"{kind}.{hook} would never be called: there is no such hook.{nearest(hook, HOOKS)} "
+                    f"The hooks are {', '.join(HOOKS)}. Name methods of your own without on_."
+                )
+        elif not _can_be_given(method, arguments := list(HOOKS[hook].parameters)[1:]):
+            raise InvalidArgumentError(
+                f"{kind}.{hook} must be a method that takes ({', '.join(arguments)}), by position. {received(method)}"
+            )
+
+
+def _can_be_given(method: Any, arguments: list[str]) -> bool:
+    try:
+        inspect.signature(method).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # written in C: it does not tell what it takes
+        return callable(method)
+    return True

@@ -2,49 +2,173 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tensor_optix.core.types import EvalMetrics
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
+import numpy as np
+
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
+
+LARGEST_INT = 2**63 - 1
+"""What a count may be at most: no array has more elements, no file more bytes."""
 
 
-def check_int(name: str, value: Any, *, at_least: int, optional: bool = False) -> None:
-    """Raise unless ``value`` is a whole number of at least ``at_least`` (or None, if optional)."""
+def received(value: Any) -> str:
+    """Return how an error says what came."""
+    return f"Received: {value!r:.200} of type {type(value).__name__}."
+
+
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """Return a question that names what is written most alike, "" where nothing is."""
+    near = difflib.get_close_matches(str(name), list(known), n=3)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def is_int(value: Any) -> bool:
+    """Tell whether ``value`` is a whole number by its type; a bool is none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether ``value`` is a number by its type; a bool is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_int(name: str, value: Any, *, at_least: int, at_most: int = LARGEST_INT, optional: bool = False) -> None:
+    """Raise unless ``value`` is a whole number in ``[at_least, at_most]`` (or None, if optional)."""
     if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise InvalidTypeError(
-            f"`{name}` must be an integer >= {at_least}{' or None' if optional else ''}. "
-            f"Received: {value!r} of type {type(value).__name__}."
-        )
-    if value < at_least:
-        raise InvalidArgumentError(f"`{name}` must be an integer >= {at_least}. Received: {value!r}.")
+    limit = "" if at_most == LARGEST_INT else f" and <= {at_most}"
+    expected = f"`{name}` must be an integer >= {at_least}{limit}{' or None' if optional else ''}."
+    if not is_int(value):
+        raise InvalidTypeError(f"{expected} {received(value)}")
+    if not at_least <= value <= at_most:
+        too_large = f" At most {LARGEST_INT} can be counted." if value > LARGEST_INT else ""
+        raise InvalidArgumentError(f"{expected} Received: {value!r:.200}.{too_large}")
+
+
+def check_seed(name: str, value: Any, *, optional: bool = True) -> None:
+    """Raise unless ``value`` can seed a generator: a whole number >= 0, of any size (or None, if optional)."""
+    if value is None and optional:
+        return
+    expected = f"`{name}` must be an integer >= 0{' or None' if optional else ''}."
+    if not is_int(value):
+        raise InvalidTypeError(f"{expected} {received(value)}")
+    if value < 0:
+        raise InvalidArgumentError(f"{expected} Received: {value!r}.")
 
 
 def check_number(
-    name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, above: float | None = None
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float | None = None,
+    optional: bool = False,
 ) -> None:
-    """Raise unless ``value`` is a finite number in ``[low, high]`` and greater than ``above``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InvalidTypeError(f"`{name}` must be a number. Received: {value!r} of type {type(value).__name__}.")
-    given = float(value)
+    """Raise unless ``value`` is finite, in ``[low, high]`` and greater than ``above`` (or None, if optional)."""
+    if value is None and optional:
+        return
+    if not is_number(value):
+        raise InvalidTypeError(f"`{name}` must be a number{' or None' if optional else ''}. {received(value)}")
+    try:
+        given = float(value)
+    except OverflowError:
+        given = math.inf
     outside = not math.isfinite(given) or not low <= given <= high or (above is not None and given <= above)
     if outside:
         expected = f"> {above}" if above is not None else f">= {low}"
         upper = f" and <= {high}" if math.isfinite(high) else ""
-        raise InvalidArgumentError(f"`{name}` must be finite, {expected}{upper}. Received: {value!r}.")
+        raise InvalidArgumentError(f"`{name}` must be finite, {expected}{upper}. Received: {value!r:.200}.")
 
 
-def check_score(metrics: Any, evaluator: str, window: int) -> None:
-    """Raise unless an evaluator returned EvalMetrics whose score is a number or NaN (no evidence)."""
-    if not isinstance(metrics, EvalMetrics):
+def check_flags(**flags: Any) -> None:
+    """Raise unless each of the named values is True or False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise InvalidTypeError(f"`{name}` must be True or False. {received(value)}")
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raise unless ``value`` is one of ``choices``; the error names the nearest ones."""
+    known = list(choices)
+    if any(type(value) is type(choice) and value == choice for choice in known):
+        return
+    expected = f"`{name}` must be one of {', '.join(map(repr, known))}."
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{expected} {received(value)}")
+    hint = nearest(value, [choice for choice in known if isinstance(choice, str)])
+    raise InvalidArgumentError(f"{expected} Received: {value!r:.200}.{hint}")
+
+
+def check_ints(name: str, values: Any, *, at_least: int) -> None:
+    """Raise unless ``values`` is a list or tuple of whole numbers of at least ``at_least``."""
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+        raise InvalidTypeError(f"`{name}` must be a list or tuple of integers >= {at_least}. {received(values)}")
+    for i, value in enumerate(values):
+        check_int(f"{name}[{i}]", value, at_least=at_least)
+
+
+def check_callable(name: str, value: Any, *, takes: str = "", optional: bool = True) -> None:
+    """Raise unless ``value`` can be called with what ``takes`` says (or is None, if optional)."""
+    if (value is None and optional) or (callable(value) and not isinstance(value, type)):
+        return
+    what = f"a function {takes}" if takes else "callable"
+    raise InvalidTypeError(f"`{name}` must be {what}{' or None' if optional else ''}. {received(value)}")
+
+
+def check_instance(name: str, value: Any, *kinds: type, optional: bool = False, hint: str = "") -> None:
+    """Raise unless ``value`` is of one of these classes (or None, if optional)."""
+    if (value is None and optional) or isinstance(value, kinds):
+        return
+    names = " or ".join([*(kind.__name__ for kind in kinds), *(["None"] if optional else [])])
+    raise InvalidTypeError(f"`{name}` must be {_article(names)} {names}. {received(value)}{hint}")
+
+
+def check_methods(name: str, value: Any, *methods: str, hint: str = "") -> None:
+    """Raise unless ``value`` is an object, no class, that has these methods."""
+    given = set() if isinstance(value, type) else {method for method in methods if has_method(value, method)}
+    missing = [method for method in methods if method not in given]
+    if missing:
+        what = "method" if len(methods) == 1 else "methods"
+        if isinstance(value, type):
+            hint = f" Give an object of the class: {value.__name__}(...)."
         raise InvalidTypeError(
-            f"`{evaluator}.score` must return EvalMetrics. Received: {metrics!r} of type {type(metrics).__name__}."
+            f"`{name}` must have the {what} {', '.join(methods)}. {received(value)} "
+            f"It lacks {', '.join(missing)}.{hint}"
         )
-    if math.isinf(metrics.primary_score):
-        raise NonFiniteError(
-            f"`{evaluator}.score` gave {metrics.primary_score} for window {window}. "
-            "Return NaN where a window gives no evidence."
-        )
+
+
+def has_method(value: Any, method: str) -> bool:
+    """Tell whether ``value`` has something of this name that can be called."""
+    return callable(getattr(value, method, None))
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raise unless ``value`` can name a file or folder."""
+    expected = f"`{name}` must be a path, as a str or a pathlib.Path."
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        raise InvalidTypeError(f"{expected} {received(value)}")
+    if not path or "\0" in path:
+        raise InvalidArgumentError(f"{expected} Received: {value!r:.200}, which names nothing.")
+
+
+def check_mapping(name: str, value: Any, *, optional: bool = False) -> None:
+    """Raise unless ``value`` is a dict, or alike, whose keys are texts (or None, if optional)."""
+    if value is None and optional:
+        return
+    if not isinstance(value, Mapping):
+        raise InvalidTypeError(f"`{name}` must be a dict{' or None' if optional else ''}. {received(value)}")
+    for key in value:
+        if not isinstance(key, str):
+            raise InvalidTypeError(f"The keys of `{name}` must be texts. {received(key)}")
+
+
+def _article(name: str) -> str:
+    return "an" if name[0] in "AEIOUaeiou" else "a"

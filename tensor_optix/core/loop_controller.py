@@ -12,18 +12,18 @@ from tensor_optix.core.alarm import AlarmResponse
 from tensor_optix.core.arena import Arena, PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.base_evaluator import BaseEvaluator
+from tensor_optix.core.base_evaluator import BaseEvaluator, check_score
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.bold_trial import BoldTrial
 from tensor_optix.core.callbacks import CallbackList, LoopCallback
 from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.checks import check_int, check_number, check_score
 from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
 from tensor_optix.core.divergence import DivergenceGuard
 from tensor_optix.core.judge import Judge, Verdict
 from tensor_optix.core.ledger import Ledger
+from tensor_optix.core.loop_parts import check_keepers, check_parts, check_report, check_settings
 from tensor_optix.core.recorder import Recorder
 from tensor_optix.core.run_checkpoint import named_by_class
 from tensor_optix.core.run_result import RunResult
@@ -86,13 +86,10 @@ class LoopController:
         report_episodes: int = 100,
         run_folder: RunFolder | None = None,
     ) -> None:
-        check_number("improvement_margin", improvement_margin, low=0.0)
-        check_int("max_episodes", max_episodes, at_least=1, optional=True)
-        check_int("max_env_steps", max_env_steps, at_least=1, optional=True)
-        check_int("report_episodes", report_episodes, at_least=0)
-        check_int("seed", seed, at_least=0, optional=True)
-        if target_score is not None:
-            check_number("target_score", target_score)
+        check_parts(agent, evaluator, optimizer, pipeline)
+        check_keepers(checkpoint_registry, backoff_scheduler)
+        check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
+        check_report(report_episodes, play_episodes)
         self.agent = agent
         self.evaluator = evaluator
         self.optimizer = optimizer
