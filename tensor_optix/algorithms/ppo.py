@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow import agent_state
 from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.default_networks import build_model, is_image
+from tensor_optix.adapters.tensorflow.default_networks import build_model
+from tensor_optix.adapters.tensorflow.image_layout import is_image
 from tensor_optix.adapters.tensorflow.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.policy_heads import head_for

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
+from tensor_optix.adapters.tensorflow.image_layout import ImageLayout, image_layout
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
 LARGE_IMAGE = 36
-"""Images with a side of so many pixels get the strides of Mnih et al. (2015)."""
+"""Images of so many pixels a side and more get the strides of Mnih et al. (2015)."""
 
 CONVOLUTIONS = {True: ((32, 8, 4), (64, 4, 2), (64, 3, 1)), False: ((16, 3, 1), (32, 3, 2))}
 """Filters, kernel size and strides of the layers that see images, large and small."""
@@ -38,8 +39,8 @@ def build_model(
 ) -> keras.Model:
     """Return a model from an observation to ``num_outputs`` numbers.
 
-    Vectors go through Dense layers; images (uint8, ``[H, W]``, ``[H, W, C]`` or ``[C, H, W]``) through
-    convolutions first; discrete observations through an embedding; the parts of a Dict or Tuple space
+    Vectors go through Dense layers; images and stacks of them (see ``image_layout``) through convolutions
+    first, as bytes where they are uint8; discrete observations through an embedding; the parts of a Dict or Tuple space
     are joined.
 
     Args:
@@ -75,11 +76,6 @@ def build_model(
     return keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs)
 
 
-def is_image(space: Any) -> bool:
-    """Tell whether observations of ``space`` are pixels."""
-    return isinstance(space, gym.spaces.Box) and len(space.shape) in (2, 3) and space.dtype == np.uint8
-
-
 class _Builder:
     """Makes layers, each with a seed of its own."""
 
@@ -96,17 +92,17 @@ class _Builder:
         if isinstance(space, (gym.spaces.Discrete, gym.spaces.MultiDiscrete)):
             initial = initializers.RandomNormal(stddev=1.0, seed=next(self._seeds))
             x = layers.Embedding(_table_size(space), EMBEDDING_UNITS, embeddings_initializer=initial)(x)
-        elif is_image(space):
-            x = self._convolutions(space.shape, x)
+        elif layout := image_layout(space):
+            x = self._convolutions(layout, x)
         return x if len(x.shape) == 2 else layers.Flatten()(x)
 
-    def _convolutions(self, shape: tuple[int, ...], x: Any) -> Any:
-        if len(shape) == 2:
-            x = layers.Reshape((*shape, 1))(x)
-        elif shape[0] < min(shape[1:]) and shape[2] > 4:
-            x = layers.Permute((2, 3, 1))(x)
-        is_large = min(tuple(x.shape)[1:3]) >= LARGE_IMAGE
-        x = layers.Rescaling(1.0 / 255.0)(x)
+    def _convolutions(self, layout: ImageLayout, x: Any) -> Any:
+        if layout.axes != tuple(range(len(layout.axes))):
+            x = layers.Permute([axis + 1 for axis in layout.axes])(x)
+        if tuple(x.shape)[1:] != layout.shape:
+            x = layers.Reshape(layout.shape)(x)
+        is_large = min(layout.shape[:2]) >= LARGE_IMAGE
+        x = layers.Rescaling(layout.scale)(x)
         for filters, kernel, strides in CONVOLUTIONS[is_large]:
             initial = self._initial(self._gain)
             x = layers.Conv2D(filters, kernel, strides, "same", activation="relu", kernel_initializer=initial)(x)
@@ -119,7 +115,8 @@ class _Builder:
 
 def _input(space: gym.Space[Any], name: str) -> Any:
     if isinstance(space, gym.spaces.Box):
-        return keras.Input(space.shape, name=name, dtype="uint8" if is_image(space) else "float32")
+        stays_bytes = space.dtype == np.uint8 and image_layout(space) is not None
+        return keras.Input(space.shape, name=name, dtype="uint8" if stays_bytes else "float32")
     if isinstance(space, gym.spaces.MultiBinary):
         return keras.Input(space.shape, name=name)
     if isinstance(space, gym.spaces.Discrete) and space.start >= 0:
