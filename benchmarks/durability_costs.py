@@ -21,13 +21,13 @@ import numpy as np
 from durability_runs import about
 
 from tensor_optix import BatchPipeline, CheckpointRegistry, EpisodeData, EvalMetrics, RLOptimizer, presets
-from tensor_optix.algorithms.replay_buffer import ReplayBuffer
-from tensor_optix.core import divergence, run_checkpoint
-from tensor_optix.core.agent_state import capture
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
-from tensor_optix.core.state_files import read_agent_state, write_agent_state
+from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer
+from tensor_optix.core.loop import divergence, run_checkpoint
+from tensor_optix.core.storage.agent_files import capture
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState
-from tensor_optix.pipeline.window_builder import WindowBuilder
+from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 
 
 def milliseconds(function, repeats):

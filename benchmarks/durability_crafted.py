@@ -20,10 +20,10 @@ from durability_runs import Job, in_a_process, make_run
 from hypothesis import Phase, given, settings, strategies
 
 from tensor_optix import CheckpointRegistry, TFAgent, load_agent
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
-from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
-from tensor_optix.core.run_folder import RunFolder, read_run_json
-from tensor_optix.core.state_files import read_agent_state, write_agent_state
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.run_folder import RunFolder, read_run_json
+from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.exceptions import TensorOptixError
 from tensor_optix.testing.crafted_files import craft
 
@@ -181,7 +181,7 @@ def with_model(config):
 
 def reseal(snapshot):
     """List a snapshot's files as they are now, and let the manifest forget what it knew of them."""
-    from tensor_optix.core.snapshot_files import _list_files
+    from tensor_optix.core.storage.snapshot_files import _list_files
 
     document = read_sealed_json(snapshot / "metadata.json")
     (snapshot / "metadata.json").unlink()

@@ -20,9 +20,9 @@ import numpy as np
 from durability_runs import Job, digest_of_state, in_a_process, make_run, outcome_of
 
 from tensor_optix import CheckpointRegistry, LoopCallback, load_agent
-from tensor_optix.core import run_checkpoint
-from tensor_optix.core.agent_state import capture
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.loop import run_checkpoint
+from tensor_optix.core.storage.agent_files import capture
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.exceptions import TensorOptixError
 from tensor_optix.testing.kill_points import KillPoints
 

@@ -22,10 +22,10 @@ from tensor_optix import (
     RLOptimizer,
     presets,
 )
-from tensor_optix.core import run_checkpoint
-from tensor_optix.core.agent_state import capture
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
-from tensor_optix.core.run_info import describe_platform
+from tensor_optix.core.loop import run_checkpoint
+from tensor_optix.core.loop.run_info import describe_platform
+from tensor_optix.core.storage.agent_files import capture
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.exceptions import CheckpointError
 from tensor_optix.testing.kill_points import KillPoints
 from tensor_optix.testing.power_cut import PowerCut

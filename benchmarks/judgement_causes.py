@@ -116,7 +116,7 @@ def make_champion(name, seed, steps, window, settings, folder):
 
 
 def play(pipeline, agent, seed, episodes=40):
-    from tensor_optix.core.arena import GreedyActor
+    from tensor_optix.core.judgement.arena import GreedyActor
 
     return pipeline.play_episodes(GreedyActor(agent, pipeline.give_way), episodes, seed=seed).returns
 

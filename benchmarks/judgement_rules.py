@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
-from tensor_optix.core.judge import EPISODES_PER_LOOK, Judge
+from tensor_optix.core.judgement.judge import EPISODES_PER_LOOK, Judge
 from tensor_optix.core.types import EvalMetrics, LoopState
 from tensor_optix.monitoring import PlateauDetector, Trend
 

@@ -4,7 +4,7 @@ import numpy as np
 from detector_simulation import unit_noise
 from judgement_frozen import RESULT, load
 
-from tensor_optix.core.watchdog import Watchdog
+from tensor_optix.core.judgement.watchdog import Watchdog
 from tensor_optix.monitoring import DegradationDetector
 
 PHIS = (0.0, 0.3, 0.6)

@@ -10,7 +10,6 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-from tensor_optix.core.arena import PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
@@ -19,13 +18,14 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import LoopCallback, checked_callbacks
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_path, check_seed
-from tensor_optix.core.interrupts import stop_on_interrupt
+from tensor_optix.core.judgement.arena import PlayFn
+from tensor_optix.core.loop.interrupts import stop_on_interrupt
+from tensor_optix.core.loop.run_info import describe_run, setting_differences
 from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.loop_parts import check_parts
 from tensor_optix.core.protocols import EnvSource
-from tensor_optix.core.run_folder import RunFolder, list_runs, was_started
-from tensor_optix.core.run_info import describe_run, setting_differences
 from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.storage.run_folder import RunFolder, list_runs, was_started
 from tensor_optix.core.types import LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed

@@ -16,7 +16,7 @@ from tensor_optix.core.checks import check_int
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.exceptions import InvalidArgumentError, UnknownEnvironmentError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.env_guard import open_env, space_of
+from tensor_optix.pipeline.stepping.env_guard import open_env, space_of
 
 if TYPE_CHECKING:
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -190,8 +190,8 @@ def _policy_gradient(
     """Make the plain ``TFAgent``: KL-controlled policy gradient with a linear baseline."""
     import keras
 
-    from tensor_optix.adapters.tensorflow.default_networks import build_model
     from tensor_optix.adapters.tensorflow.hyperparameters import DEFAULTS
+    from tensor_optix.adapters.tensorflow.models.default_networks import build_model
     from tensor_optix.core.types import HyperparamSet
 
     _check_names(overrides, ["hidden_units", "learning_rate", "seed", *DEFAULTS])

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from tensor_optix.adapters.tensorflow.default_networks import build_model
+from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.exceptions import InvalidArgumentError, UnknownEnvironmentError, UnsupportedSpaceError
 from tensor_optix.presets import check_environment_id, known_algorithms, make_agent, make_pipeline
 

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.model_checks import probe
-from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
-from tensor_optix.adapters.tensorflow.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.models.model_checks import probe
+from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.exceptions import IncompatibleModelError
 
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.default_networks import build_model
-from tensor_optix.adapters.tensorflow.model_checks import probe
-from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.models.default_networks import build_model
+from tensor_optix.adapters.tensorflow.models.model_checks import probe
 from tensor_optix.exceptions import IncompatibleModelError
 
 ACTION = "action"

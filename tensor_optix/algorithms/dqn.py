@@ -15,10 +15,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import model_checks
-from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.epsilon_greedy import EpsilonGreedySampler
-from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.epsilon_greedy import EpsilonGreedySampler
+from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import build_q_network

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.agent_arrays import undo_unless
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import undo_unless
 from tensor_optix.exceptions import NonFiniteError
 
 MAX_FEED_BYTES = 64 * 2**20

@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
-from tensor_optix.adapters.tensorflow.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
-from tensor_optix.algorithms.memory import require_memory
 from tensor_optix.algorithms.progress import LearnerState, Progress
-from tensor_optix.algorithms.replay_buffer import Batch, ReplayBuffer, memory_bytes
+from tensor_optix.algorithms.replay.memory import require_memory
+from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
 from tensor_optix.algorithms.settings import Setting, bounds_of, checked
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
 from tensor_optix.core.checks import check_int

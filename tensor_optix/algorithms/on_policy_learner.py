@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.recent_steps import Steps
-from tensor_optix.adapters.tensorflow.reward_scaler import RewardScaler
+from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
 
 KL_FACTOR_STEP = 1.3
 KL_FACTOR_BOUNDS = (0.03, 5.0)

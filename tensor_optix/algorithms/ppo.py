@@ -9,16 +9,16 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import agent_state
-from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.default_networks import build_model
+from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.policy_heads import head_for
 from tensor_optix.adapters.tensorflow.image_layout import is_image
-from tensor_optix.adapters.tensorflow.model_checks import check_model, probe
-from tensor_optix.adapters.tensorflow.observation_normalizer import ObservationNormalizer
-from tensor_optix.adapters.tensorflow.policy_heads import head_for
-from tensor_optix.adapters.tensorflow.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
+from tensor_optix.adapters.tensorflow.models.default_networks import build_model
+from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
+from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.saving import agent_state
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
-from tensor_optix.adapters.tensorflow.window_reading import read_steps
 from tensor_optix.algorithms.actor_critic import ActorCritic
 from tensor_optix.algorithms.on_policy_learner import OnPolicyLearner
 from tensor_optix.algorithms.ppo_update import PPOUpdate

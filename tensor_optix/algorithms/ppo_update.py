@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.agent_arrays import undo_unless
-from tensor_optix.adapters.tensorflow.distributions import Distribution
-from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
-from tensor_optix.adapters.tensorflow.losses import approximate_kl, clipped_surrogate_loss
-from tensor_optix.adapters.tensorflow.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.actions.distributions import Distribution
+from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.losses import approximate_kl, clipped_surrogate_loss
+from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import undo_unless
 from tensor_optix.algorithms.actor_critic import ActorCritic
 from tensor_optix.algorithms.advantages import advantages_and_returns, explained_variance, standardized
 from tensor_optix.algorithms.gradient_loop import dense_gradients

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.algorithms.replay_buffer import ReplayBuffer
+from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer
 
 
 class Progress:

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import keras
 
-from tensor_optix.adapters.tensorflow.default_networks import build_model
+from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 
 
 def build_q_network(

@@ -13,13 +13,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import model_checks
-from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.agent_state import config_of
-from tensor_optix.adapters.tensorflow.default_networks import build_model
-from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients
-from tensor_optix.adapters.tensorflow.policy_export import make_policy_model
-from tensor_optix.adapters.tensorflow.squashed_gaussian import SquashedMean, SquashedSampler, sample_and_log_prob
+from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
+    SquashedMean,
+    SquashedSampler,
+    sample_and_log_prob,
+)
+from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.models import model_checks
+from tensor_optix.adapters.tensorflow.models.default_networks import build_model
+from tensor_optix.adapters.tensorflow.saving.agent_state import config_of
+from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.algorithms.critics import ActionCritic, build_critic
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
 from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh, input_tensors

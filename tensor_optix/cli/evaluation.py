@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tensor_optix.cli.quiet import load_tensorflow
-from tensor_optix.core.run_folder import read_run_json
+from tensor_optix.core.storage.run_folder import read_run_json
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 from tensor_optix.presets import check_environment_id
 

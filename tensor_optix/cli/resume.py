@@ -43,7 +43,7 @@ def write_plan(run_dir: Path, plan: TrainingPlan) -> None:
     Raises:
         CheckpointError: The file cannot be written.
     """
-    from tensor_optix.core.json_files import to_jsonable, write_sealed_json
+    from tensor_optix.core.storage.json_files import to_jsonable, write_sealed_json
 
     document = {**asdict(plan), "checkpoint_dir": None}  # a folder that was moved is resumed where it lies
     write_sealed_json(run_dir / PLAN_FILE, to_jsonable(document))
@@ -56,8 +56,8 @@ def read_plan(run_dir: Path) -> TrainingPlan:
         CheckpointError: There is no such run, or it was not started by the command.
     """
     from tensor_optix.cli.training import TrainingPlan
-    from tensor_optix.core.atomic_files import regular_file
-    from tensor_optix.core.json_files import read_sealed_json
+    from tensor_optix.core.storage.atomic_files import regular_file
+    from tensor_optix.core.storage.json_files import read_sealed_json
     from tensor_optix.exceptions import CheckpointError
 
     if not run_dir.is_dir():

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.core.agent_state import WEIGHTS_NAME, apply_hyperparams, read_files, restore
-from tensor_optix.core.atomic_files import make_writable_folder
 from tensor_optix.core.checks import check_int
-from tensor_optix.core.encoding import decode_hyperparams, decode_metrics
-from tensor_optix.core.manifest import age_key, highest_number, ids_on_disk, take_inventory
-from tensor_optix.core.snapshot_files import METADATA_FILE, StoredSnapshot, check_files, folder_name
-from tensor_optix.core.snapshot_writer import Entry, SnapshotWriter
-from tensor_optix.core.state_files import META_FILE, read_agent_state
+from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, apply_hyperparams, read_files, restore
+from tensor_optix.core.storage.atomic_files import make_writable_folder
+from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics
+from tensor_optix.core.storage.manifest import age_key, highest_number, ids_on_disk, take_inventory
+from tensor_optix.core.storage.snapshot_files import METADATA_FILE, StoredSnapshot, check_files, folder_name
+from tensor_optix.core.storage.snapshot_writer import Entry, SnapshotWriter
+from tensor_optix.core.storage.state_files import META_FILE, read_agent_state
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError
 

@@ -8,36 +8,36 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tensor_optix.core.alarm import AlarmResponse
-from tensor_optix.core.arena import Arena, PlayFn
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator, check_score
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.bold_trial import BoldTrial
+from tensor_optix.core.budget import Ledger
 from tensor_optix.core.callbacks import CallbackList, LoopCallback
-from tensor_optix.core.champion import ChampionKeeper
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.confirmation import FINAL_EPISODES, Confirmation
-from tensor_optix.core.divergence import DivergenceGuard
-from tensor_optix.core.judge import Judge, Verdict
-from tensor_optix.core.ledger import Ledger
+from tensor_optix.core.judgement.alarm import AlarmResponse
+from tensor_optix.core.judgement.arena import Arena, PlayFn
+from tensor_optix.core.judgement.challenges import FINAL_EPISODES, Confirmation
+from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.judgement.judge import Judge, Verdict
+from tensor_optix.core.judgement.shortfall import Shortfall
+from tensor_optix.core.judgement.track_record import TrackRecord
+from tensor_optix.core.judgement.trial import BoldTrial
+from tensor_optix.core.judgement.watchdog import Watchdog
+from tensor_optix.core.loop.divergence import DivergenceGuard
+from tensor_optix.core.loop.recorder import Recorder
+from tensor_optix.core.loop.run_checkpoint import named_by_class
+from tensor_optix.core.loop.session import RunSession
+from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.loop_parts import check_keepers, check_parts, check_report, check_settings
-from tensor_optix.core.recorder import Recorder
-from tensor_optix.core.run_checkpoint import named_by_class
 from tensor_optix.core.run_result import RunResult
-from tensor_optix.core.run_session import RunSession
-from tensor_optix.core.shortfall import Shortfall
-from tensor_optix.core.track_record import TrackRecord
-from tensor_optix.core.tuning import Tuning
 from tensor_optix.core.types import EpisodeData, EvalMetrics, EvaluationResult, LoopState, PolicySnapshot
-from tensor_optix.core.watchdog import Watchdog
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.monitoring.trend import Trend
 
 if TYPE_CHECKING:
-    from tensor_optix.core.run_folder import RunFolder
+    from tensor_optix.core.storage.run_folder import RunFolder
 
 __all__ = ["LoopCallback", "LoopController"]
 

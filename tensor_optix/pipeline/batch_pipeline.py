@@ -12,14 +12,14 @@ from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
-from tensor_optix.pipeline.env_guard import space_of
-from tensor_optix.pipeline.env_keeper import EnvKeeper
-from tensor_optix.pipeline.env_state import env_state, not_saved, restore_env_state
-from tensor_optix.pipeline.episode_ledger import EpisodeLedger
-from tensor_optix.pipeline.episode_player import rowwise
-from tensor_optix.pipeline.settled_objects import SETTLED_OBJECTS
-from tensor_optix.pipeline.vector_env import VectorEnvCollector
-from tensor_optix.pipeline.window_builder import WindowBuilder
+from tensor_optix.pipeline.stepping.env_guard import space_of
+from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
+from tensor_optix.pipeline.stepping.env_state import env_state, not_saved, restore_env_state
+from tensor_optix.pipeline.stepping.episode_ledger import EpisodeLedger
+from tensor_optix.pipeline.stepping.episode_player import rowwise
+from tensor_optix.pipeline.stepping.settled_objects import SETTLED_OBJECTS
+from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
+from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 
 BARRIER_INTERVAL_STEPS = 20_000
 BARRIER_INTERVAL_STEPS_PER_ENV = 2_500

@@ -12,9 +12,9 @@ from tensor_optix.core.checks import check_int
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
-from tensor_optix.pipeline.env_guard import EnvGuard, is_vector, open_env, space_of
-from tensor_optix.pipeline.episode_player import play_single, play_vector
-from tensor_optix.pipeline.vector_env import VectorDriver
+from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env, space_of
+from tensor_optix.pipeline.stepping.episode_player import play_single, play_vector
+from tensor_optix.pipeline.stepping.vector_env import VectorDriver
 
 Act = Callable[[Any], Any]
 

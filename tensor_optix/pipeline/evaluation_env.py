@@ -7,7 +7,7 @@ from typing import Any
 
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.env_state import env_state, not_saved, restore_env_state
+from tensor_optix.pipeline.stepping.env_state import env_state, not_saved, restore_env_state
 
 
 class EvaluationEnv:

@@ -17,15 +17,15 @@ from tensor_optix.core.protocols import CanAct
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StreamSilenceError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
-from tensor_optix.pipeline.boundaries import EveryNSeconds, EveryNSteps, OnDoneSignal, check_boundary
-from tensor_optix.pipeline.data_source import DataSource, check_source, close_source
-from tensor_optix.pipeline.live_actor import LiveActor
-from tensor_optix.pipeline.live_window import LiveWindow
-from tensor_optix.pipeline.prompt_interpreter import PROMPT_INTERPRETER
-from tensor_optix.pipeline.reconnect import ReconnectWaits
-from tensor_optix.pipeline.step_checks import StepChecker
-from tensor_optix.pipeline.step_queue import LiveStep, Signal, StepQueue
-from tensor_optix.pipeline.stream_worker import StreamWorker
+from tensor_optix.pipeline.live.boundaries import EveryNSeconds, EveryNSteps, OnDoneSignal, check_boundary
+from tensor_optix.pipeline.live.data_source import DataSource, check_source, close_source
+from tensor_optix.pipeline.live.live_actor import LiveActor
+from tensor_optix.pipeline.live.live_window import LiveWindow
+from tensor_optix.pipeline.live.prompt_interpreter import PROMPT_INTERPRETER
+from tensor_optix.pipeline.live.reconnect import ReconnectWaits
+from tensor_optix.pipeline.live.step_queue import LiveStep, Signal, StepQueue
+from tensor_optix.pipeline.live.stream_worker import StreamWorker
+from tensor_optix.pipeline.stepping.step_checks import StepChecker
 
 logger = logging.getLogger(__name__)
 

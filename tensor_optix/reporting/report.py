@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.core.history_file import read_history
-from tensor_optix.core.run_folder import HISTORY_FILE
 from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.storage.history_file import read_history
+from tensor_optix.core.storage.run_folder import HISTORY_FILE
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, MissingExtraError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.core.json_files import write_sealed_json
+from tensor_optix.core.storage.json_files import write_sealed_json
 
 Draw = Callable[[int], int]
 """``draw(n)`` chooses one of the numbers from 0 to n - 1."""

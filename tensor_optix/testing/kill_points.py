@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tensor_optix.core import state_files
+from tensor_optix.core.storage import state_files
 from tensor_optix.exceptions import InvalidArgumentError
-from tensor_optix.pipeline.env_guard import EnvGuard
+from tensor_optix.pipeline.stepping.env_guard import EnvGuard
 
 MOMENTS = ("act", "learn", "barrier", "write", "rename", "sync", "remove")
 """When a process may be ended: before a step of the environment; at some instant inside ``learn``;

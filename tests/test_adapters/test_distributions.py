@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from tensor_optix.adapters.tensorflow.action_sampling import DiscreteSampler, GaussianSampler
-from tensor_optix.adapters.tensorflow.distributions import Categorical, ClippedGaussian, log_normal_cdf
-from tensor_optix.adapters.tensorflow.losses import (
+from tensor_optix.adapters.tensorflow.actions.action_sampling import DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.actions.distributions import Categorical, ClippedGaussian, log_normal_cdf
+from tensor_optix.adapters.tensorflow.learning.losses import (
     approximate_kl,
     clipped_surrogate_loss,
     clipped_surrogate_with_slopes,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
-from tensor_optix.adapters.tensorflow import numpy_forward
-from tensor_optix.adapters.tensorflow.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.numpy import numpy_forward
 from tensor_optix.exceptions import IncompatibleModelError, NotBoundError
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)

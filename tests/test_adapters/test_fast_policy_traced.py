@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
-from tensor_optix.adapters.tensorflow import numpy_layers
-from tensor_optix.adapters.tensorflow.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.numpy import numpy_layers
 from tensor_optix.exceptions import IncompatibleModelError, NotBoundError
 
 

@@ -8,8 +8,8 @@ from gymnasium import spaces
 from scipy import stats
 
 from tensor_optix import HyperparamSet, TFAgent
-from tensor_optix.adapters.tensorflow.action_sampling import DiscreteSampler, GaussianSampler
-from tensor_optix.adapters.tensorflow.distributions import Categorical, ClippedGaussian
+from tensor_optix.adapters.tensorflow.actions.action_sampling import DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.actions.distributions import Categorical, ClippedGaussian
 
 
 def agent_for(action_space, outputs):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.fused_adam import apply_gradients, is_plain_adam
+from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients, is_plain_adam
 
 SHAPES = ((4, 3), (3,), ())
 

@@ -10,10 +10,10 @@ import pytest
 from agent_makers import CARTPOLE, make_agent, play_window
 
 from tensor_optix.adapters.tensorflow.loading import load_agent
-from tensor_optix.adapters.tensorflow.safe_config import build_from_config
+from tensor_optix.adapters.tensorflow.saving.safe_config import build_from_config
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.state_files import read_agent_state
+from tensor_optix.core.storage.state_files import read_agent_state
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 

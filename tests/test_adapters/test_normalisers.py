@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from tensor_optix.adapters.tensorflow.fast_policy import compile_forward
-from tensor_optix.adapters.tensorflow.model_inputs import inputs_of
-from tensor_optix.adapters.tensorflow.observation_normalizer import NormalizeObservation, ObservationNormalizer
-from tensor_optix.adapters.tensorflow.reward_scaler import RewardScaler
+from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
+from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
+from tensor_optix.adapters.tensorflow.models.observation_normalizer import NormalizeObservation, ObservationNormalizer
 
 
 def normalizer_of(*shapes, dtypes=None, enabled=True):

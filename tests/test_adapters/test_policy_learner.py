@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tensor_optix.adapters.tensorflow.policy_learner import (
+from tensor_optix.adapters.tensorflow.learning.policy_learner import (
     FACTOR_BOUNDS,
     MEMORY_STEPS,
     UsualSpread,

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensor_optix.adapters.tensorflow.squashed_gaussian import (
+from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
     SquashedMean,
     SquashedSampler,
     log_prob,

@@ -10,7 +10,7 @@ import pytest
 from agent_makers import CARTPOLE, actor, make_agent, play_window
 
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
-from tensor_optix.core.state_files import read_agent_state, write_agent_state
+from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StateMismatchError
 

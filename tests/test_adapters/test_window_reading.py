@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensor_optix.adapters.tensorflow.action_sampling import DiscreteSampler
-from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
-from tensor_optix.adapters.tensorflow.noise_stream import BLOCK_ROWS, NoiseStream
-from tensor_optix.adapters.tensorflow.recent_steps import RecentSteps
-from tensor_optix.adapters.tensorflow.value_baseline import ValueBaseline
-from tensor_optix.adapters.tensorflow.window_reading import read_steps
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.acting.noise_stream import BLOCK_ROWS, NoiseStream
+from tensor_optix.adapters.tensorflow.actions.action_sampling import DiscreteSampler
+from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps
+from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
+from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.core.types import EpisodeData
 
 INPUTS = ModelInputs(("observation",), ((1,),), (np.dtype(np.float32),), lambda tensors: tensors[0])

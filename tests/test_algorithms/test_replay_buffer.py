@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensor_optix.algorithms.replay_buffer import ReplayBuffer, memory_bytes
+from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer, memory_bytes
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, NonFiniteError, StateMismatchError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
@@ -228,7 +228,7 @@ def test_dtypes_and_nesting_stay_what_the_environment_gives():
 @settings(max_examples=25, deadline=None)
 @given(chunk_bytes=st.sampled_from([1, 100, 10**6]), num_windows=st.integers(1, 40), capacity=st.integers(8, 60))
 def test_a_state_stays_what_it_was_while_the_ring_turns(chunk_bytes, num_windows, capacity):
-    from tensor_optix.algorithms import chunked_array
+    from tensor_optix.algorithms.replay import chunked_array
 
     def make():
         buffer = ReplayBuffer(capacity, IMAGE_EXAMPLE, np.int64(0), np.random.default_rng(4), prioritised=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensor_optix.algorithms.sum_tree import SumTree
+from tensor_optix.algorithms.replay.sum_tree import SumTree
 
 
 @settings(max_examples=100, deadline=None)

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tensor_optix.cli.main import app
-from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
-from tensor_optix.core.run_folder import RunFolder
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.run_folder import RunFolder
 
 COMMAND = [sys.executable, "-c", "from tensor_optix.cli.main import main; main()"]
 OPTIONS = ["--algorithm", "policy_gradient", "--set", "hidden_units=[8]", "--num-envs", "1", "--window-size", "200"]

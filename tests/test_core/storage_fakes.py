@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
-from tensor_optix.core.state_files import read_agent_state, write_agent_state
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tensor_optix.core.agent_state import (
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.storage.agent_files import (
     apply_hyperparams,
     capture,
     has_own_state,
@@ -14,8 +15,7 @@ from tensor_optix.core.agent_state import (
     restore,
     write_files,
 )
-from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.state_files import read_agent_state, write_agent_state
+from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, UnsafeFileError
 

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from tensor_optix.core.atomic_files import (
+from tensor_optix.core.storage.atomic_files import (
     inside,
     partial_path,
     read_bounded,

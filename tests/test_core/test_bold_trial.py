@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tensor_optix import BackoffScheduler, HyperparamSet
-from tensor_optix.core.bold_trial import TRIAL_LOOKS, TRIAL_SHARE, BoldTrial
+from tensor_optix.core.judgement.trial import TRIAL_LOOKS, TRIAL_SHARE, BoldTrial
 
 
 class Agent:

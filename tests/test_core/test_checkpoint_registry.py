@@ -19,8 +19,8 @@ from storage_fakes import (
     save_one,
 )
 
-from tensor_optix.core.agent_state import capture, restore
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.storage.agent_files import capture, restore
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from storage_fakes import all_files, edit, flip, limited_file_size
 
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, LoopController
-from tensor_optix.core.divergence import PATIENCE_UPDATES
+from tensor_optix.core.loop.divergence import PATIENCE_UPDATES
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.testing.fakes import (
     RecordingCallback,
@@ -207,8 +207,8 @@ def test_the_hyperparameters_in_force_survive_the_way_back_to_the_champion(tmp_p
 
 
 def test_the_counts_are_part_of_the_state(tmp_path):
-    from tensor_optix.core.champion import ChampionKeeper
-    from tensor_optix.core.divergence import DivergenceGuard
+    from tensor_optix.core.judgement.incumbent import ChampionKeeper
+    from tensor_optix.core.loop.divergence import DivergenceGuard
 
     def guard():
         return DivergenceGuard(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tensor_optix.core.exact_json import from_exact, to_exact
+from tensor_optix.core.storage.exact_json import from_exact, to_exact
 from tensor_optix.exceptions import CheckpointError
 
 Sum = IntEnum("Sum", ["ONE", "TWO"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tensor_optix
-from tensor_optix.core.history_file import HistoryFile, read_history
+from tensor_optix.core.storage.history_file import HistoryFile, read_history
 from tensor_optix.exceptions import CheckpointError
 
 
@@ -126,7 +126,7 @@ def test_it_is_put_on_the_disk_about_once_a_second(path, monkeypatch):
 WRITER = """
 import sys
 from pathlib import Path
-from tensor_optix.core.history_file import HistoryFile
+from tensor_optix.core.storage.history_file import HistoryFile
 file = HistoryFile(Path(sys.argv[1]))
 for window in range(10**9):
     file.append({"window": window})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tensor_optix.core.json_files import (
+from tensor_optix.core.storage.json_files import (
     MAX_JSON_BYTES,
     parse_json,
     read_sealed_json,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController, LoopState
-from tensor_optix.core.arena import Arena
-from tensor_optix.core.diagnosis import Cause, find_cause, is_lower, is_lower_paired, is_unharmed
-from tensor_optix.core.track_record import PlayedSet, TrackRecord
+from tensor_optix.core.judgement.arena import Arena
+from tensor_optix.core.judgement.diagnosis import Cause, find_cause, is_lower, is_lower_paired, is_unharmed
+from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
 

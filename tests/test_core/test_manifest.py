@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from storage_fakes import StemAgent, all_files, edit, load_value, save_all, save_one
 
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.exceptions import CheckpointError
 
 

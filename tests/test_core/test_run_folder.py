@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tensor_optix
-from tensor_optix.core.run_folder import LOCK_FILE, RUN_FILE, RunFolder, list_runs, read_run_json
+from tensor_optix.core.storage.run_folder import LOCK_FILE, RUN_FILE, RunFolder, list_runs, read_run_json
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 HOME = Path(tensor_optix.__file__).parents[1]
 
 HOLDER = """
 import os, sys, time
-from tensor_optix.core.run_folder import RunFolder
+from tensor_optix.core.storage.run_folder import RunFolder
 run = RunFolder.open(sys.argv[1])
 if sys.argv[2] == "with_child" and os.fork() == 0:
     time.sleep(0.7)   # an orphan that inherited the lock, and ends soon after its parent

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tensor_optix import BackoffOptimizer, BackoffScheduler, CheckpointRegistry, LoopController
-from tensor_optix.core.confirmation import ASSESSMENT_EPISODES
-from tensor_optix.core.judge import Judge
-from tensor_optix.core.shortfall import Shortfall
-from tensor_optix.core.track_record import PlayedSet, TrackRecord
+from tensor_optix.core.judgement.challenges import ASSESSMENT_EPISODES
+from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.judgement.shortfall import Shortfall
+from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
 from tensor_optix.core.types import EvalMetrics, EvaluationResult
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.testing.fakes import PlayablePipeline, RewardEvaluator, StatefulAgent

@@ -6,7 +6,7 @@ import pytest
 from storage_fakes import StateAgent, StemAgent, all_files, flip, load_value, save_all, save_one
 
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.json_files import read_sealed_json
+from tensor_optix.core.storage.json_files import read_sealed_json
 from tensor_optix.exceptions import CheckpointError
 
 

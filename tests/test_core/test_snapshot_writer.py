@@ -22,9 +22,9 @@ from storage_fakes import (
 )
 
 import tensor_optix
-from tensor_optix.core import snapshot_writer
-from tensor_optix.core.agent_state import capture
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.storage import snapshot_writer
+from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import CheckpointError
 
@@ -178,7 +178,7 @@ TRAINER = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from storage_fakes import StateAgent, metrics
-from tensor_optix.core.agent_state import capture
+from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 registry = CheckpointRegistry(sys.argv[1], max_snapshots=3)
 first = 1 + (0 if registry.best is None else int(registry.best.eval_metrics.primary_score))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tensor_optix
-from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
-from tensor_optix.core.state_files import ARRAYS_FILE, META_FILE, read_agent_state, write_agent_state
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.state_files import ARRAYS_FILE, META_FILE, read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
@@ -307,7 +307,7 @@ def test_a_full_disk_keeps_what_was_there(folder):
 MEMORY_PROBE = """
 import resource, sys
 import numpy as np
-from tensor_optix.core.state_files import write_agent_state
+from tensor_optix.core.storage.state_files import write_agent_state
 from tensor_optix.core.types import AgentState
 state = AgentState({"replay": np.ones((100, 1 << 20), np.uint8)})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

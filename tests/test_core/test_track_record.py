@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from tensor_optix.core.track_record import TrackRecord
+from tensor_optix.core.judgement.track_record import TrackRecord
 
 
 def record_of(*counts):

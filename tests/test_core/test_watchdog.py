@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from tensor_optix.core.watchdog import CALIBRATION_WINDOWS, Watchdog
+from tensor_optix.core.judgement.watchdog import CALIBRATION_WINDOWS, Watchdog
 
 
 def alarm_of(scores: np.ndarray, watchdog: Watchdog | None = None) -> int | None:

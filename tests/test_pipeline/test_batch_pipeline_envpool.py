@@ -10,8 +10,8 @@ from scripted_envs import ConstantAgent
 from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.env_guard import has_time_limit
 from tensor_optix.pipeline.evaluation import evaluate
+from tensor_optix.pipeline.stepping.env_guard import has_time_limit
 
 
 class FakeSpec:

@@ -16,8 +16,8 @@ from tensor_optix.exceptions import (
     UnsupportedSpaceError,
 )
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.single_env import SingleEnvCollector
-from tensor_optix.pipeline.vector_env import VectorEnvCollector
+from tensor_optix.pipeline.stepping.single_env import SingleEnvCollector
+from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
 
 
 class Broken(CountingEnv):

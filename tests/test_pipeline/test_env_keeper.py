@@ -7,7 +7,7 @@ import pytest
 from tensor_optix import BatchPipeline
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NonFiniteError
 from tensor_optix.functional.seeding import derive_seed
-from tensor_optix.pipeline.env_keeper import MAX_FAILURES
+from tensor_optix.pipeline.stepping.env_keeper import MAX_FAILURES
 from tensor_optix.testing.fakes import RewardEvaluator, StatefulAgent
 
 

@@ -10,7 +10,7 @@ from gymnasium.wrappers.vector import NormalizeReward as NormalizeRewards
 
 from tensor_optix import BatchPipeline
 from tensor_optix.exceptions import StateMismatchError
-from tensor_optix.pipeline.env_state import env_state, layers_of, restore_env_state
+from tensor_optix.pipeline.stepping.env_state import env_state, layers_of, restore_env_state
 
 
 class Alternating:

@@ -19,7 +19,7 @@ from live_fakes import (
 )
 
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError, NotBoundError, StreamError
-from tensor_optix.pipeline import stream_worker
+from tensor_optix.pipeline.live import stream_worker
 from tensor_optix.pipeline.live_pipeline import LivePipeline
 
 

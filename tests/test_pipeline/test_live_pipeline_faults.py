@@ -19,7 +19,7 @@ from live_fakes import (
 )
 
 from tensor_optix.exceptions import StreamError, StreamSilenceError
-from tensor_optix.pipeline import reconnect
+from tensor_optix.pipeline.live import reconnect
 from tensor_optix.pipeline.live_pipeline import LivePipeline
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from live_fakes import BlockingFeed, EchoFeed
 
-from tensor_optix.core import run_checkpoint
 from tensor_optix.core.callbacks import LoopCallback
+from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import StreamError
 from tensor_optix.optimizer import RLOptimizer

@@ -8,9 +8,9 @@ import pytest
 from live_fakes import EchoFeed, PolicyAgent, take
 
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+from tensor_optix.pipeline.live.prompt_interpreter import SWITCH_SECONDS, PromptInterpreter
 from tensor_optix.pipeline.live_pipeline import LivePipeline
-from tensor_optix.pipeline.prompt_interpreter import SWITCH_SECONDS, PromptInterpreter
-from tensor_optix.pipeline.settled_objects import SettledObjects
+from tensor_optix.pipeline.stepping.settled_objects import SettledObjects
 from tensor_optix.testing.fakes import SixMethodAgent
 
 

@@ -10,8 +10,8 @@ from scripted_envs import PolicyAgent, RandomLengthEnv, policy
 
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.space_layout import Layout
-from tensor_optix.pipeline.window_builder import WindowBuilder
+from tensor_optix.pipeline.stepping.space_layout import Layout
+from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 
 MODES = list(AutoresetMode)
 

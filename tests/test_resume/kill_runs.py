@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from resume_fakes import LinearAgent, make_run, outcome_of
 
-from tensor_optix.core import run_checkpoint
+from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.exceptions import CheckpointError
 from tensor_optix.testing.kill_points import MOMENTS, KillPoints
 

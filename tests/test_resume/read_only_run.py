@@ -10,8 +10,8 @@ from pathlib import Path
 from resume_fakes import make_run, outcome_of, wait_for_writers
 
 from tensor_optix import CheckpointRegistry, LoopCallback
-from tensor_optix.core import run_checkpoint
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.loop import run_checkpoint
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 
 
 class Between(LoopCallback):

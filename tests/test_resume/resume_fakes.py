@@ -8,9 +8,9 @@ import gymnasium as gym
 import numpy as np
 
 from tensor_optix import BackoffOptimizer, BatchPipeline, LoopCallback, PBTOptimizer, RLOptimizer
-from tensor_optix.core.agent_state import capture
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
+from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet
 
 

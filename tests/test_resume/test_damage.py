@@ -13,8 +13,8 @@ import pytest
 from resume_fakes import LinearAgent, assert_same, interrupted, make_run, outcome_of, wait_for_writers
 
 from tensor_optix import CheckpointRegistry, LoopCallback
-from tensor_optix.core import run_checkpoint
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.loop import run_checkpoint
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.exceptions import CheckpointError
 
 SHORT = {"max_env_steps": None, "max_episodes": 24, "max_snapshots": 3}

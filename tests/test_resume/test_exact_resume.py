@@ -20,9 +20,9 @@ from resume_fakes import (
 )
 
 from tensor_optix import BackoffOptimizer, BasePipeline, BatchPipeline, LoopCallback
-from tensor_optix.core import run_checkpoint
-from tensor_optix.core.json_files import read_sealed_json, write_sealed_json
-from tensor_optix.core.state_files import META_FILE
+from tensor_optix.core.loop import run_checkpoint
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.state_files import META_FILE
 from tensor_optix.exceptions import CheckpointError, StateMismatchError
 from tensor_optix.optimizers.pbt_optimizer import PBTOptimizer
 
@@ -353,7 +353,7 @@ class TestSaving:
         """The thread may write long after the loop went on: it must write what was."""
         import threading
 
-        from tensor_optix.core import checkpoint_slots
+        from tensor_optix.core.storage import checkpoint_slots
 
         may_go, held = threading.Event(), []
         real = checkpoint_slots.write_agent_state

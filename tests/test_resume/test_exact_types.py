@@ -12,7 +12,7 @@ from gymnasium.wrappers.vector import NormalizeReward as NormalizeRewards
 from resume_fakes import LinearAgent, MeanReturn, Scores, assert_same, interrupted, make_run, outcome_of
 
 from tensor_optix import BatchPipeline
-from tensor_optix.core import run_checkpoint
+from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.types import AgentState, HyperparamSet
 
 

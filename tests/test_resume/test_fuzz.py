@@ -10,10 +10,10 @@ from hypothesis import Phase, given, settings, strategies
 from resume_fakes import LinearAgent, interrupted, make_run
 
 from tensor_optix import CheckpointRegistry
-from tensor_optix.core import run_checkpoint
-from tensor_optix.core.checkpoint_slots import CheckpointSlots
-from tensor_optix.core.run_folder import read_run_json
-from tensor_optix.core.state_files import ARRAYS_FILE, META_FILE, read_agent_state
+from tensor_optix.core.loop import run_checkpoint
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.storage.run_folder import read_run_json
+from tensor_optix.core.storage.state_files import ARRAYS_FILE, META_FILE, read_agent_state
 from tensor_optix.exceptions import TensorOptixError
 from tensor_optix.testing.crafted_files import craft, mutate_bytes
 

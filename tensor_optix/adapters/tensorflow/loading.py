@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tensor_optix.adapters.tensorflow import agent_state
-from tensor_optix.adapters.tensorflow.safe_config import at_most, build_from_config
+from tensor_optix.adapters.tensorflow.saving import agent_state
+from tensor_optix.adapters.tensorflow.saving.safe_config import at_most, build_from_config
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
-from tensor_optix.core.agent_state import restore
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.storage.agent_files import restore
 from tensor_optix.core.types import HyperparamSet, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, TensorOptixError
 

@@ -10,18 +10,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import agent_state, hyperparameters, model_checks
-from tensor_optix.adapters.tensorflow.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
-from tensor_optix.adapters.tensorflow.custom_loss import custom_step
-from tensor_optix.adapters.tensorflow.fast_policy import compile_forward
-from tensor_optix.adapters.tensorflow.frozen_policy import FrozenPolicy
-from tensor_optix.adapters.tensorflow.learner_assembly import assemble_learner
-from tensor_optix.adapters.tensorflow.model_inputs import ModelInputs
-from tensor_optix.adapters.tensorflow.noise_stream import NoiseStream
-from tensor_optix.adapters.tensorflow.policy_export import make_policy_model
-from tensor_optix.adapters.tensorflow.window_reading import read_steps
+from tensor_optix.adapters.tensorflow import hyperparameters
+from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.frozen_policy import FrozenPolicy
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
+from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
+from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
+from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner
+from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
+from tensor_optix.adapters.tensorflow.models import model_checks
+from tensor_optix.adapters.tensorflow.saving import agent_state
+from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import BaseAgent, Policy
-from tensor_optix.core.state_files import read_agent_state, write_agent_state
+from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
@@ -143,7 +145,7 @@ class TFAgent(BaseAgent):
     def act_batch(self, observations: Any) -> np.ndarray:
         """Draw one action for each observation; the same draws as from as many calls of ``act``."""
         if self._sampler is None:
-            self._infer(_first(observations))
+            self._infer(first_of(observations))
         outputs = self._forward(observations)
         return self._sampler.sample(outputs, self._noise.batch(len(outputs)))
 
@@ -193,7 +195,7 @@ class TFAgent(BaseAgent):
                 and optimizer are as they were.
         """
         if self._sampler is None:
-            self._infer(_first(episode_data.observations))
+            self._infer(first_of(episode_data.observations))
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
         if self._compute_loss_fn is not None:
             returns = self._learner.returns_of(steps, self._hyperparams.params).astype(np.float32)
@@ -390,11 +392,3 @@ def _kept_dtypes(inputs: ModelInputs, example: Any) -> list[np.dtype]:
     """Return the dtypes in which observations are kept: images stay bytes until they reach the graph."""
     parts = inputs.flat(example, batched=False)
     return [part.dtype if part.dtype == np.uint8 else dtype for part, dtype in zip(parts, inputs.dtypes, strict=True)]
-
-
-def _first(observations: Any) -> Any:
-    if isinstance(observations, dict):
-        return {key: _first(value) for key, value in observations.items()}
-    if isinstance(observations, tuple):
-        return tuple(_first(value) for value in observations)
-    return np.asarray(observations)[0]

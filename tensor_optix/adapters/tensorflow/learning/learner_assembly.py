@@ -1,0 +1,38 @@
+"""Puts together what ``TFAgent`` learns with, for a model and its spaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow.actions.action_sampling import GaussianSampler
+from tensor_optix.adapters.tensorflow.actions.distributions import Categorical, ClippedGaussian, Distribution
+from tensor_optix.adapters.tensorflow.learning.policy_learner import PolicyLearner
+from tensor_optix.adapters.tensorflow.learning.policy_update import PolicyUpdate
+from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
+from tensor_optix.adapters.tensorflow.models.model_checks import discrete_sizes
+from tensor_optix.functional.seeding import derive_rng
+
+
+def assemble_learner(agent: Any) -> PolicyLearner:
+    """Return the learner of a bound agent; nothing is traced before its first window."""
+    inputs = agent._inputs
+    sizes = discrete_sizes(agent._spaces[0], inputs)
+    baseline = ValueBaseline(derive_rng(agent._seed, "baseline"), inputs.shapes, sizes)
+    part_specs = [
+        tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(inputs.shapes, agent._part_dtypes, strict=True)
+    ]
+    groups = [(agent.optimizer, agent.model.trainable_variables)]
+    if agent._log_std is not None:
+        groups.append((agent._spread_optimizer, [agent._log_std]))
+    distribution, action_spec = _density(agent._sampler, agent._log_std)
+    update = PolicyUpdate(agent._outputs, distribution, groups, part_specs, action_spec)
+    return PolicyLearner(baseline, update, derive_rng(agent._seed, "learn"))
+
+
+def _density(sampler: Any, log_std: Any) -> tuple[Distribution, tf.TensorSpec]:
+    if not isinstance(sampler, GaussianSampler):
+        return Categorical(), tf.TensorSpec((None,), tf.int32)
+    bounds = (sampler.to_units(bound) for bound in (sampler.low, sampler.high))
+    return ClippedGaussian(log_std, *bounds), tf.TensorSpec((None, sampler.num_outputs), tf.float32)

@@ -1,0 +1,174 @@
+"""Does the user's model fit? Checked before the first environment step, in words that help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import keras
+import numpy as np
+
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
+from tensor_optix.exceptions import (
+    BackendError,
+    IncompatibleModelError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    NotBoundError,
+    UnsupportedSpaceError,
+)
+
+INITIAL_STD = 0.6
+
+
+def require_tensorflow_backend() -> None:
+    """Raise unless Keras 3 runs on TensorFlow."""
+    if int(keras.__version__.split(".")[0]) < 3:
+        raise BackendError(
+            f"Keras 3 is needed; this is Keras {keras.__version__}. "
+            "Unset TF_USE_LEGACY_KERAS, and pip install 'keras>=3.14.1'."
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise BackendError(
+            f"Keras must run on TensorFlow; its backend is {keras.backend.backend()!r}. "
+            "Set the environment variable KERAS_BACKEND=tensorflow before keras is imported."
+        )
+
+
+def check_model(model: Any) -> None:
+    """Raise unless ``model`` is a Keras 3 model."""
+    if isinstance(model, keras.Model):
+        return
+    origin = type(model).__module__
+    if origin.startswith("tf_keras"):
+        raise BackendError(
+            f"`model` is a legacy Keras 2 model ({origin}). Build it with keras.Model of Keras 3, "
+            "and unset TF_USE_LEGACY_KERAS."
+        )
+    raise InvalidTypeError(f"`model` must be a keras.Model. Received: {type(model).__name__} from {origin}.")
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raise unless ``optimizer`` is a Keras 3 optimizer with a settable learning rate."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise InvalidTypeError(
+            f"`optimizer` must be a keras.optimizers.Optimizer. Received: {type(optimizer).__name__} "
+            f"from {type(optimizer).__module__}."
+        )
+    rate = getattr(optimizer, "_learning_rate", None)
+    if not isinstance(rate, keras.Variable):
+        kind = (
+            "a LearningRateSchedule"
+            if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+            else "a callable"
+        )
+        raise InvalidArgumentError(
+            f"The learning rate of `optimizer` is {kind} ({type(rate).__name__}), which cannot be set from "
+            'outside. Pass a float, as in Adam(learning_rate=3e-4), and HyperparamSet({"learning_rate": 3e-4, ...}): '
+            "the agent's KL control adapts it while it learns."
+        )
+
+
+def sampler_for(action_space: Any) -> ActionSampler:
+    """Return how outputs become actions of ``action_space``.
+
+    Raises:
+        UnsupportedSpaceError: The space is neither Discrete nor a Box of floats.
+    """
+    if isinstance(action_space, gym.spaces.Discrete):
+        return DiscreteSampler(int(action_space.n), int(action_space.start))
+    if isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating):
+        return GaussianSampler.for_bounds(action_space.low, action_space.high, INITIAL_STD)
+    raise UnsupportedSpaceError(
+        f"TFAgent acts in Discrete spaces and in Box spaces of floats. Received: {action_space}. "
+        "Wrap the environment so that its actions are one of the two, or use an agent for such actions."
+    )
+
+
+def example_of(observation_space: Any) -> Any:
+    """Return one observation of zeros in the shape of ``observation_space``."""
+    if isinstance(observation_space, gym.spaces.Discrete):
+        return np.asarray(observation_space.start, observation_space.dtype)
+    if isinstance(observation_space, gym.spaces.Dict):
+        return {key: example_of(space) for key, space in observation_space.spaces.items()}
+    if isinstance(observation_space, gym.spaces.Tuple):
+        return tuple(example_of(space) for space in observation_space.spaces)
+    if observation_space.shape is None:
+        raise UnsupportedSpaceError(
+            f"Observations must have a fixed shape. Received: {observation_space}. "
+            "Wrap the environment so that they do."
+        )
+    return np.zeros(observation_space.shape, observation_space.dtype)
+
+
+def probe(model: Any, example: Any) -> tuple[ModelInputs, list[tuple[int, ...]]]:
+    """Build the model on one observation and return its inputs and the shapes of its outputs, batch first.
+
+    Raises:
+        IncompatibleModelError: The model does not take the observation.
+    """
+    inputs = inputs_of(model, example)
+    parts = [np.asarray(x, d) for x, d in zip(inputs.flat(example, batched=False), inputs.dtypes, strict=True)]
+    try:
+        outputs = model(inputs.pack([keras.ops.convert_to_tensor(part[None]) for part in parts]), training=False)
+    except Exception as error:
+        raise IncompatibleModelError(
+            f"Model '{model.name}' cannot run on an observation with shapes {[part.shape for part in parts]}: {error}"
+        ) from error
+    return inputs, [tuple(x.shape) for x in keras.tree.flatten(outputs)]
+
+
+def build_and_probe(model: Any, example: Any) -> tuple[ModelInputs, int]:
+    """Build the model on one observation and return its inputs and the size of its output.
+
+    Raises:
+        IncompatibleModelError: The model does not take the observation, or does not give one
+            vector of numbers per observation.
+    """
+    inputs, shapes = probe(model, example)
+    if len(shapes) != 1 or len(shapes[0]) != 2:
+        raise IncompatibleModelError(
+            f"Model '{model.name}' must give one output of shape (batch, size). It gives {len(shapes)} of shapes "
+            f"{shapes}. Flatten its last layer, or keep only the policy's output."
+        )
+    return inputs, shapes[0][1]
+
+
+def check_output_size(model: Any, size: int, sampler: ActionSampler, action_space: Any) -> None:
+    """Raise unless the model gives as many numbers as the action space needs."""
+    if size != sampler.num_outputs:
+        meaning = "one logit per action" if isinstance(sampler, DiscreteSampler) else "one mean per action dimension"
+        raise IncompatibleModelError(
+            f"Model '{model.name}' gives {size} outputs, but {action_space} needs {sampler.num_outputs}: {meaning}. "
+            f"End the model with keras.layers.Dense({sampler.num_outputs})."
+        )
+
+
+def discrete_sizes(observation_space: Any, inputs: ModelInputs) -> list[int | None]:
+    """Return per input how many values a discrete part has, None for numbers."""
+    if observation_space is None:
+        return [None] * len(inputs.shapes)
+    if isinstance(observation_space, gym.spaces.Dict):
+        spaces = [observation_space[name] for name in inputs.names]
+    elif isinstance(observation_space, gym.spaces.Tuple):
+        spaces = list(observation_space.spaces)
+    else:
+        spaces = [observation_space]
+    return [int(s.n) if isinstance(s, gym.spaces.Discrete) else None for s in spaces]
+
+
+def require_ready(ready: bool) -> None:
+    """Raise unless the agent has seen spaces or an observation."""
+    if not ready:
+        raise NotBoundError(
+            "The agent has no model to speak of yet: call bind(observation_space, action_space), or act once."
+        )
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Raise unless ``value`` can be called or is None."""
+    if value is not None and not callable(value):
+        raise InvalidTypeError(
+            f"`{name}` must be callable or None. Received: {value!r} of type {type(value).__name__}."
+        )

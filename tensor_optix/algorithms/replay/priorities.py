@@ -1,0 +1,100 @@
+"""Which steps a prioritised replay draws, and how learning corrects for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tensor_optix.algorithms.replay.sum_tree import SumTree
+
+_SMALLEST = 1e-6
+
+
+class Priorities:
+    """A priority per row, and draws in proportion to a power of it.
+
+    See "Prioritized Experience Replay" (Schaul et al., 2016), the proportional variant.
+
+    Args:
+        capacity: Number of rows; all start at 0, which is never drawn.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._values = np.zeros(capacity)
+        self._tree = SumTree(capacity)
+        self.clear()
+
+    def clear(self) -> None:
+        """Set all to 0."""
+        self._values[:] = 0.0
+        self._tree.rebuild(np.zeros(0))
+        self._exponent: float | None = None
+        self._largest = 1.0
+
+    def remove(self, rows: np.ndarray) -> None:
+        """Let these rows never be drawn."""
+        self._set(rows, 0.0)
+
+    def put_new(self, rows: np.ndarray) -> None:
+        """Give rows the largest priority so far, so that they are drawn soon."""
+        self._set(rows, self._largest)
+
+    def update(self, rows: np.ndarray, errors: np.ndarray) -> None:
+        """Set priorities to absolute errors ``[B]``; of repeated rows the last holds."""
+        values = np.abs(np.asarray(errors, np.float64)) + _SMALLEST
+        self._largest = max(self._largest, float(values.max()))
+        self._set(rows, values)
+
+    def draw(
+        self, rng: np.random.Generator, size: int, exponent: float, correction: float, num_steps: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and importance weights.
+
+        Args:
+            rng: Source of randomness.
+            size: B.
+            exponent: Rows are drawn in proportion to their priority to this power.
+            correction: Weights are ``(num_steps * probability) ** -correction``, over their largest.
+            num_steps: How many rows could be drawn.
+
+        Returns:
+            Rows ``[B]`` int64 in random order, one from each of B equal shares of the sum, and
+            weights ``[B]`` float32.
+        """
+        if exponent != self._exponent:
+            self._exponent = exponent
+            self._tree.rebuild(_power(self._values, exponent))
+        shares = (np.arange(size) + rng.random(size)) * (self._tree.total / size)
+        rows = rng.permutation(self._tree.find(shares))
+        weights = (num_steps * self._tree.values(rows) / self._tree.total) ** -correction
+        return rows, (weights / weights.max()).astype(np.float32)
+
+    def state_dict(self, num_rows: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return arrays of the first ``num_rows`` rows and JSON-able values."""
+        # The powers too: computed anew in another order of rows, they might differ in the last bit.
+        arrays = {"priorities": self._values[:num_rows].copy(), "powers": self._tree.values(slice(num_rows)).copy()}
+        return arrays, {"exponent": self._exponent, "largest": self._largest}
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        self.clear()
+        self._values[: len(arrays["priorities"])] = arrays["priorities"]
+        self._tree.rebuild(arrays["powers"])
+        self._exponent, self._largest = meta["exponent"], float(meta["largest"])
+
+    def _set(self, rows: np.ndarray, values: Any) -> None:
+        self._values[rows] = values
+        if self._exponent is not None:
+            self._tree.update(rows, _power(self._values[rows], self._exponent))
+
+
+def _power(values: np.ndarray, exponent: float) -> np.ndarray:
+    """Return ``values ** exponent``; those of 0 stay 0 with any exponent."""
+    return np.where(values > 0, np.where(values > 0, values, 1.0) ** exponent, 0.0)
+
+
+def priority_bytes(capacity: int) -> int:
+    """Return the bytes that priorities of so many rows take."""
+    return 8 * capacity + 16 * (1 << max(0, int(capacity - 1).bit_length()))

@@ -1,0 +1,147 @@
+"""What is done about a drop while learning: find the cause first, then mend that."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.callbacks import CallbackList
+from tensor_optix.core.judgement.challenges import Confirmation
+from tensor_optix.core.judgement.diagnosis import LENIENT, STRICT, Cause, find_cause, is_unharmed
+from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.judgement.track_record import Returns, TrackRecord
+from tensor_optix.core.loop.tuning import Tuning
+from tensor_optix.core.types import EvalMetrics
+
+logger = logging.getLogger(__name__)
+
+
+class AlarmResponse:
+    """Answers the judge's alarms.
+
+    Where episodes can be played, champion and current policy play on the same seeds in the running
+    environment, and the cause decides: a damaged policy is rolled back, if that is asked for; a
+    changed world voids the old best; a false alarm makes the judge slower to cry. Where they
+    cannot, an alarm is taken for a damaged policy.
+
+    Args:
+        agent: Whose policy dropped.
+        keeper: Holds the champion.
+        judge: Raised the alarm.
+        scheduler: Becomes ACTIVE again.
+        tuning: Told when the weights are other ones.
+        confirmation: Plays.
+        callbacks: Told of the alarm.
+        may_roll_back: Whether the champion may be brought back.
+    """
+
+    def __init__(
+        self,
+        agent: BaseAgent,
+        keeper: ChampionKeeper,
+        judge: Judge,
+        scheduler: BackoffScheduler,
+        tuning: Tuning,
+        confirmation: Confirmation,
+        callbacks: CallbackList,
+        may_roll_back: bool,
+    ) -> None:
+        self._agent = agent
+        self._keeper = keeper
+        self._judge = judge
+        self._scheduler = scheduler
+        self._tuning = tuning
+        self._confirmation = confirmation
+        self._callbacks = callbacks
+        self._may_roll_back = may_roll_back
+        self._counts_before: dict[str, Any] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an alarm waits for its cause to be found."""
+        return self._counts_before is not None
+
+    def sound(self, metrics: EvalMetrics) -> None:
+        """Take an alarm: tell of it, become ACTIVE, and see to the cause, now or at the next barrier."""
+        logger.warning("Window %d: score %.4g is a degradation.", metrics.episode_id, metrics.primary_score)
+        counts = self._scheduler.state_dict()
+        self._scheduler.record_degradation()
+        self._callbacks.fire("on_degradation", metrics.episode_id, metrics)
+        if self._confirmation.wish("diagnosis"):
+            self._counts_before = counts
+        else:
+            self._roll_back()
+
+    def diagnose(self) -> None:
+        """Play, find the cause, and act on it; the environment is free."""
+        counts, self._counts_before = self._counts_before, None
+        cause = self.play_for_cause()
+        if counts is None or cause is None:
+            return
+        if cause is Cause.POLICY_DAMAGED:
+            self._roll_back()
+        elif cause is Cause.WORLD_CHANGED:
+            self.accept_new_world()
+        else:
+            self._scheduler.load_state_dict(counts)
+            self._judge.be_slower_to_cry()
+
+    def play_for_cause(self) -> Cause | None:
+        """Play the current policy and the champion in turn; None where nothing can be played."""
+        record = self._confirmation.record
+        then = record.returns if len(record) else np.asarray(self._judge.baseline_scores())
+        replayed = record.replayed_returns
+
+        def cause_of(current: Returns, champion: Returns, damage_significance: float = STRICT) -> Cause:
+            return find_cause(then, champion, current, replayed, damage_significance=damage_significance)
+
+        def is_settled(current: Returns, champion: Returns) -> bool:
+            found = cause_of(current, champion) is not Cause.FALSE_ALARM
+            return found or is_unharmed(then, champion, current, replayed)
+
+        played = self._confirmation.play_both(self._confirmation.diagnosis_rounds(), is_settled, "diagnosis")
+        if played is None:
+            return None
+        current, champion = played[0].returns, played[1].returns
+        cause = cause_of(current, champion)
+        if cause is Cause.FALSE_ALARM and not is_unharmed(then, champion, current, replayed):
+            changed = self._confirmation.plays_otherwise(played[1], "diagnosis")
+            cause = Cause.WORLD_CHANGED if changed else cause_of(current, champion, LENIENT)
+        logger.warning(
+            "Cause of the degradation: %s (%d greedy episodes: current %.4g, champion %.4g).",
+            cause.value,
+            len(current),
+            np.mean(current),
+            np.mean(champion),
+        )
+        return cause
+
+    def accept_new_world(self) -> None:
+        """Void what was learned about scores: they were earned in a world that is no more."""
+        self._agent.on_world_change()
+        self._scheduler.void_best()
+        self._judge.start_over()
+        self._tuning.forget()
+        self._confirmation.record = TrackRecord()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        return {"counts_before": self._counts_before}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        self._counts_before = state["counts_before"]
+
+    def _roll_back(self) -> None:
+        if not self._may_roll_back or self._keeper.snapshot is None:
+            return
+        before = self._agent.get_hyperparams()
+        self._keeper.restore()
+        self._judge.forgive()
+        self._tuning.note_learn()
+        self._tuning.announce(before)

@@ -1,0 +1,98 @@
+"""The best policy so far, kept safe in memory and beside it on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
+from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
+from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
+
+
+class ChampionKeeper:
+    """Holds the champion and hands it back.
+
+    The agent is captured in memory and written beside the loop. One whose ``save_weights`` leaves no
+    files keeps its weights somewhere else, under the path it was given: it gets a path that stays.
+
+    Args:
+        agent: Whose policy it is.
+        registry: Where snapshots go.
+    """
+
+    def __init__(self, agent: BaseAgent, registry: CheckpointRegistry) -> None:
+        self._agent = agent
+        self._registry = registry
+        self.state: AgentState | None = None
+        self.snapshot: PolicySnapshot | None = None
+        self.num_restores = 0
+
+    def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
+        """Make the agent, as it is now, the champion that earned ``metrics``."""
+        state = capture(self._agent)
+        if has_own_state(self._agent) or state.arrays:
+            self.state = state
+            self.snapshot = self._registry.save_state(state, metrics, hyperparams, is_best=True)
+        else:
+            self.state = None
+            self.snapshot = self._registry.save(self._agent, metrics, hyperparams, is_best=True)
+        return self.snapshot
+
+    def restore(self) -> None:
+        """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters."""
+        self.num_restores += 1
+        self._become_champion()
+
+    def _become_champion(self) -> None:
+        if self.snapshot is None:
+            return
+        if self.state is not None:
+            restore(self._agent, self.state)
+        else:
+            self._registry.load(self._agent, self.snapshot.snapshot_id)
+            self._agent.set_hyperparams(self.snapshot.hyperparams.copy())
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Let the agent act as the champion for a while, then be itself again."""
+        parked = capture(self._agent)
+        self._become_champion()
+        try:
+            yield
+        finally:
+            restore(self._agent, parked)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able description of the snapshot; its weights are in :attr:`state`."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return {}
+        return {
+            "snapshot_id": snapshot.snapshot_id,
+            "metrics": encode_metrics(snapshot.eval_metrics),
+            "hyperparams": encode_hyperparams(snapshot.hyperparams),
+            "weights_path": str(Path(snapshot.weights_path).relative_to(self._registry.root)),
+            "episode_id": snapshot.episode_id,
+            "timestamp": snapshot.timestamp,
+        }
+
+    def load_state_dict(self, plain: dict[str, Any], state: AgentState | None) -> None:
+        """Hold the champion that :meth:`state_dict` described."""
+        self.state, self.snapshot = state, None
+        if not plain:
+            return
+        known = {snapshot.snapshot_id: snapshot for snapshot in self._registry.snapshots}
+        metrics, hyperparams = decode_metrics(plain["metrics"]), decode_hyperparams(plain["hyperparams"])
+        if plain["snapshot_id"] in known:
+            snapshot = known[plain["snapshot_id"]]  # whose file holds the score as people read it
+            self.snapshot = replace(snapshot, eval_metrics=metrics, hyperparams=hyperparams)
+        elif state is not None:
+            self.snapshot = self._registry.save_state(state, metrics, hyperparams)
+        if self.snapshot is not None:
+            self._registry.set_best(self.snapshot.snapshot_id)

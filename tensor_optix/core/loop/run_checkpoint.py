@@ -1,0 +1,246 @@
+"""The whole run, saved beside the loop at barriers, and brought back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.storage.exact_json import to_exact
+from tensor_optix.core.types import AgentState
+from tensor_optix.exceptions import CheckpointError, NotBoundError, TensorOptixError
+
+logger = logging.getLogger(__name__)
+
+SAVE_INTERVAL_SECONDS = 15.0
+"""Time between saves. With the time to the next barrier it makes what a crash costs."""
+
+MAX_LOSS_SECONDS = 60.0
+"""More than this between two saves is said."""
+
+MAX_COST = 0.01
+"""Largest share of the wall time that saving may take; slower saves come less often."""
+
+LAST_PART = "recorder"
+"""Restored after all others, because it cuts the history file: that cannot be taken back."""
+
+
+class RunCheckpoint:
+    """Saves and restores every part that has a state.
+
+    What is saved is taken at once, in memory, and written by a thread; a barrier that comes while
+    the thread still writes is passed over. Which barriers are saved is decided by the clock and
+    changes nothing of the run.
+
+    Args:
+        slots: Where to write.
+        agent: Its state, replay included, is part of the run's.
+        keeper: The champion is saved along: the registry may have pruned it by then.
+        registry: Goes back to the snapshots it had.
+        parts: Everything else, by name; a part without ``state_dict`` is left out and named.
+        sync_history: Puts on the disk what the run has recorded so far; called from a thread.
+    """
+
+    def __init__(
+        self,
+        slots: CheckpointSlots,
+        agent: BaseAgent,
+        keeper: ChampionKeeper,
+        registry: CheckpointRegistry,
+        parts: Mapping[str, Any],
+        sync_history: Callable[[], None],
+    ) -> None:
+        self._slots = slots
+        self._sync_history = sync_history
+        self._agent = agent
+        self._keeper = keeper
+        self._registry = registry
+        self._parts = {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+        self._left_out = {
+            name: f"the {name} has no state_dict, so it starts afresh" for name in parts if name not in self._parts
+        }
+        self._next_save = -float("inf")
+        self._last_taken = float("inf")
+        self._cost_seconds = 0.0
+        self._was_said = False
+        self._thread: threading.Thread | None = None
+        self.failures: list[str] = []
+        self.inexact: list[str] = []
+
+    def save_if_due(self, own: Mapping[str, Any]) -> None:
+        """Save, if enough time has passed and nothing is being written.
+
+        Args:
+            own: The loop's own numbers.
+        """
+        is_busy = self._thread is not None and self._thread.is_alive()
+        if not is_busy and time.monotonic() >= self._next_save:
+            self.save(own)
+
+    def save(self, own: Mapping[str, Any]) -> None:
+        """Take the state now and write it beside the loop."""
+        self.flush()
+        self._registry.retry()
+        started = time.monotonic()
+        try:
+            document, states = self._take(own)
+        except NotBoundError:  # the agent has seen neither spaces nor an observation: there is nothing to save yet
+            return
+        except Exception as error:
+            self._complain(error)
+            return
+        seconds = time.monotonic() - started
+        self._say_if_far_apart(started)
+        self._set_next(started, seconds)
+        self._thread = threading.Thread(
+            target=self._write, args=(document, states, started, seconds), name="tensor-optix-checkpoint", daemon=True
+        )
+        self._thread.start()
+
+    def flush(self) -> None:
+        """Wait until what was taken is written."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def load(self, *, is_same_platform: bool = True) -> dict[str, Any] | None:
+        """Bring every part back and return the loop's own numbers; None if nothing whole was found.
+
+        Args:
+            is_same_platform: Whether machine and versions are those that the run was saved with.
+                Only then will the run make its later snapshots again as they were, so that they
+                may be replaced.
+
+        Raises:
+            CheckpointError: A part cannot take its state.
+            TensorOptixError: The agent is another one than the one that was saved.
+        """
+        self.flush()
+        found = self._slots.read()
+        if found is None:
+            return None
+        document, states = found
+        try:
+            return self._give_back(document, states, is_same_platform)
+        except TensorOptixError:
+            raise
+        except Exception as error:
+            raise CheckpointError(
+                f"The run saved in {self._slots.folder} cannot be taken up: {type(error).__name__}: {error}. "
+                "Give RLOptimizer the same parts as when it was saved."
+            ) from error
+
+    def _give_back(
+        self, document: dict[str, Any], states: dict[str, AgentState], is_same_platform: bool
+    ) -> dict[str, Any]:
+        saved = {name: entry for name, entry in document["parts"].items() if self._fits(name, entry)}
+        self._note_what_is_inexact(document)
+        restore(self._agent, states["agent"])
+        if is_same_platform and not self.inexact:
+            self._registry.rewind(int(document["last_snapshot_number"]))
+        champion = states.get("champion")
+        if champion is not None and document["keeper"]:
+            self._registry.readmit(document["keeper"], champion)
+        self._keeper.load_state_dict(document["keeper"], champion)
+        for name in sorted(saved, key=lambda name: name == LAST_PART):
+            self._parts[name].load_state_dict(saved[name]["state"])
+        self.inexact += _phrases(self._parts.values(), "not_restored")
+        own: dict[str, Any] = document["own"]
+        return own
+
+    def _fits(self, name: str, entry: dict[str, Any]) -> bool:
+        return name in self._parts and entry["class"] == type(self._parts[name]).__qualname__
+
+    def _note_what_is_inexact(self, document: dict[str, Any]) -> None:
+        self.inexact = [str(reason) for reason in document["inexact"]]
+        for name, entry in document["parts"].items():
+            if not self._fits(name, entry):
+                now = type(self._parts[name]).__qualname__ if name in self._parts else "missing"
+                self.inexact.append(f"the {name} was {entry['class']} and is {now}, so it starts afresh")
+        new = set(self._parts) - set(document["parts"]) - set(document["left_out"])
+        self.inexact += [f"the {name} is new, so it starts afresh" for name in sorted(new)]
+
+    def _take(self, own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, AgentState]]:
+        left_out = dict(self._left_out)
+        parts = {}
+        for name, part in self._parts.items():
+            try:
+                parts[name] = {"class": type(part).__qualname__, "state": to_exact(part.state_dict(), name)}
+            except Exception as error:
+                left_out[name] = f"the state of the {name} cannot be saved, so it starts afresh ({error})"
+        inexact = [*left_out.values(), *_phrases(self._parts.values(), "not_saved")]
+        if not has_own_state(self._agent):
+            inexact.append("the agent has no get_state, so its random state and optimizer are not known")
+        document = {
+            "own": to_exact(dict(own), "own"),
+            "parts": parts,
+            "left_out": sorted(left_out),
+            "inexact": inexact,
+            "keeper": to_exact(self._keeper.state_dict(), "keeper"),
+            "last_snapshot_number": self._registry.last_number,
+        }
+        states = {"agent": capture(self._agent, "all")}
+        if self._keeper.state is not None:
+            states["champion"] = self._keeper.state
+        return document, states
+
+    def _write(
+        self, document: dict[str, Any], states: dict[str, AgentState], started: float, seconds_blocked: float
+    ) -> None:
+        """Write what was taken, in a thread; what that costs the loop is at most the thread's own CPU time.
+
+        The history and the snapshots that it builds on go first: a power cut must not leave it without them.
+        """
+        try:
+            self._sync_history()
+            self._registry.flush()
+            self._slots.write(document, states)
+        except Exception as error:
+            self._complain(error)
+        seconds = seconds_blocked + time.thread_time()
+        self._set_next(started, seconds)
+
+    def _set_next(self, started: float, seconds: float) -> None:
+        self._cost_seconds = seconds
+        self._next_save = started + max(SAVE_INTERVAL_SECONDS, seconds / MAX_COST)
+
+    def _say_if_far_apart(self, now: float) -> None:
+        gap, self._last_taken = now - self._last_taken, now
+        if gap <= MAX_LOSS_SECONDS or self._was_said:
+            return
+        self._was_said = True
+        why = "the moments from which a run can go on come no more often: BatchPipeline(barrier_interval_steps=...)"
+        if self._cost_seconds > MAX_COST * MAX_LOSS_SECONDS:
+            why = f"one takes {self._cost_seconds:.1f} s and saving may take {MAX_COST:.0%} of the time"
+        logger.warning(
+            "A crash can cost this run more than a minute: %.0f s lie between two saves, because %s.", gap, why
+        )
+
+    def _complain(self, error: Exception) -> None:
+        self.failures.append(str(error))
+        logger.error("The run could not be saved; training goes on in memory. %s", error)
+
+
+def _phrases(parts: Iterable[Any], attribute: str) -> list[str]:
+    """Return what parts say of themselves, where they do."""
+    return [str(phrase) for part in parts for phrase in getattr(part, attribute, ())]
+
+
+def named_by_class(parts: Iterable[Any]) -> dict[str, Any]:
+    """Return those parts that have a state, each under the name of its class and a number."""
+    seen: Counter[str] = Counter()
+    named = {}
+    for part in parts:
+        kind = type(part).__qualname__
+        seen[kind] += 1
+        if hasattr(part, "state_dict"):
+            named[kind if seen[kind] == 1 else f"{kind} {seen[kind]}"] = part
+    return named

@@ -1,0 +1,108 @@
+"""Pairs each score with the hyperparameters behind it, and asks for better ones."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.base_optimizer import BaseOptimizer
+from tensor_optix.core.callbacks import CallbackList
+from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
+from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
+
+_METRICS_KEPT = 512
+
+
+class Tuning:
+    """Stands between the agent and the hyperparameter optimizer.
+
+    A window is scored before anything is learned from it: its weights were made by the ``learn``
+    before, under the hyperparameters of that ``learn``.
+
+    Args:
+        agent: Whose hyperparameters they are.
+        optimizer: Suggests.
+        scheduler: Says when a suggestion is due.
+        callbacks: Told of changes.
+    """
+
+    def __init__(
+        self, agent: BaseAgent, optimizer: BaseOptimizer, scheduler: BackoffScheduler, callbacks: CallbackList
+    ) -> None:
+        self._agent = agent
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+        self._callbacks = callbacks
+        self._history: deque[EvalMetrics] = deque(maxlen=_METRICS_KEPT)
+        self._behind_weights: HyperparamSet | None = None
+        self._num_evidence = 0
+
+    @property
+    def latest(self) -> EvalMetrics | None:
+        """The latest score that was evidence."""
+        return self._history[-1] if self._history else None
+
+    def note_learn(self, used: HyperparamSet | None = None) -> None:
+        """Remember what the latest ``learn`` used; None: what the agent has now, just brought back."""
+        self._behind_weights = self._agent.get_hyperparams() if used is None else used
+
+    def stamp(self, metrics: EvalMetrics, env_steps: int) -> EvalMetrics:
+        """Return the score with the hyperparameters behind its weights."""
+        score = float(metrics.primary_score)  # a float32 would be one no more once it was saved
+        return replace(metrics, primary_score=score, hyperparams=self._behind_weights, env_steps=env_steps)
+
+    def add(self, metrics: EvalMetrics) -> None:
+        """Take a score that is evidence."""
+        self._history.append(metrics)
+
+    def suggest(self) -> None:
+        """Ask for hyperparameters for the next ``learn``, if that is due and anything may be tuned."""
+        is_active = self._scheduler.current_state is LoopState.ACTIVE
+        interval = self._scheduler.base_interval if is_active else self._scheduler.current_interval
+        is_due = self._num_evidence % interval == 0
+        self._num_evidence += 1
+        if not is_due or getattr(self._optimizer, "tunes_nothing", False):
+            return
+        current = self._agent.get_hyperparams()
+        suggested = self._optimizer.suggest(current.copy(), list(self._history))
+        if suggested.params != current.params:
+            self._agent.set_hyperparams(suggested)
+            self.announce(current)
+
+    def announce(self, before: HyperparamSet) -> None:
+        """Tell the callbacks, if the agent's hyperparameters are others than before."""
+        now = self._agent.get_hyperparams()
+        if now.params != before.params:
+            self._callbacks.fire("on_hyperparam_update", before.params, now.params)
+
+    def on_plateau(self) -> None:
+        """Hand a plateau on to the optimizer."""
+        self._optimizer.on_plateau(list(self._history))
+
+    def decisions(self) -> list[str]:
+        """Return what the optimizer decided since the last call, where it says."""
+        pop: Any = getattr(self._optimizer, "pop_decisions", list)
+        return [str(decision) for decision in pop()]
+
+    def forget(self) -> None:
+        """Drop the scores of a world that is no more."""
+        self._history.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        behind = self._behind_weights
+        return {
+            "history": [encode_metrics(metrics) for metrics in self._history],
+            "behind_weights": None if behind is None else encode_hyperparams(behind),
+            "num_evidence": self._num_evidence,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        behind = state["behind_weights"]
+        self._history = deque((decode_metrics(plain) for plain in state["history"]), maxlen=_METRICS_KEPT)
+        self._behind_weights = None if behind is None else decode_hyperparams(behind)
+        self._num_evidence = int(state["num_evidence"])

@@ -1,0 +1,208 @@
+"""``history.jsonl``: one line of JSON a window, only ever appended to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tensor_optix.core.storage.atomic_files import write_atomically
+from tensor_optix.core.storage.json_files import parse_json, to_jsonable
+from tensor_optix.exceptions import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+_FLUSH_SECONDS = 1.0
+_WARN_SECONDS = 60.0
+_MAX_LINE_BYTES = 2**20
+
+
+class HistoryFile:
+    """Appends rows to a file so that a crash costs at most the last line.
+
+    Each row is handed to the system at once (a ``kill -9`` loses nothing) and put on the disk about
+    once a second (a power cut loses about a second). Where the system refuses, that is logged, the
+    rows wait in memory, and the next call tries again.
+
+    Args:
+        path: The file; made where it is missing. A torn last line is cut off.
+
+    Raises:
+        CheckpointError: The file cannot be opened, or is a link.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._waiting = bytearray()
+        self._flushed_at = time.monotonic()
+        self._warned_at = -math.inf
+        self._descriptor = _open(path)
+        try:
+            self._cut_torn_line()
+        except OSError as error:
+            os.close(self._descriptor)
+            raise CheckpointError(f"Could not read the end of {path}: {error.strerror or error}.") from error
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write a row; NaN and infinity become null. Never raises for what the disk does."""
+        self.append_line(line_of(to_jsonable(row)))
+
+    def append_line(self, line: bytes) -> None:
+        """Write a row as :func:`line_of` returned it. Never raises for what the disk does."""
+        self._waiting += line
+        self._hand_over()
+        if time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
+            self.flush()
+
+    def rewind(self, num_rows: int, last_window: int | None) -> list[dict[str, Any]]:
+        """Keep the first ``num_rows`` rows, and return them: a resumed run writes the later ones again.
+
+        Args:
+            num_rows: How many.
+            last_window: The ``"window"`` of the last of them, None where not known. Where damage took lines away, their
+                number tells no more, and the rows up to this window are written anew.
+
+        Raises:
+            CheckpointError: The file cannot be read or cut.
+        """
+        self._hand_over()
+        try:
+            rows, end = _first_rows(self.path, num_rows)
+            if len(rows) == num_rows and (not rows or last_window in (None, rows[-1].get("window"))):
+                os.ftruncate(self._descriptor, end)
+                return rows
+            rows = [row for row in read_history(self.path) if _is_up_to(row.get("window"), last_window)]
+            logger.warning("%s holds %d of its %d rows; the others were lost.", self.path, len(rows), num_rows)
+            write_atomically(self.path, b"".join(map(line_of, rows)))
+            os.close(self._descriptor)
+            self._descriptor = _open(self.path)
+        except OSError as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
+        return rows
+
+    def flush(self) -> None:
+        """Put everything on the disk. Never raises for what the disk does."""
+        self._hand_over()
+        self._flushed_at = time.monotonic()
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self._complain(error)
+
+    def sync(self) -> None:
+        """Put those rows on the disk that the system was handed; may be called from another thread.
+
+        Raises:
+            CheckpointError: The system refused.
+        """
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise CheckpointError(f"Could not write to {self.path}: {error.strerror or error}.") from error
+
+    def close(self) -> None:
+        """Put everything on the disk and let go of the file; safe to call twice."""
+        if self._descriptor < 0:
+            return
+        self.flush()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _hand_over(self) -> None:
+        try:
+            while self._waiting:
+                written = os.write(self._descriptor, self._waiting)
+                del self._waiting[:written]
+        except OSError as error:
+            self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
+        if time.monotonic() - self._warned_at >= _WARN_SECONDS:
+            self._warned_at = time.monotonic()
+            logger.error("Could not write to %s: %s. Its rows wait in memory.", self.path, error.strerror or error)
+
+    def _cut_torn_line(self) -> None:
+        """Cut off what follows the last line end: a crash came in the middle of that row."""
+        end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        begin = max(0, end - _MAX_LINE_BYTES)
+        os.lseek(self._descriptor, begin, os.SEEK_SET)
+        tail = os.read(self._descriptor, end - begin)
+        whole = begin + tail.rfind(b"\n") + 1
+        if whole == end:
+            return
+        logger.warning("The last line of %s was torn by a crash and is dropped.", self.path)
+        if b"\n" in tail or begin == 0:
+            os.ftruncate(self._descriptor, whole)
+        else:  # no row of ours is that long: leave the foreign bytes, and begin a line of our own
+            os.write(self._descriptor, b"\n")
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a history file, oldest first; lines that are not whole are left out.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    num_bad = 0
+    if not path.exists():
+        return []
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not an ordinary file.")
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(_MAX_LINE_BYTES):
+                row = _parsed(line, path)
+                if row is not None:
+                    rows.append(row)
+                else:
+                    num_bad += 1
+    except OSError as error:
+        raise CheckpointError(f"Could not read {path}: {error.strerror or error}.") from error
+    if num_bad:
+        logger.warning("%d lines of %s are not whole and are left out.", num_bad, path)
+    return rows
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        raise CheckpointError(f"Could not open {path} for appending: {error.strerror or error}.") from error
+
+
+def _first_rows(path: Path, num_rows: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows of the first lines, up to one that is not whole, and where they end in the file."""
+    rows: list[dict[str, Any]] = []
+    with path.open("rb") as file:
+        while len(rows) < num_rows:
+            row = _parsed(file.readline(_MAX_LINE_BYTES), path)
+            if row is None:
+                break
+            rows.append(row)
+        return rows, file.tell()
+
+
+def _is_up_to(window: Any, last_window: int | None) -> bool:
+    return last_window is None or (isinstance(window, int) and window <= last_window)
+
+
+def line_of(row: dict[str, Any]) -> bytes:
+    """Return a row of ``to_jsonable`` as a line of the file."""
+    return json.dumps(row, allow_nan=False).encode() + b"\n"
+
+
+def _parsed(line: bytes, path: Path) -> dict[str, Any] | None:
+    """Return the row of a whole line, None for any other."""
+    try:
+        row = parse_json(line, str(path))
+    except CheckpointError:
+        return None
+    return row if isinstance(row, dict) and line.endswith(b"\n") else None

@@ -1,0 +1,105 @@
+"""Which reward belongs to which action."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tensor_optix.exceptions import StreamError
+from tensor_optix.pipeline.live.live_actor import Choice
+from tensor_optix.pipeline.live.step_queue import LiveStep
+from tensor_optix.pipeline.stepping.step_checks import FeedItem
+
+
+@dataclass(slots=True)
+class _Begun:
+    observation: Any
+    choice: Choice
+    at: float
+
+
+class StepPairing:
+    """Makes whole steps of a feed's items: item k's reward belongs to the action on item k - 1.
+
+    An item begins an episode when it is the first of its stream or follows one that ended an
+    episode. Such an item is what ``reset`` is to an environment: its reward belongs to no action and
+    is left out. An item that ends an episode carries the final observation; nobody acts on it.
+
+    Where the item's info has ``applied_action``, the world did something else than it was asked to
+    (the answer came late, a limiter or a person stepped in): that action is what is recorded, and
+    its log-probability is NaN, for not known.
+
+    Also counts the return of each episode, whole, whatever happens to its steps later on.
+    """
+
+    def __init__(self) -> None:
+        self._begun: _Begun | None = None
+        self._return = 0.0
+        self._length = 0
+        self._is_whole = True
+
+    def complete(self, item: FeedItem, now: float) -> LiveStep | None:
+        """Return the step that ``item`` ends; None where it only begins an episode.
+
+        Raises:
+            StreamError: ``applied_action`` has another shape than the agent's action.
+        """
+        begun, self._begun = self._begun, None
+        if begun is None:
+            if item.done:
+                self.start_episode()
+            return None
+        action, log_prob = _applied(begun.choice, item.info)
+        self._return += item.reward
+        self._length += 1
+        step = LiveStep(
+            begun.observation,
+            action,
+            item.reward,
+            item.terminated,
+            item.truncated,
+            item.info,
+            item.observation,
+            log_prob,
+            begun.choice.policy_version,
+            started_at=begun.at,
+            arrived_at=now,
+        )
+        if item.done:
+            if self._is_whole:
+                step.completed_return, step.completed_length = self._return, self._length
+            self.start_episode()
+        return step
+
+    def begin(self, observation: Any, choice: Choice, now: float) -> None:
+        """Note what was done on ``observation``; the next item tells what followed."""
+        self._begun = _Begun(observation, choice, now)
+
+    def start_episode(self) -> None:
+        """Forget what was begun: the next item is the first of its episode."""
+        self._begun = None
+        self._return, self._length, self._is_whole = 0.0, 0, True
+
+    def lose_step(self) -> None:
+        """Forget what was begun, within an episode: its return can no longer be told."""
+        self._begun = None
+        self._is_whole = False
+
+
+def _applied(choice: Choice, info: dict[str, Any]) -> tuple[Any, float | None]:
+    """Return the action to record and its log-probability, NaN where the action was another's."""
+    chosen = choice.action.copy() if isinstance(choice.action, np.ndarray) else choice.action
+    if "applied_action" not in info:
+        return chosen, choice.log_prob
+    applied = info["applied_action"]
+    if np.shape(applied) != np.shape(chosen):
+        raise StreamError(
+            f"`info['applied_action']` must have the shape {np.shape(chosen)} of the agent's actions. "
+            f"Received: {applied!r}."
+        )
+    if np.array_equal(applied, chosen):
+        return chosen, choice.log_prob
+    return applied, None if choice.log_prob is None else math.nan

@@ -1,0 +1,171 @@
+"""Calls an environment, and names what goes wrong in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+
+from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError
+from tensor_optix.pipeline.stepping import envpool_support
+from tensor_optix.pipeline.stepping.space_layout import is_finite
+
+logger = logging.getLogger(__name__)
+
+STEP_RESULT = "(observation, reward, terminated, truncated, info)"
+
+
+def open_env(env: Any) -> tuple[Any, bool]:
+    """Return an environment for ``env``, and whether it was made here.
+
+    Args:
+        env: ``gym.Env``, ``gym.vector.VectorEnv`` (or alike: ``reset`` and ``step``), or a
+            callable without arguments that makes one.
+
+    Raises:
+        InvalidTypeError: It is none of these.
+        EnvironmentFailureError: The callable raised.
+    """
+    if _steps(env):
+        return env, False
+    if isinstance(env, str):
+        raise InvalidTypeError(f"`env` must be an environment. Received the id {env!r}: pass gym.make({env!r}).")
+    if not callable(env):
+        raise InvalidTypeError(
+            "`env` must be a gymnasium.Env, a gymnasium.vector.VectorEnv or a callable that makes one. "
+            f"Received: {env!r} of type {type(env).__name__}."
+        )
+    try:
+        made = env()
+    except Exception as error:
+        raise EnvironmentFailureError(f"The callable given as `env` raised {type(error).__name__}: {error}") from error
+    if not _steps(made):
+        raise InvalidTypeError(
+            f"The callable given as `env` must return an environment. It returned: {made!r} of type "
+            f"{type(made).__name__}."
+        )
+    return made, True
+
+
+def _steps(env: Any) -> bool:
+    return not isinstance(env, type) and callable(getattr(env, "reset", None)) and callable(getattr(env, "step", None))
+
+
+def is_vector(env: Any) -> bool:
+    """Tell whether ``env`` steps several environments at once."""
+    return isinstance(env, gym.vector.VectorEnv) or envpool_support.is_envpool(env)
+
+
+def space_of(env: Any, kind: str) -> Any:
+    """Return the space of ONE environment's ``"observation"`` or ``"action"``, None where unknown."""
+    batched = getattr(env, f"{kind}_space", None)
+    return getattr(env, f"single_{kind}_space", batched) if is_vector(env) else batched
+
+
+def has_time_limit(env: Any) -> bool:
+    """Tell whether every episode is known to end."""
+    if envpool_support.is_envpool(env):
+        return bool(envpool_support.config_of(env).get("max_episode_steps"))
+    spec = getattr(env, "spec", None)
+    if spec is None and is_vector(env):
+        try:
+            spec = env.get_attr("spec")[0]
+        except Exception:  # a native vector environment has nothing to ask
+            spec = None
+    return getattr(spec, "max_episode_steps", None) is not None
+
+
+class EnvGuard:
+    """One environment, called so that a failure names it, the step and the cause.
+
+    Attributes:
+        env: The environment; an EnvPool is replaced when it is seeded.
+        name: How messages call it.
+        num_steps: How often it was stepped.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        spec = getattr(env, "spec", None)
+        self.name = getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
+        self.num_steps = 0
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Reset and return the observation.
+
+        Raises:
+            EnvironmentFailureError: It raised, or does not speak Gymnasium's API.
+        """
+        try:
+            if seed is not None and envpool_support.is_envpool(self.env):
+                self.env, seed = envpool_support.rebuilt(self.env, seed), None
+            arguments = {key: value for key, value in (("seed", seed), ("options", options)) if value is not None}
+            result = self.env.reset(**arguments)
+        except Exception as error:
+            raise EnvironmentFailureError(
+                f"Environment {self.name}: reset() raised after {self.num_steps} steps: {type(error).__name__}: {error}"
+            ) from error
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+            raise EnvironmentFailureError(
+                f"Environment {self.name}: reset() must return (observation, info), as Gymnasium's API has it. "
+                f"Received: {result!r:.200}."
+            )
+        return result[0]
+
+    def step(self, action: Any) -> Any:
+        """Step and return Gymnasium's five values.
+
+        Raises:
+            EnvironmentFailureError: It raised, or does not speak Gymnasium's API.
+            NonFiniteError: It raised because the agent's action is NaN or infinite.
+        """
+        try:
+            result = self.env.step(action)
+        except Exception as error:
+            if not is_finite(action):
+                raise NonFiniteError(
+                    f"The agent gave environment {self.name} an action that is NaN or infinite at step "
+                    f"{self.num_steps + 1}: {action!r:.200}. Look into the agent's weights and its act()."
+                ) from error
+            raise EnvironmentFailureError(
+                f"Environment {self.name}: step {self.num_steps + 1} raised {type(error).__name__}: {error} "
+                f"(the action was {action!r:.200} of type {type(action).__name__})"
+            ) from error
+        self.num_steps += 1
+        if not isinstance(result, tuple) or len(result) != 5:
+            raise self._not_five_values(result)
+        return result
+
+    def _not_five_values(self, result: Any) -> EnvironmentFailureError:
+        count = f"{len(result)} values" if isinstance(result, tuple) else f"{result!r:.200}"
+        legacy = " The old API's `done` must be told apart into terminated and truncated." if count[0] == "4" else ""
+        return EnvironmentFailureError(
+            f"Environment {self.name}: step {self.num_steps} returned {count}. "
+            f"Expected Gymnasium's five: {STEP_RESULT}.{legacy}"
+        )
+
+    def unusable(self, error: Exception) -> EnvironmentFailureError:
+        """Return the error for a step whose values cannot be stored."""
+        return EnvironmentFailureError(
+            f"Environment {self.name}: step {self.num_steps} took or returned a value that does not fit the ones "
+            f"before it: {type(error).__name__}: {error}"
+        )
+
+    def not_finite(self, what: str, where: str = "") -> EnvironmentFailureError:
+        """Return the error for a reward or observation that is no usable number."""
+        return EnvironmentFailureError(
+            f"Environment {self.name} returned {what} that is NaN or infinite{where}. "
+            "Nothing was learned from it; mend the environment, or wrap it so that it clips or raises."
+        )
+
+    def close(self) -> None:
+        """Close the environment; a failure to close is logged, it loses nothing."""
+        close = getattr(self.env, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except Exception:
+            logger.warning("Environment %s could not be closed.", self.name, exc_info=True)

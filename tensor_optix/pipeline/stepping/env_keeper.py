@@ -1,0 +1,140 @@
+"""Keeps an environment open, and replaces one that failed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from tensor_optix.core.types import EvaluationResult
+from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
+from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env
+from tensor_optix.pipeline.stepping.episode_player import play_single, play_vector
+from tensor_optix.pipeline.stepping.single_env import SingleEnvCollector
+from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
+from tensor_optix.pipeline.stepping.window_builder import BadStepError, WindowBuilder
+
+logger = logging.getLogger(__name__)
+
+Collector = SingleEnvCollector | VectorEnvCollector
+
+ON_ENV_ERROR = ("raise", "restart")
+
+MAX_FAILURES = 5
+"""How often in one window, or one evaluation, a new environment takes the place of one that failed."""
+
+
+class EnvKeeper:
+    """One environment, or a vector of them, with what steps it.
+
+    Args:
+        source: The environment, or a callable that makes one.
+        on_error: ``"raise"``, or ``"restart"``, which needs a callable.
+
+    Attributes:
+        made_here: Whether ``source`` is a callable.
+        num_restarts: How often the environment was replaced because it failed.
+        last_error: Why, the last time.
+
+    Raises:
+        InvalidArgumentError: ``on_error`` is unknown, or an instance should be made anew.
+    """
+
+    def __init__(self, source: Any, on_error: str = "raise") -> None:
+        if on_error not in ON_ENV_ERROR:
+            raise InvalidArgumentError(f"`on_env_error` must be one of {ON_ENV_ERROR}. Received: {on_error!r}.")
+        self._source = source
+        self._on_error = on_error
+        self._collector: Collector | None = None
+        self.num_restarts = 0
+        self.last_error = ""
+        self.open()
+        if on_error == "restart" and not self.made_here:
+            raise InvalidArgumentError(
+                'on_env_error="restart" needs a callable that makes the environment anew. '
+                f"Received the instance {self.guard.name}: pass lambda: gym.make(...)."
+            )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an environment to step."""
+        return self._collector is not None
+
+    @property
+    def collector(self) -> Collector:
+        """What steps the environment.
+
+        Raises:
+            NotBoundError: It was closed.
+        """
+        if self._collector is None:
+            raise NotBoundError("This BatchPipeline was closed by teardown(). Call setup() to open it again.")
+        return self._collector
+
+    @property
+    def guard(self) -> EnvGuard:
+        """The environment itself, guarded."""
+        return self.collector.guard
+
+    def open(self) -> None:
+        """Make the environment, or take the one that was given."""
+        env, self.made_here = open_env(self._source)
+        self._collector = VectorEnvCollector(env) if is_vector(env) else SingleEnvCollector(env)
+
+    def close(self) -> None:
+        """Close the environment; safe to call twice."""
+        if self._collector is not None:
+            self.guard.close()
+            self._collector = None
+
+    def begin_anew(self, error: EnvironmentFailureError, num_failures: int, window: WindowBuilder | None) -> None:
+        """Let a new environment take the place of one that failed, or give up.
+
+        Args:
+            error: How it failed.
+            num_failures: How often by now, in this window.
+            window: What was being filled; it keeps the steps before the one that failed.
+
+        Raises:
+            EnvironmentFailureError: It was not to be replaced, or that did not help.
+        """
+        if self._on_error == "raise":
+            raise error
+        if num_failures > MAX_FAILURES:
+            raise EnvironmentFailureError(
+                f"The environment failed {num_failures} times in a row, although it was made anew each time. "
+                f"The last error: {error}"
+            ) from error
+        if window is not None:
+            window.begin_anew(error.num_good if isinstance(error, BadStepError) else window.num_taken)
+        broken = self.collector
+        broken.guard.close()
+        self.open()
+        self.collector.go_on_from(broken)
+        self.num_restarts += 1
+        self.last_error = str(error)
+        logger.warning("The environment failed and is made anew. %s", error)
+
+    def play(self, act: Callable[[Any], Any], num_episodes: int, seed: int) -> EvaluationResult:
+        """Play whole seeded episodes, all of them once more where the environment had to be replaced.
+
+        Raises:
+            EnvironmentFailureError: It failed, and was not to be replaced, or that did not help.
+        """
+        failures = 0
+        while True:
+            try:
+                if isinstance(self.collector, VectorEnvCollector):
+                    return play_vector(self.collector.driver, act, num_episodes, seed)
+                return play_single(self.collector.guard, act, num_episodes, seed)
+            except EnvironmentFailureError as error:
+                failures += 1
+                self.begin_anew(error, failures, None)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of it at the end, in sentences."""
+        if not self.num_restarts:
+            return ()
+        times = f"{self.num_restarts} times" if self.num_restarts > 1 else "once"
+        return (f"the environment failed and was made anew {times}; last: {self.last_error}",)
