@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 import keras
+from keras import layers
 
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 
@@ -27,14 +28,6 @@ def build_q_network(
         return build_model(observation_space, num_actions, hidden_units, seed)
     streams = build_model(observation_space, (1, num_actions), hidden_units, seed, final_gains=(None, None))
     value, advantages = streams.outputs
-    return keras.Model(streams.input, Dueling()([value, advantages]))
-
-
-@keras.saving.register_keras_serializable(package="tensor_optix")
-class Dueling(keras.layers.Layer):
-    """``v + a - mean(a)`` of a state's value ``[B, 1]`` and advantages ``[B, n]``."""
-
-    def call(self, inputs: Any) -> Any:
-        """Return action values ``[B, n]``."""
-        value, advantages = inputs
-        return value + advantages - keras.ops.mean(advantages, axis=-1, keepdims=True)
+    average = layers.GlobalAveragePooling1D("channels_last", name="mean_advantage")
+    mean = average(layers.Reshape((num_actions, 1))(advantages))
+    return keras.Model(streams.input, layers.Subtract()([layers.Add()([value, advantages]), mean]))

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
-    SquashedMean,
     SquashedSampler,
     sample_and_log_prob,
 )
@@ -23,10 +22,9 @@ from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.saving.agent_state import config_of
-from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.algorithms.critics import ActionCritic, build_critic
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
-from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh, input_tensors
+from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh
 from tensor_optix.algorithms.settings import Setting
 from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
@@ -207,14 +205,6 @@ class SACAgent(OffPolicyAgent):
 
     def _follow_progress(self) -> None:
         self._sampler = self._sampler.with_uniform(self._progress.env_steps < self.learning_starts)
-
-    def policy_model(self) -> keras.Model:
-        """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out."""
-        self._require_ready()
-        inputs = self._inputs.pack(input_tensors(self._inputs))
-        outputs = self._acting_model(inputs, training=False)
-        squashed = keras.Model(inputs, SquashedMean()(outputs), name=self.model.name)
-        return make_policy_model(squashed, self._inputs, self._sampler)
 
     # ---------------------------------------------------------------- being made
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
-    SquashedMean,
     SquashedSampler,
     log_prob,
     log_tanh_slope,
@@ -73,7 +72,6 @@ def test_actions_fill_the_box_and_mean_what_they_say():
     greedy = sampler.greedy(outputs)
     np.testing.assert_allclose(greedy[:, 0, 0], 2 * np.tanh(outputs[:, 0]), rtol=1e-6)
     np.testing.assert_array_equal(sampler.greedy_one(outputs[3]), greedy[3])
-    np.testing.assert_allclose(SquashedMean()(outputs), np.tanh(outputs[:, :2]), rtol=1e-5, atol=1e-6)
 
 
 def test_uniform_actions_do_not_ask_the_policy():

@@ -81,6 +81,9 @@ class TFAgent(BaseAgent):
     _saved_as = "TFAgent"
     """The class that ``load_agent`` rebuilds."""
 
+    _normalizer: Any = None
+    """What raw observations pass before they reach the model."""
+
     undoes_bad_updates = tells_what_it_used = True
 
     def __init__(
@@ -165,11 +168,13 @@ class TFAgent(BaseAgent):
     def policy_model(self) -> keras.Model:
         """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.
 
+        Plain Keras loads what its ``save`` writes; its ``export`` makes a SavedModel, ONNX or TFLite ("litert").
+
         Raises:
             NotBoundError: The agent has seen neither spaces nor an observation yet.
         """
         self._require_ready()
-        return make_policy_model(self._acting_model, self._inputs, self._sampler)
+        return make_policy_model(self.model, self._inputs, self._sampler, self._normalizer and self._normalizer.frozen)
 
     def refresh(self) -> None:
         """Let acting follow the model's weights, after something else than ``learn`` changed them."""

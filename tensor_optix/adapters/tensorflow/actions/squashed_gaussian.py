@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -137,13 +136,3 @@ class SquashedSampler:
     def _to_env(self, units: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         actions = (self.centre + self.half_range * units).clip(self.low, self.high)
         return actions.astype(self.dtype).reshape(shape)
-
-
-@keras.saving.register_keras_serializable(package="tensor_optix")
-class SquashedMean(keras.layers.Layer):
-    """The greedy unit action ``tanh(mean)`` ``[B, K]`` of outputs ``[B, 2 K]``."""
-
-    def call(self, inputs: Any) -> Any:
-        """Return the unit actions."""
-        mean, _ = keras.ops.split(inputs, 2, axis=-1)
-        return keras.ops.tanh(mean)

@@ -43,6 +43,11 @@ class NormalizeObservation(keras.layers.Layer):
         """Return normalised observations."""
         return keras.ops.clip((inputs - self.shift) * self.scale, -CLIP, CLIP)
 
+    def frozen(self, inputs: Any) -> Any:
+        """Return the same of a symbolic input, with shift and scale as constants."""
+        numbers = keras.ops.cast(inputs, "float32")
+        return keras.ops.clip((numbers - self.shift.numpy()) * self.scale.numpy(), -CLIP, CLIP)
+
 
 def _in_numpy(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
     shift, scale = parameters.variable(layer.shift), parameters.variable(layer.scale)
@@ -98,6 +103,10 @@ class ObservationNormalizer:
     def __call__(self, parts: Sequence[Any]) -> list[Any]:
         """Return normalised parts, one tensor ``[B, ...]`` each; can be traced."""
         return [part if layer is None else layer(part) for part, layer in zip(parts, self._layers, strict=True)]
+
+    def frozen(self, parts: Sequence[Any]) -> list[Any]:
+        """Return symbolic parts normalised by the moments as they are now, in Keras's own operations."""
+        return [part if layer is None else layer.frozen(part) for part, layer in zip(parts, self._layers, strict=True)]
 
     def observe(self, parts: Sequence[np.ndarray]) -> None:
         """Take observations, one array ``[B, ...]`` per part, into the moments."""
