@@ -17,44 +17,10 @@ from tensor_optix.core.types import HyperparamSet
 
 SERVED = frozenset(
     (
-        *(
-            "AddV2",
-            "BiasAdd",
-            "Cast",
-            "ConcatV2",
-            "Const",
-            "Conv2D",
-            "Greater",
-            "Identity",
-            "MatMul",
-            "Maximum",
-            "Mean",
-        ),
-        *(
-            "Minimum",
-            "Mul",
-            "Neg",
-            "NoOp",
-            "Pack",
-            "Placeholder",
-            "ReadVariableOp",
-            "Relu",
-            "Reshape",
-            "ResourceGather",
-        ),
-        *(
-            "ResourceGather",
-            "SelectV2",
-            "Shape",
-            "Split",
-            "SplitV",
-            "Squeeze",
-            "StridedSlice",
-            "Sub",
-            "Tanh",
-            "TopKV2",
-            "Transpose",
-        ),
+        *("AddV2", "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "GatherV2", "Greater", "Identity", "Less"),
+        *("MatMul", "Maximum", "Mean", "Minimum", "Mul", "Neg", "NoOp", "Pack", "Placeholder", "ReadVariableOp"),
+        *("Relu", "Reshape", "ResourceGather", "SelectV2", "Shape", "Split", "SplitV", "Squeeze", "StridedSlice"),
+        *("Sub", "Tanh", "TopKV2", "Transpose"),
     )
 )
 """Operations that tf2onnx 1.17 and the TFLite of TensorFlow 2.21 convert, of those that our policies may need."""
