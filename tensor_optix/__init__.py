@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tensor_optix.optimizers.backoff_optimizer import BackoffOptimizer
     from tensor_optix.optimizers.pbt_optimizer import PBTOptimizer
     from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+    from tensor_optix.pipeline.environment_names import EnvironmentName
     from tensor_optix.pipeline.evaluation import evaluate
     from tensor_optix.pipeline.live_pipeline import LivePipeline
     from tensor_optix.presets import make_agent, make_pipeline
@@ -59,6 +60,7 @@ _HOME_OF = {
     "CheckpointRegistry": "core.checkpoint_registry",
     "DQNAgent": "algorithms.dqn",
     "DegradationDetector": "monitoring.degradation_detector",
+    "EnvironmentName": "pipeline.environment_names",
     "EpisodeBoundaryFn": "core.base_pipeline",
     "EpisodeData": "core.types",
     "EvalMetrics": "core.types",
@@ -99,6 +101,7 @@ __all__ = [
     "CheckpointRegistry",
     "DQNAgent",
     "DegradationDetector",
+    "EnvironmentName",
     "EpisodeBoundaryFn",
     "EpisodeData",
     "EvalMetrics",

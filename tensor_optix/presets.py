@@ -14,8 +14,9 @@ import numpy as np
 
 from tensor_optix.core.checks import check_int
 from tensor_optix.core.protocols import CanAct, EnvSource
-from tensor_optix.exceptions import InvalidArgumentError, UnknownEnvironmentError, UnsupportedSpaceError
+from tensor_optix.exceptions import InvalidArgumentError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
 from tensor_optix.pipeline.stepping.env_guard import open_env, space_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def make_pipeline(
     """Return a pipeline that steps ``num_envs`` copies of an environment.
 
     Args:
-        env: An id, a callable that makes one environment, or an environment (of which there is one).
+        env: An id, also as ``module:id``, an ``EnvironmentName``, another callable that makes one environment, or an
+            environment (of which there is one).
         agent: What acts; may also be set later.
         num_envs: How many copies step together. Default: as many as suit the algorithm.
         window_size: T, steps of a window of each copy. Default: what suits the algorithm, shared
@@ -49,15 +51,14 @@ def make_pipeline(
         UnsupportedSpaceError: The algorithm cannot serve the action space.
     """
     check_int("num_envs", num_envs, at_least=1, optional=True)
-    if isinstance(env, str):
-        check_environment_id(env)
-    elif (num_envs or 1) > 1 and not callable(env):
+    env = environment_named(env)
+    if (num_envs or 1) > 1 and not callable(env):
         raise InvalidArgumentError(
             f"An environment that is already made cannot be copied num_envs={num_envs} times. "
             "Pass its id, or a callable that makes one."
         )
     recipe = _recipe_of(agent) or _recipe_named(algorithm, _spaces_of(env)[1])
-    can_be_copied = isinstance(env, str) or callable(env)
+    can_be_copied = callable(env)
     default: int = recipe.num_envs if can_be_copied else getattr(env, "num_envs", 1)
     count = num_envs or default
     size = window_size or max(1, recipe.window_steps // count)
@@ -68,7 +69,7 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) 
     """Return an agent with networks for an environment's spaces, ready to act.
 
     Args:
-        env: An id, an environment, a vector environment, or a callable that makes one.
+        env: An id, also as ``module:id``, an ``EnvironmentName``, another callable that makes an environment, or one.
         algorithm: One of :func:`known_algorithms`; "auto" is the one that serves the spaces best.
         **overrides: Arguments of the agent's class (``batch_size``, ``hidden_units``, ...), its
             hyperparameters by name (``learning_rate``, ``gamma``, ...), and ``seed``.
@@ -83,9 +84,7 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) 
         >>> agent.get_hyperparams().params["gamma"]
         0.99
     """
-    if isinstance(env, str):
-        check_environment_id(env)
-    observation_space, action_space = _spaces_of(env)
+    observation_space, action_space = _spaces_of(environment_named(env))
     recipe = _recipe_named(algorithm, action_space)
     seed = overrides.pop("seed", None)
     agent = recipe.make(recipe.load(), observation_space, action_space, overrides, seed)
@@ -104,38 +103,19 @@ def check_environment_id(env_id: str) -> None:
     Raises:
         UnknownEnvironmentError: It does not; the error names the nearest ids.
     """
-    module, _, name = env_id.rpartition(":")
-    try:
-        if module:
-            importlib.import_module(module)  # which registers its environments
-        gym.spec(name)
-    except ImportError as error:
-        raise UnknownEnvironmentError(f"{module!r} of {env_id!r} cannot be imported: {error}.") from None
-    except gym.error.Error:
-        near = nearest_environment_ids(name)
-        hint = f"Did you mean {', '.join(near)}?" if near else "List all with gymnasium.pprint_registry()."
-        raise UnknownEnvironmentError(f"No environment is registered as {env_id!r}. {hint}") from None
-
-
-def nearest_environment_ids(env_id: str, num_ids: int = 3) -> list[str]:
-    """Return the registered ids that look most like one that is not registered."""
-    by_lower_case = {known.lower(): known for known in gym.registry}
-    near = difflib.get_close_matches(env_id.lower(), by_lower_case, n=num_ids, cutoff=0.5)
-    return [by_lower_case[name] for name in near]
+    EnvironmentName(env_id).check()
 
 
 def _maker(env: Any, num_envs: int) -> Any:
-    """Return a callable that makes the environment anew, where there is one."""
-    if isinstance(env, str):
-        if num_envs == 1:
-            return lambda: gym.make(env)
-        return lambda: gym.make_vec(env, num_envs=num_envs, vectorization_mode="sync")
+    """Return what makes so many copies of an environment in one, where it can be copied."""
+    if isinstance(env, EnvironmentName):
+        return env.copies(None if num_envs == 1 else num_envs)
     return env if num_envs == 1 else lambda: gym.vector.SyncVectorEnv([env] * num_envs)
 
 
 def _spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
     """Return observation and action space of one environment."""
-    opened, made_here = open_env(_maker(env, 1) if isinstance(env, str) else env)
+    opened, made_here = open_env(env.copies(None) if isinstance(env, EnvironmentName) else env)
     spaces = space_of(opened, "observation"), space_of(opened, "action")
     if made_here:
         opened.close()

@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from tensor_optix.cli.environments import TypedEnvironment
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.core.storage.run_folder import read_run_json
-from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
-from tensor_optix.presets import check_environment_id
+from tensor_optix.exceptions import CheckpointError
 
 
-def run_evaluation(run_dir: Path, env_id: str | None, num_episodes: int, seed: int, console: Console) -> None:
+def run_evaluation(run_dir: Path, env: TypedEnvironment, num_episodes: int, seed: int, console: Console) -> None:
     """Load a run's champion, play it, and print mean and interval.
 
     Raises:
-        TensorOptixError: The folder holds no champion, or the environment is not known.
+        TensorOptixError: The folder holds no champion, the environment is not known, or the folder asks for what the
+            user did not ask for.
     """
     if not run_dir.is_dir():
         raise CheckpointError(f"There is no run folder {run_dir.as_posix()!r}.")
-    env_id = env_id or environment_of(run_dir)
-    check_environment_id(env_id)
+    name = env.for_run(run_dir, "evaluate", _recorded(run_dir))
     load_tensorflow()
     from tensor_optix.adapters.tensorflow.loading import load_agent
     from tensor_optix.pipeline.evaluation import evaluate
 
-    result = evaluate(load_agent(str(run_dir)), env_id, num_episodes, seed=seed)
-    console.print(f"{env_id}: mean return {result}", highlight=False, soft_wrap=True)
+    result = evaluate(load_agent(str(run_dir)), name, num_episodes, seed=seed)
+    console.print(f"{name}: mean return {result}", markup=False, highlight=False, soft_wrap=True)
 
 
-def environment_of(run_dir: Path) -> str:
-    """Return the environment id that a run's ``run.json`` names.
-
-    Raises:
-        InvalidArgumentError: It names none.
-    """
+def _recorded(run_dir: Path) -> Mapping[str, Any]:
+    """Return what a run's ``run.json`` says of its environment; nothing where that cannot be read."""
     try:
-        env_id = read_run_json(run_dir).get("pipeline", {}).get("env_id")
+        facts = read_run_json(run_dir).get("pipeline")
     except CheckpointError:
-        env_id = None
-    if not isinstance(env_id, str):
-        raise InvalidArgumentError(
-            f"{run_dir.as_posix()} does not say which environment it was trained in. "
-            "Name it: tensor-optix evaluate RUN_DIR ENV."
-        )
-    return env_id
+        return {}
+    return facts if isinstance(facts, dict) else {}

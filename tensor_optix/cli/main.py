@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from tensor_optix import __version__
+from tensor_optix.cli.options import EnvKwargs, RunEnvironment, TrustEnv, Wrappers, typed_environment
 from tensor_optix.cli.resume import resume
 
 EXIT_FAILED = 1
@@ -36,14 +37,15 @@ def main() -> None:
 
 @contextlib.contextmanager
 def failures_as_messages() -> Iterator[None]:
-    """Turn our own errors into one message and an exit code; leave all others as they are."""
-    from tensor_optix.exceptions import TensorOptixError, UnknownEnvironmentError
+    """Turn our own errors into one message and an exit code: 2 where an argument is at fault, 1 for all else."""
+    from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, TensorOptixError
 
     try:
         yield
     except TensorOptixError as error:
         Console(stderr=True).print(f"[bold red]Error[/]: {_escaped(error)}", highlight=False, soft_wrap=True)
-        raise typer.Exit(EXIT_USAGE if isinstance(error, UnknownEnvironmentError) else EXIT_FAILED) from None
+        is_usage = isinstance(error, InvalidArgumentError | InvalidTypeError)
+        raise typer.Exit(EXIT_USAGE if is_usage else EXIT_FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
@@ -71,7 +73,9 @@ def root(
 
 @app.command()
 def train(
-    env: Annotated[str, typer.Argument(metavar="ENV", help="Gymnasium id, for example CartPole-v1.")],
+    env: Annotated[
+        str, typer.Argument(metavar="ENV", help="Gymnasium id, for example CartPole-v1, or module:id of one of yours.")
+    ],
     algorithm: Annotated[
         str, typer.Option(help="How to learn: auto, ppo, ... [dim]An unknown name lists them all.[/]")
     ] = "auto",
@@ -97,18 +101,24 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Another setting of the agent; may come several times."),
     ] = None,
+    env_kwargs: EnvKwargs = None,
+    wrapper: Wrappers = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")] = False,
 ) -> None:
     """Train an agent until nothing more is to be gained."""
+    from tensor_optix.cli.plan import TrainingPlan
     from tensor_optix.cli.settings import parse_settings
-    from tensor_optix.cli.training import TrainingPlan, run_training
+    from tensor_optix.cli.training import run_training
 
     with failures_as_messages():
         overrides = parse_settings(settings or [])
         if learning_rate is not None:
             overrides["learning_rate"] = learning_rate
+        name = typed_environment(env, env_kwargs, wrapper).alone()
         plan = TrainingPlan(
-            env_id=env,
+            env_id=name.id,
+            env_kwargs=dict(name.kwargs),
+            wrappers=name.wrappers,
             algorithm=algorithm,
             seed=seed,
             num_envs=num_envs,
@@ -129,17 +139,18 @@ app.command()(resume)
 @app.command()
 def evaluate(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.")],
-    env: Annotated[
-        str | None, typer.Argument(metavar="[ENV]", help="Gymnasium id. [dim]Default: the run's own.[/]")
-    ] = None,
+    env: RunEnvironment = None,
     episodes: Annotated[int, typer.Option(min=1, help="Fresh greedy episodes to play.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same episodes.")] = 0,
+    env_kwargs: EnvKwargs = None,
+    wrapper: Wrappers = None,
+    trust_env: TrustEnv = False,
 ) -> None:
     """Play a run's champion in fresh greedy episodes."""
     from tensor_optix.cli.evaluation import run_evaluation
 
     with failures_as_messages():
-        run_evaluation(run_dir, env, episodes, seed, Console())
+        run_evaluation(run_dir, typed_environment(env, env_kwargs, wrapper, trust_env), episodes, seed, Console())
 
 
 @app.command()

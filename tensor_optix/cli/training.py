@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from tensor_optix.cli.plan import TrainingPlan, write_plan
 from tensor_optix.cli.quiet import load_tensorflow
-from tensor_optix.cli.resume import write_plan
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
-from tensor_optix.presets import check_environment_id, make_agent, make_pipeline
+from tensor_optix.pipeline.environment_names import EnvironmentName
+from tensor_optix.presets import make_agent, make_pipeline
 from tensor_optix.reporting.progress import Progress
 from tensor_optix.reporting.summary import loading_code, summary
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """What the command line asks for; None stands for the default."""
-
-    env_id: str
-    algorithm: str = "auto"
-    seed: int | None = None
-    num_envs: int | None = None
-    window_size: int | None = None
-    max_env_steps: int | None = None
-    max_windows: int | None = None
-    target_score: float | None = None
-    rollback: bool = False
-    checkpoint_dir: Path = Path("tensor_optix_checkpoints")
-    overrides: dict[str, Any] = field(default_factory=dict)
 
 
 def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, resume: Path | None = None) -> None:
@@ -48,7 +31,6 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
         TensorOptixError: Something in the plan does not fit, or the environment failed.
         KeyboardInterrupt: Ctrl-C came a second time.
     """
-    check_environment_id(plan.env_id)
     load_tensorflow()
     progress = Progress(console)
     optimizer = assemble(plan, [] if quiet else [progress])
@@ -58,14 +40,14 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
     try:
         optimizer.run(resume=resume or False)
     finally:
-        print_outcome(console, optimizer, plan.env_id)
+        print_outcome(console, optimizer, plan.environment)
 
 
 def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
     """Return the optimizer that runs the plan; one seed reaches the first weights, too."""
     seed = fresh_seed() if plan.seed is None else plan.seed
     pipeline = make_pipeline(
-        plan.env_id, num_envs=plan.num_envs, window_size=plan.window_size, algorithm=plan.algorithm
+        plan.environment, num_envs=plan.num_envs, window_size=plan.window_size, algorithm=plan.algorithm
     )
     overrides = {"seed": derive_seed(seed, "model"), **plan.overrides}
     return RLOptimizer(
@@ -81,7 +63,7 @@ def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
     )
 
 
-def print_outcome(console: Console, optimizer: RLOptimizer, env_id: str) -> None:
+def print_outcome(console: Console, optimizer: RLOptimizer, environment: EnvironmentName) -> None:
     """Print what was reached and, where there is a champion, the code that loads it, ready to be pasted."""
     verbatim: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
     result = optimizer.last_result
@@ -92,4 +74,4 @@ def print_outcome(console: Console, optimizer: RLOptimizer, env_id: str) -> None
         console.print("Interrupted: ended at once, nothing was measured.", **verbatim)
     if optimizer.best_snapshot is not None:
         console.print("\nLoad the champion with:\n", **verbatim)
-        console.print(loading_code(optimizer.run_dir, env_id), **verbatim)
+        console.print(loading_code(optimizer.run_dir, environment), **verbatim)

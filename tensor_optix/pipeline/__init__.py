@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+    from tensor_optix.pipeline.environment_names import EnvironmentName
     from tensor_optix.pipeline.evaluation import evaluate
     from tensor_optix.pipeline.live_pipeline import LivePipeline
 
 _HOME_OF = {
     "BatchPipeline": "batch_pipeline",
+    "EnvironmentName": "environment_names",
     "LivePipeline": "live_pipeline",
     "evaluate": "evaluation",
 }
 
 __all__ = [
     "BatchPipeline",
+    "EnvironmentName",
     "LivePipeline",
     "evaluate",
 ]

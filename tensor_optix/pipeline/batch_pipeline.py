@@ -12,6 +12,7 @@ from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
+from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.stepping.env_guard import space_of
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_state import env_state, not_saved, restore_env_state
@@ -108,8 +109,7 @@ class BatchPipeline(BasePipeline):
         self._ledger = EpisodeLedger(self._num_envs)
         self._needs_reset = True
         self._space = {kind: space_of(collector.guard.env, kind) for kind in ("observation", "action")}
-        spec = getattr(collector.guard.env, "spec", None)
-        self._env_id: str | None = getattr(spec, "id", None)
+        self._env_facts = environment_facts(self._env.source, collector.guard.env)
 
     def setup(self) -> None:
         """Open the environment again where ``teardown`` closed it.
@@ -264,8 +264,12 @@ class BatchPipeline(BasePipeline):
 
     @property
     def env_id(self) -> str | None:
-        """Gymnasium's name of the environment, where it has one."""
-        return self._env_id
+        """Name of the environment (``module:id`` where it was given so), where it has one."""
+        return self._env_facts["env_id"]  # type: ignore[no-any-return]
+
+    def describe_environment(self) -> dict[str, Any]:
+        """Return what makes the environment again, as :func:`environment_facts` tells it."""
+        return dict(self._env_facts)
 
     @property
     def is_vector(self) -> bool:

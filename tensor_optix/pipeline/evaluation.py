@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium as gym
-
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.checks import check_int
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EvaluationResult
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
+from tensor_optix.exceptions import InvalidTypeError
+from tensor_optix.pipeline.environment_names import environment_named
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env, space_of
 from tensor_optix.pipeline.stepping.episode_player import play_single, play_vector
 from tensor_optix.pipeline.stepping.vector_env import VectorDriver
@@ -31,15 +30,16 @@ def evaluate(
     Args:
         agent_or_policy: An agent, a ``Policy``, or a function of an observation. An agent that says
             ``is_bound`` is left as it is; any other with a ``bind`` method is bound to the spaces.
-        env: ``gym.Env``, ``gym.vector.VectorEnv``, a callable that makes one, or an id; what is
-            made here is closed here.
+        env: ``gym.Env``, ``gym.vector.VectorEnv``, a callable that makes one (an ``EnvironmentName`` is one), or an
+            id, also as ``module:id``; what is made here is closed here.
         num_episodes: How many episodes.
         seed: Source of the episodes' seeds.
         greedy: The best known action (``act_greedy``, ``act(greedy=True)``) instead of exploring.
 
     Raises:
         InvalidTypeError: It cannot act, or ``env`` is no environment.
-        InvalidArgumentError: The id is unknown, or a number is out of range.
+        UnknownEnvironmentError: No environment is registered under the id.
+        InvalidArgumentError: A number is out of range.
         EnvironmentFailureError: The environment raised, or gave NaN or infinity.
 
     Example:
@@ -49,7 +49,7 @@ def evaluate(
     """
     check_int("num_episodes", num_episodes, at_least=1)
     check_int("seed", seed, at_least=0)
-    opened, made_here = open_env(_maker(env) if isinstance(env, str) else env)
+    opened, made_here = open_env(environment_named(env))
     driver = VectorDriver(opened) if is_vector(opened) else None
     guard = driver.guard if driver else EnvGuard(opened)
     try:
@@ -62,14 +62,6 @@ def evaluate(
     finally:
         if made_here:
             guard.close()
-
-
-def _maker(env_id: str) -> Callable[[], Any]:
-    try:
-        gym.spec(env_id)
-    except gym.error.Error as error:
-        raise InvalidArgumentError(f"Unknown environment id {env_id!r}: {error}") from error
-    return lambda: gym.make(env_id)
 
 
 def _bind(agent: Any, env: Any, num_envs: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tensor_optix.core.run_result import RunResult
+from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
 
 
 def summary(result: RunResult, *, seed: int | None = None) -> str:
@@ -36,16 +38,27 @@ def summary(result: RunResult, *, seed: int | None = None) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def loading_code(run_dir: str | Path, env_id: str) -> str:
-    """Return Python that loads a run's champion and plays it."""
-    return "\n".join(
-        [
-            "from tensor_optix import evaluate, load_agent",
-            "",
-            f'agent = load_agent("{Path(run_dir).as_posix()}")',
-            f'print(evaluate(agent, "{env_id}"))',
-        ]
-    )
+def loading_code(run_dir: str | Path, env: str | EnvironmentName) -> str:
+    """Return Python that loads a run's champion and plays it.
+
+    Args:
+        run_dir: The run's folder.
+        env: Where it was trained; a name with arguments or wrappers is spelled out.
+    """
+    name = environment_named(env)
+    loading = f"agent = load_agent({_quoted(Path(run_dir).as_posix())})"
+    if not name.kwargs and not name.wrappers:
+        playing = f"print(evaluate(agent, {_quoted(name.id)}))"
+        return "\n".join(["from tensor_optix import evaluate, load_agent", "", loading, playing])
+    wrappers = "".join(f"{_quoted(wrapper)}, " for wrapper in name.wrappers)
+    more = [f", {dict(name.kwargs)!r}" if name.kwargs else "", f", wrappers=({wrappers.strip()})" if wrappers else ""]
+    naming = f"env = EnvironmentName({_quoted(name.id)}{''.join(more)})"
+    imports = "from tensor_optix import EnvironmentName, evaluate, load_agent"
+    return "\n".join([imports, "", naming, loading, "print(evaluate(agent, env))"])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _steps(result: RunResult) -> str:

@@ -135,7 +135,7 @@ class TestBadInput:
         ],
     )
     def test_a_bad_setting_is_one_message(self, arguments: list[str], message: str) -> None:
-        assert_fails(invoke("train", "CartPole-v1", "--quiet", *arguments), 1, message)
+        assert_fails(invoke("train", "CartPole-v1", "--quiet", *arguments), 2, message)
 
     def test_an_environment_that_raises_is_one_message(self) -> None:
         gym.register("Breaks-v0", entry_point=Breaks, max_episode_steps=1000)

@@ -107,7 +107,7 @@ def test_the_numbers():
 def test_ids():
     result = evaluate(lambda observation: 1, "CartPole-v1", 5)
     assert 8 <= result.mean <= 11
-    with pytest.raises(InvalidArgumentError, match="Unknown environment id 'CartPool-v1'"):
+    with pytest.raises(InvalidArgumentError, match=r"registered as 'CartPool-v1'\. Did you mean CartPole-v1"):
         evaluate(policy, "CartPool-v1")
 
 

@@ -83,6 +83,7 @@ def setting_differences(recorded: Mapping[str, Any], current: Mapping[str, Any])
 
 def _pipeline_facts(pipeline: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"env_id": getattr(pipeline, "env_id", None)}
+    facts.update(getattr(pipeline, "describe_environment", dict)())
     for name in ("num_envs", "window_size", "barrier_interval_steps"):
         if hasattr(pipeline, name):
             facts[name] = getattr(pipeline, name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError
+from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
 from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.space_layout import is_finite
 
@@ -39,6 +39,8 @@ def open_env(env: Any) -> tuple[Any, bool]:
         )
     try:
         made = env()
+    except TensorOptixError:
+        raise
     except Exception as error:
         raise EnvironmentFailureError(f"The callable given as `env` raised {type(error).__name__}: {error}") from error
     if not _steps(made):

@@ -32,6 +32,7 @@ class EnvKeeper:
         on_error: ``"raise"``, or ``"restart"``, which needs a callable.
 
     Attributes:
+        source: What was given.
         made_here: Whether ``source`` is a callable.
         num_restarts: How often the environment was replaced because it failed.
         last_error: Why, the last time.
@@ -43,7 +44,7 @@ class EnvKeeper:
     def __init__(self, source: Any, on_error: str = "raise") -> None:
         if on_error not in ON_ENV_ERROR:
             raise InvalidArgumentError(f"`on_env_error` must be one of {ON_ENV_ERROR}. Received: {on_error!r}.")
-        self._source = source
+        self.source = source
         self._on_error = on_error
         self._collector: Collector | None = None
         self.num_restarts = 0
@@ -78,7 +79,7 @@ class EnvKeeper:
 
     def open(self) -> None:
         """Make the environment, or take the one that was given."""
-        env, self.made_here = open_env(self._source)
+        env, self.made_here = open_env(self.source)
         self._collector = VectorEnvCollector(env) if is_vector(env) else SingleEnvCollector(env)
 
     def close(self) -> None:

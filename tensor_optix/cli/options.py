@@ -1,0 +1,48 @@
+"""Options that several commands share: how each of them names an environment.
+
+Only typer is imported here, so that ``--help`` is there at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tensor_optix.cli.environments import TypedEnvironment
+
+RunEnvironment = Annotated[
+    str | None, typer.Argument(metavar="[ENV]", help="Gymnasium id, or module:id. [dim]Default: the run's own.[/]")
+]
+EnvKwargs = Annotated[
+    list[str] | None,
+    typer.Option("--env-kwargs", metavar="KEY=VALUE", help="An argument of the environment; may come several times."),
+]
+Wrappers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--wrapper",
+        metavar="MODULE:FUNCTION",
+        help="What wraps each single environment, the first one innermost; may come several times.",
+    ),
+]
+TrustEnv = Annotated[
+    bool,
+    typer.Option("--trust-env", help="Use modules, wrappers and arguments that only the run's folder names."),
+]
+
+
+def typed_environment(
+    env: str | None, env_kwargs: list[str] | None, wrappers: list[str] | None, trust_env: bool = False
+) -> TypedEnvironment:
+    """Return what these options say.
+
+    Raises:
+        InvalidArgumentError: A pair has no ``=`` or no key, or a key comes twice.
+    """
+    from tensor_optix.cli.environments import TypedEnvironment
+    from tensor_optix.cli.settings import parse_settings
+
+    kwargs = parse_settings(env_kwargs or [], "--env-kwargs", "size=7")
+    return TypedEnvironment(env, kwargs, tuple(wrappers or ()), trust_env)

@@ -1,0 +1,123 @@
+"""What a command line asked for, and the file in a run's folder that keeps it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tensor_optix.core.storage.atomic_files import regular_file
+from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
+from tensor_optix.exceptions import CheckpointError
+from tensor_optix.pipeline.environment_names import EnvironmentName, as_given
+
+PLAN_FILE = "command.json"
+
+MAX_WINDOW_STEPS = 10_000_000
+MAX_ENVS = 4096
+MAX_OVERRIDES = 64
+MAX_TEXT = 200
+MAX_ITEMS = 64
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What the command line asks for; None stands for the default."""
+
+    env_id: str
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    wrappers: tuple[str, ...] = ()
+    algorithm: str = "auto"
+    seed: int | None = None
+    num_envs: int | None = None
+    window_size: int | None = None
+    max_env_steps: int | None = None
+    max_windows: int | None = None
+    target_score: float | None = None
+    rollback: bool = False
+    checkpoint_dir: Path = Path("tensor_optix_checkpoints")
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> EnvironmentName:
+        """The environment by its name."""
+        return EnvironmentName(self.env_id, self.env_kwargs, self.wrappers)
+
+
+def write_plan(run_dir: Path, plan: TrainingPlan) -> None:
+    """Keep in a run's folder what the command line asked for.
+
+    Raises:
+        CheckpointError: The file cannot be written.
+    """
+    document = {**asdict(plan), "checkpoint_dir": None}  # a folder that was moved is resumed where it lies
+    write_sealed_json(run_dir / PLAN_FILE, to_jsonable(document))
+
+
+def read_plan(run_dir: Path) -> TrainingPlan:
+    """Return what ``write_plan`` kept, for the place where the folder lies now; nothing is imported for it.
+
+    Raises:
+        CheckpointError: There is no such run, it was not started by the command, or its file says what none asks for.
+    """
+    if not run_dir.is_dir():
+        raise CheckpointError(f"There is no run folder {run_dir.as_posix()!r}.")
+    try:
+        document = read_sealed_json(regular_file(run_dir, PLAN_FILE))
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{run_dir.as_posix()} cannot be resumed by the command: {error} A run that a script started is resumed "
+            f"by that script: RLOptimizer(...).run(resume={run_dir.as_posix()!r})."
+        ) from error
+    source = (run_dir / PLAN_FILE).as_posix()
+    environment = EnvironmentName.from_json(document, source)
+    document = {**document, **environment.to_json(), "wrappers": environment.wrappers}
+    _check_fields(document, source)
+    overrides = {name: as_given(value) for name, value in document["overrides"].items()}
+    return TrainingPlan(**{**document, "overrides": overrides, "checkpoint_dir": run_dir.resolve().parent})
+
+
+def _check_fields(document: Mapping[str, Any], source: str) -> None:
+    if set(document) != {field.name for field in fields(TrainingPlan)}:
+        raise CheckpointError(f"{source} says something that no command asked for: {sorted(document)!s:.400}.")
+    at_most = {"num_envs": MAX_ENVS, "window_size": MAX_WINDOW_STEPS}
+    is_right = {
+        "algorithm": isinstance(document["algorithm"], str) and len(document["algorithm"]) <= MAX_TEXT,
+        "seed": _is_count(document["seed"], at_least=0),
+        **{name: _is_count(document[name]) for name in ("max_env_steps", "max_windows")},
+        **{name: _is_count(document[name], at_most=most) for name, most in at_most.items()},
+        "target_score": document["target_score"] is None or _is_number(document["target_score"]),
+        "rollback": isinstance(document["rollback"], bool),
+        "overrides": _are_overrides(document["overrides"]),
+    }
+    wrong = [f"{name}={document[name]!r:.{MAX_TEXT}}" for name, right in is_right.items() if not right]
+    if wrong:
+        raise CheckpointError(f"{source} says something that no command asked for: {', '.join(wrong)}.")
+
+
+def _is_count(value: Any, at_least: int = 1, at_most: int = 2**63 - 1) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and at_least <= value <= at_most)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_overrides(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= MAX_OVERRIDES
+        and all(_is_setting(item) or _is_list_of_settings(item) for item in value.values())
+    )
+
+
+def _is_list_of_settings(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= MAX_ITEMS and all(_is_setting(item) for item in value)
+
+
+def _is_setting(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    return value is None or isinstance(value, bool) or _is_number(value)
