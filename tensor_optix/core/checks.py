@@ -6,7 +6,7 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 LARGEST_INT = 2**63 - 1
 """What a count may be at most: no array has more elements, no file more bytes."""
+
+
+_PLAIN_NUMBERS = (float, int)
 
 
 def received(value: Any) -> str:
@@ -30,12 +33,12 @@ def nearest(name: Any, known: Iterable[str]) -> str:
 
 def is_int(value: Any) -> bool:
     """Tell whether ``value`` is a whole number by its type; a bool is none."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, bool))
 
 
 def is_number(value: Any) -> bool:
     """Tell whether ``value`` is a number by its type; a bool is none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return type(value) in _PLAIN_NUMBERS or (isinstance(value, numbers.Real) and not isinstance(value, bool))
 
 
 def check_int(name: str, value: Any, *, at_least: int, at_most: int = LARGEST_INT, optional: bool = False) -> None:
@@ -128,6 +131,43 @@ def check_instance(name: str, value: Any, *kinds: type, optional: bool = False, 
         return
     names = " or ".join([*(kind.__name__ for kind in kinds), *(["None"] if optional else [])])
     raise InvalidTypeError(f"`{name}` must be {_article(names)} {names}. {received(value)}{hint}")
+
+
+def check_fields(record: Any, **kinds: Any) -> None:
+    """Raise unless each named field of a record is of its kind.
+
+    Args:
+        record: An object that holds the fields.
+        **kinds: By field: ``int``, ``float`` (any number), ``bool``, another class, or a tuple of kinds, one
+            of which may be None.
+    """
+    for name, kind in kinds.items():
+        value = getattr(record, name)
+        if type(value) is kind:
+            continue
+        allowed = kind if isinstance(kind, tuple) else (kind,)
+        if not any(_is_of(value, one) for one in allowed):
+            names = " or ".join(_NAMES_OF_KINDS.get(one, getattr(one, "__name__", "None")) for one in allowed)
+            raise InvalidTypeError(f"`{name}` of {type(record).__name__} must be {names}. {received(value)}")
+
+
+_NAMES_OF_KINDS: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    bool: "True or False",
+    str: "a text",
+    Mapping: "a dict",
+}
+_IS_OF: dict[Any, Callable[[Any], bool]] = {
+    None: lambda value: value is None,
+    int: is_int,
+    float: is_number,
+    bool: lambda value: isinstance(value, bool | np.bool_),
+}
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    return _IS_OF[kind](value) if kind in _IS_OF else isinstance(value, kind)
 
 
 def check_methods(name: str, value: Any, *methods: str, hint: str = "") -> None:

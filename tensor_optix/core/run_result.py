@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tensor_optix.core.checks import check_choice, check_fields
 from tensor_optix.core.types import EvaluationResult, LoopState, PolicySnapshot
 
 REASONS = ("trained", "stalled", "target", "budget", "stopped", "error")
@@ -75,6 +76,14 @@ class RunResult:
     run_dir: str | None
     history: dict[str, list[Any]]
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_choice("reason", self.reason, REASONS)
+        check_fields(
+            self, explanation=str, state=LoopState, champion=(PolicySnapshot, None), windows=int, seconds=float
+        )
+        check_fields(self, report=(EvaluationResult, None), run_dir=(str, None), env_steps=Mapping, history=Mapping)
+        check_fields(self, notes=tuple)
 
     @property
     def confirmed_mean(self) -> float | None:

@@ -9,6 +9,7 @@ import copy
 import enum
 import math
 import time
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tensor_optix.core.checks import (
+    check_choice,
+    check_fields,
+    check_flags,
+    check_instance,
+    check_mapping,
+    is_number,
+    received,
+)
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 from tensor_optix.functional.search_space import SCALES, from_latent, guess_scale, to_latent
 
@@ -63,6 +73,10 @@ class EpisodeData:
         action_log_probs: What the acting copy recorded, where acting and learning policies
             can differ (live feeds); None elsewhere.
         policy_version: Version of the acting policy, where recorded.
+
+    Raises:
+        InvalidTypeError: A field is of a type that cannot be used, or the rewards or flags are no numbers.
+        InvalidArgumentError: Rewards and flags are not told for the same steps.
     """
 
     observations: Any
@@ -80,6 +94,14 @@ class EpisodeData:
     completed_lengths: Any = None
     action_log_probs: Any = None
     policy_version: Any = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, episode_id=int, timestamp=float, metadata=Mapping)
+        lengths = {name: _num_steps(name, getattr(self, name)) for name in ("rewards", "terminated", "truncated")}
+        if len(set(lengths.values())) > 1:
+            raise InvalidArgumentError(
+                f"Rewards and flags must be told for the same steps. Received, in steps: {lengths}."
+            )
 
     @property
     def dones(self) -> Any:
@@ -118,6 +140,9 @@ class HyperparamSet:
     episode_id: int
     timestamp: float = field(default_factory=time.time)
 
+    def __post_init__(self) -> None:
+        check_fields(self, params=Mapping, episode_id=int, timestamp=float)
+
     def copy(self) -> HyperparamSet:
         """Return an independent copy."""
         return HyperparamSet(copy.deepcopy(self.params), self.episode_id, self.timestamp)
@@ -144,6 +169,10 @@ class EvalMetrics:
     hyperparams: HyperparamSet | None = None
     env_steps: int | None = None
     num_episodes: int | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, primary_score=float, metrics=Mapping, episode_id=int, timestamp=float)
+        check_fields(self, hyperparams=(HyperparamSet, None), env_steps=(int, None), num_episodes=(int, None))
 
     def beats(self, other: EvalMetrics, margin: float = 0.0) -> bool:
         """Tell whether this score is strictly greater than the other's plus ``margin``."""
@@ -175,6 +204,10 @@ class PolicySnapshot:
     episode_id: int
     timestamp: float = field(default_factory=time.time)
 
+    def __post_init__(self) -> None:
+        check_fields(self, snapshot_id=str, eval_metrics=EvalMetrics, hyperparams=HyperparamSet, weights_path=str)
+        check_fields(self, episode_id=int, timestamp=float)
+
 
 @dataclass
 class AgentState:
@@ -189,6 +222,13 @@ class AgentState:
     arrays: dict[str, npt.NDArray[Any]]
     meta: dict[str, Any] = field(default_factory=dict)
     scope: str = "learner"
+
+    def __post_init__(self) -> None:
+        check_mapping("arrays", self.arrays)
+        for name, array in self.arrays.items():
+            check_instance(f"arrays[{name!r}]", array, np.ndarray)
+        check_mapping("meta", self.meta)
+        check_choice("scope", self.scope, typing.get_args(StateScope))
 
 
 @dataclass(frozen=True)
@@ -216,11 +256,10 @@ class ParamSpec:
     integer: bool = False
 
     def __post_init__(self) -> None:
+        check_flags(integer=self.integer)
         for name, bound in (("low", self.low), ("high", self.high)):
-            if isinstance(bound, bool) or not isinstance(bound, (int, float, np.number)):
-                raise InvalidTypeError(
-                    f"The bound `{name}` must be a number. Received: {bound!r} of type {type(bound).__name__}."
-                )
+            if not is_number(bound):
+                raise InvalidTypeError(f"The bound `{name}` must be a number. {received(bound)}")
             if not math.isfinite(bound):
                 raise InvalidArgumentError(f"The bound `{name}` must be finite. Received: {bound!r}.")
         if self.low > self.high:
@@ -228,8 +267,7 @@ class ParamSpec:
                 f"Bounds must satisfy low <= high. Received: low={self.low!r}, high={self.high!r}. "
                 "Swap them if they are reversed."
             )
-        if self.scale not in SCALES:
-            raise InvalidArgumentError(f"`scale` must be one of {SCALES}. Received: {self.scale!r}.")
+        check_choice("scale", self.scale, SCALES)
         if self.scale == "log" and self.low <= 0:
             raise InvalidArgumentError(f"A log scale needs low > 0. Received: low={self.low!r}.")
         if self.scale == "one_minus_log" and self.high >= 1:
@@ -286,6 +324,9 @@ class EvaluationResult:
     lengths: npt.NDArray[np.int64]
     env_steps: int
 
+    def __post_init__(self) -> None:
+        check_fields(self, mean=float, interval=tuple, returns=np.ndarray, lengths=np.ndarray, env_steps=int)
+
     @property
     def num_episodes(self) -> int:
         """Number of episodes played."""
@@ -294,3 +335,14 @@ class EvaluationResult:
     def __str__(self) -> str:
         low, high = self.interval
         return f"{self.mean:.2f} (95 % interval {low:.2f} to {high:.2f}, {self.num_episodes} episodes)"
+
+
+def _num_steps(name: str, values: Any) -> int:
+    """Return how many steps there are numbers or flags for, or raise if there are none."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # ragged
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise InvalidTypeError(f"`{name}` must be a sequence of numbers, one for each step. {received(values)}")
+    return len(array)

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tensor_optix import EpisodeData, EvalMetrics, HyperparamSet, LoopState, ParamSpec, TensorOptixError
+from tensor_optix import (
+    AgentState,
+    EpisodeData,
+    EvalMetrics,
+    HyperparamSet,
+    LoopState,
+    ParamSpec,
+    TensorOptixError,
+)
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 
 def window(**changes):
@@ -122,3 +131,40 @@ def test_bad_specs(arguments, match):
 def test_bounds_that_are_no_pair(bounds):
     with pytest.raises(TypeError, match="a pair \\(low, high\\)"):
         ParamSpec.of(bounds)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: window(episode_id=1.5),
+            InvalidTypeError,
+            "`episode_id` of EpisodeData must be an integer. Received: 1.5",
+        ),
+        (lambda: window(rewards="ab"), InvalidTypeError, "`rewards` must be a sequence of numbers.*Received: 'ab'"),
+        (lambda: window(rewards=[[1.0], [1.0, 2.0]]), InvalidTypeError, "`rewards` must be a sequence of numbers"),
+        (lambda: window(terminated=None), InvalidTypeError, "`terminated` must be a sequence of numbers"),
+        (lambda: window(rewards=[1.0]), InvalidArgumentError, "same steps. Received, in steps: {'rewards': 1, 'term"),
+        (
+            lambda: EvalMetrics("1", {}, 0),
+            InvalidTypeError,
+            "`primary_score` of EvalMetrics must be a number. Received: '1'",
+        ),
+        (
+            lambda: EvalMetrics(1.0, {}, 0, hyperparams={}),
+            InvalidTypeError,
+            "must be HyperparamSet or None. Received: {}",
+        ),
+        (lambda: HyperparamSet([1], 0), InvalidTypeError, "`params` of HyperparamSet must be a dict. Received: .1."),
+        (lambda: AgentState({"a": 1.0}), InvalidTypeError, r"`arrays\['a'\]` must be a ndarray. Received: 1.0"),
+        (
+            lambda: AgentState({}, scope="learnr"),
+            InvalidArgumentError,
+            "`scope` must be one of .*Did you mean 'learner'",
+        ),
+        (lambda: ParamSpec(0.0, 1.0, integer="yes"), InvalidTypeError, "`integer` must be True or False"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_when_it_is_made(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
