@@ -143,6 +143,12 @@ class RLOptimizer:
             "target_score": target_score,
             "plateau_threshold": plateau_threshold,
             "dormant_threshold": dormant_threshold,
+            "degradation_threshold": degradation_threshold,
+            "base_interval": base_interval,
+            "backoff_factor": backoff_factor,
+            "max_interval_episodes": max_interval_episodes,
+            "report_episodes": report_episodes,
+            "evaluation_env": evaluation_env is not None,
             "hyperparameter_optimizer": type(tuner).__name__,
         }
         self._seed = seed
@@ -214,14 +220,20 @@ class RLOptimizer:
             self._run_folder = RunFolder.open(path)
             unused.discard_if_unused()
         self._controller = self._controller_in(self._run_folder)
-        for difference in self._setting_differences():
-            logger.warning("Resuming with other settings: %s.", difference)
+        self._say_what_is_asked_for_otherwise()
 
-    def _setting_differences(self) -> list[str]:
+    def _say_what_is_asked_for_otherwise(self) -> None:
         try:
-            return setting_differences(self._run_folder.read_run_json(), self._describe())
+            recorded = self._run_folder.read_run_json()
         except CheckpointError:
-            return []
+            return
+        longer, others = setting_differences(recorded, self._describe())
+        for difference in longer:
+            logger.warning("Resuming with other settings: %s.", difference)
+        for difference in others:
+            note = f"the run was resumed, but not exactly: {difference}"
+            logger.warning("%s.", note)
+            self._controller.recorder.notes.append(note)
 
     def _controller_in(self, folder: RunFolder) -> LoopController:
         try:

@@ -120,6 +120,10 @@ class BaseAgent(ABC):
         """Return what its numbers depend on besides its own settings, JSON-able: for example thread counts."""
         return {}
 
+    def structure_differences(self, state: AgentState) -> list[str]:
+        """Return how the agent that was saved was made otherwise than this one, in phrases. Default: not known."""
+        return []
+
     tells_what_it_used: bool = False
     """Whether ``learn`` sets ``used_hyperparams``: then the loop need not ask for them before each ``learn``."""
 

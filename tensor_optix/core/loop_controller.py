@@ -129,7 +129,7 @@ class LoopController:
         self._stop_requested = threading.Event()
         self._ending: tuple[str, str] | None = None
         if run_folder is not None:
-            self._session.keep_on_disk(run_folder, self._keeper, self._parts())
+            self._session.keep_on_disk(run_folder, self._keeper, self._parts(), self.evaluator)
 
     # ---------------------------------------------------------------- the public face
 

@@ -254,6 +254,7 @@ class TFAgent(BaseAgent):
         return trial
 
     describe_platform = staticmethod(agent_state.thread_counts)
+    structure_differences = agent_state.structure_differences
 
     def on_divergence(self) -> None:
         """Halve the base learning rate."""

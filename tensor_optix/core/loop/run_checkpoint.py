@@ -12,11 +12,12 @@ from typing import Any
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.loop.run_structure import structure_differences
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.core.types import AgentState
-from tensor_optix.exceptions import CheckpointError, NotBoundError, TensorOptixError
+from tensor_optix.exceptions import CheckpointError, NotBoundError, StateMismatchError, TensorOptixError
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,12 @@ class RunCheckpoint:
         registry: Goes back to the snapshots it had.
         parts: Everything else, by name; a part without ``state_dict`` is left out and named.
         sync_history: Puts on the disk what the run has recorded so far; called from a thread.
+        describe: Says what the run is made of, see ``describe_structure``.
+
+    Attributes:
+        failures: Why saving failed, each time.
+        inexact: Why what :meth:`load` brought back is not all that was, in phrases.
+        earlier: The same of the times before, when the saved run had itself been resumed.
     """
 
     def __init__(
@@ -57,9 +64,11 @@ class RunCheckpoint:
         registry: CheckpointRegistry,
         parts: Mapping[str, Any],
         sync_history: Callable[[], None],
+        describe: Callable[[], dict[str, Any]],
     ) -> None:
         self._slots = slots
         self._sync_history = sync_history
+        self._describe = describe
         self._agent = agent
         self._keeper = keeper
         self._registry = registry
@@ -74,6 +83,7 @@ class RunCheckpoint:
         self._thread: threading.Thread | None = None
         self.failures: list[str] = []
         self.inexact: list[str] = []
+        self.earlier: list[str] = []
 
     def save_if_due(self, own: Mapping[str, Any]) -> None:
         """Save, if enough time has passed and nothing is being written.
@@ -143,7 +153,7 @@ class RunCheckpoint:
     ) -> dict[str, Any]:
         saved = {name: entry for name, entry in document["parts"].items() if self._fits(name, entry)}
         self._note_what_is_inexact(document)
-        restore(self._agent, states["agent"])
+        self._restore_agent(states["agent"], document.get("structure", {}))
         if is_same_platform and not self.inexact:
             self._registry.rewind(int(document["last_snapshot_number"]))
         champion = states.get("champion")
@@ -156,11 +166,24 @@ class RunCheckpoint:
         own: dict[str, Any] = document["own"]
         return own
 
+    def _restore_agent(self, state: AgentState, structure: dict[str, Any]) -> None:
+        """Restore the agent, which takes its state or not; what is otherwise than it was is said in either case."""
+        differs = structure_differences(structure, self._describe())
+        differs += getattr(self._agent, "structure_differences", lambda state: [])(state)
+        try:
+            restore(self._agent, state)
+        except StateMismatchError as error:
+            if not differs:
+                raise
+            raise StateMismatchError(f"{error} This is what differs: {'; '.join(differs)}.") from error
+        self.inexact += [difference for difference in differs if difference not in self.inexact]
+
     def _fits(self, name: str, entry: dict[str, Any]) -> bool:
         return name in self._parts and entry["class"] == type(self._parts[name]).__qualname__
 
     def _note_what_is_inexact(self, document: dict[str, Any]) -> None:
         self.inexact = [str(reason) for reason in document["inexact"]]
+        self.earlier = [str(reason) for reason in document.get("earlier", ())]
         for name, entry in document["parts"].items():
             if not self._fits(name, entry):
                 now = type(self._parts[name]).__qualname__ if name in self._parts else "missing"
@@ -185,6 +208,8 @@ class RunCheckpoint:
             "left_out": sorted(left_out),
             "inexact": inexact,
             "keeper": to_exact(self._keeper.state_dict(), "keeper"),
+            "earlier": list(dict.fromkeys([*self.earlier, *self.inexact])),
+            "structure": self._describe(),
             "last_snapshot_number": self._registry.last_number,
         }
         states = {"agent": capture(self._agent, "all")}

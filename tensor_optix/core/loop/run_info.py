@@ -18,6 +18,7 @@ _VARIABLES = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS"),
 )
+_HOW_LONG = ("max_episodes", "max_env_steps", "max_snapshots", "report_episodes")
 _COMPARED = ("machine", "processor", "num_cpus", "threads", "agent_platform")
 
 
@@ -69,16 +70,23 @@ def differences(recorded: Mapping[str, Any], agent: Any = None) -> list[str]:
     return found
 
 
-def setting_differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """Return how a run is asked for otherwise than it was, in phrases; empty if it is not."""
-    found = []
-    for group in ("settings", "pipeline"):
-        then, now = recorded.get(group), to_jsonable(dict(current[group]))
-        then = then if isinstance(then, Mapping) else {}
-        for name, value in now.items():
-            if name in then and then[name] != value:
-                found.append(f"{name} was {then[name]}, is {value}")
-    return found
+def setting_differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return how a run is asked for otherwise than it was, in phrases.
+
+    Args:
+        recorded: What :func:`describe_run` returned then.
+        current: What it returns now.
+
+    Returns:
+        What decides only how long it goes on and what is kept of it; and what makes it another run. Parts
+        and counts are not among them: ``structure_differences`` tells them.
+    """
+    then, now = recorded.get("settings"), to_jsonable(dict(current["settings"]))
+    then = then if isinstance(then, Mapping) else {}
+    changed = [name for name, value in now.items() if name in then and then[name] != value]
+    phrases = {name: f"{name} was {then[name]}, is {now[name]}" for name in changed}
+    longer = [phrase for name, phrase in phrases.items() if name in _HOW_LONG]
+    return longer, [phrase for name, phrase in phrases.items() if name not in (*_HOW_LONG, "hyperparameter_optimizer")]
 
 
 def _pipeline_facts(pipeline: Any) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.incumbent import ChampionKeeper
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
 from tensor_optix.core.loop.run_info import differences
+from tensor_optix.core.loop.run_structure import describe_structure
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
@@ -52,10 +54,17 @@ class RunSession:
         self._resume_notes: list[str] = []
         self.seed = fresh_seed() if seed is None else seed
 
-    def keep_on_disk(self, folder: RunFolder, keeper: ChampionKeeper, parts: Mapping[str, Any]) -> None:
-        """Say where the run is saved, and which parts have a state."""
-        slots = CheckpointSlots(folder.path)
-        self._checkpoint = RunCheckpoint(slots, self._agent, keeper, self._registry, parts, self._recorder.sync)
+    def keep_on_disk(
+        self, folder: RunFolder, keeper: ChampionKeeper, parts: Mapping[str, Any], evaluator: BaseEvaluator
+    ) -> None:
+        """Say where the run is saved, which parts have a state, and who scores."""
+
+        def describe() -> dict[str, Any]:
+            return describe_structure(self._agent, evaluator, parts["optimizer"], self._pipeline)
+
+        self._checkpoint = RunCheckpoint(
+            CheckpointSlots(folder.path), self._agent, keeper, self._registry, parts, self._recorder.sync, describe
+        )
 
     def open(self) -> None:
         """Get pipeline and agent ready for the first step.
@@ -102,6 +111,7 @@ class RunSession:
             )
         self.seed = own["seed"]
         reasons += self._checkpoint.inexact
+        reasons += [reason for reason in self._checkpoint.earlier if reason not in reasons]
         if self._pipeline.is_live:
             reasons.append("a live feed cannot be rewound")
         elif not self._has_barriers:

@@ -80,7 +80,12 @@ class RecentSteps:
         return len(self._windows)
 
     def append(self, steps: Steps) -> None:
-        """Add the newest window; where it goes on with the last one's episodes, join them."""
+        """Add the newest window; where it goes on with the last one's episodes, join them.
+
+        Windows of another number of environments cannot be learned from together: they are forgotten.
+        """
+        if self._windows and self._windows[-1].rewards.shape[1:] != steps.rewards.shape[1:]:
+            self._windows.clear()
         if self._windows:
             _join(self._windows[-1], steps)
         self._windows.append(steps)
@@ -154,8 +159,6 @@ def _concatenate(windows: Sequence[Steps]) -> Steps:
 def _join(old: Steps, new: Steps) -> None:
     """Let sums run on from ``old`` into ``new`` where the newer begins with the successor of the older."""
     num_envs = old.rewards.shape[1]
-    if new.rewards.shape[1] != num_envs:
-        return
     same = old.valid[-1] & new.valid[0] & ~old.ended[-1]
     for seen, after in zip(new.observations, old.successors, strict=True):
         # The last row is cut in every window: its successors are the last N.

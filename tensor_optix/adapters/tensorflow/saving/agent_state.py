@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
 from tensor_optix.adapters.tensorflow.saving.space_json import space_from_json, space_to_json
+from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
 
@@ -57,6 +58,7 @@ def restore(agent: Any, state: AgentState) -> None:
         check_variables(prefix, variables, state.arrays)
     for prefix, variables in groups:
         write_variables(prefix, variables, state.arrays)
+    _adopt_description(agent, state)
     saved_version = int(state.meta["version"])
     # A version names one policy: after going back it still rises.
     agent.version = saved_version if saved_version >= agent.version else agent.version + 1
@@ -68,6 +70,22 @@ def restore(agent: Any, state: AgentState) -> None:
     agent._seed = state.meta["seed"]
     params = copy.deepcopy(state.meta["hyperparams"])
     agent._hyperparams = HyperparamSet(params, state.meta["hyperparams_episode_id"])
+
+
+def structure_differences(agent: Any, state: AgentState) -> list[str]:
+    """Return how an agent that was saved was made otherwise than ``agent``, see ``BaseAgent``."""
+    return architecture_differences(state.meta.get("architecture") or {}, describe(agent))
+
+
+def _adopt_description(agent: Any, state: AgentState) -> None:
+    """Describe the agent from now on as it was described when it was saved, if it is the same.
+
+    Initial seeds and the first learning rate are all that may differ then, and files that say them are
+    the same, whether or not the run was ever resumed.
+    """
+    saved, own = state.meta.get("architecture") or {}, describe(agent)
+    if saved.keys() == own.keys() and saved != own and not architecture_differences(saved, own):
+        agent._architecture = {**saved, **{name: own[name] for name in ("observation_space", "action_space")}}
 
 
 def describe(agent: Any) -> dict[str, Any]:
