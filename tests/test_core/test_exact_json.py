@@ -115,7 +115,7 @@ def test_the_result_shares_nothing_with_the_value():
     assert plain == {"scores": [1.0]}
 
 
-def test_arrays_that_the_first_release_wrote_are_still_read():
+def test_arrays_as_they_were_saved_before_are_still_read():
     plain = {"$array": [{"$float": "nan"}, 0.5, -0.0], "dtype": "float32", "shape": [3, 1]}
     np.testing.assert_array_equal(from_exact(plain), np.array([[np.nan], [0.5], [-0.0]], np.float32))
     assert from_exact(plain).dtype == np.float32

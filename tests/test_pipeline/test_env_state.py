@@ -137,7 +137,7 @@ def test_a_layer_that_is_gone_is_said():
     assert "the environment has no layer NormalizeReward any more" in lost[0]
 
 
-def test_what_the_first_release_saved_is_still_read():
+def test_what_was_saved_before_types_were_kept_is_still_read():
     env = NormalizeReward(NormalizeObservation(gym.make("CartPole-v1")))
     statistics = {"mean": [1.0, 2.0, 3.0, 4.0], "var": [1.0, 1.0, 1.0, 0.5], "count": 7.0001}
     saved = {

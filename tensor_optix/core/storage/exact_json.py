@@ -152,7 +152,7 @@ def are_axes(axes: Any, num_dimensions: int) -> bool:
 def _array_from(plain: dict[str, Any]) -> Any:
     if isinstance(plain[_ARRAY], dict):
         return unpack(plain[_ARRAY])
-    # As 0.1 wrote arrays: a flat list of their values.
+    # As runs were saved before arrays kept their bytes: a flat list of values.
     return np.array(from_exact(plain[_ARRAY]), _dtype(plain["dtype"])).reshape(plain["shape"])
 
 

@@ -120,7 +120,7 @@ def _restore(layer: Any, state: dict[str, Any]) -> None:
 def _set(owner: Any, name: str, plain: Any) -> None:
     like = getattr(owner, name)
     if not isinstance(plain, dict):
-        # A Python number, or what 0.1 wrote: values without their type.
+        # A Python number, or values without their type, as runs were saved before.
         setattr(owner, name, np.asarray(plain, like.dtype) if isinstance(like, np.ndarray) else plain)
         return
     value = unpack(plain)
