@@ -261,7 +261,8 @@ class DQNAgent(OffPolicyAgent):
 
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> DQNAgent:
-        return cls(build("model"), build("optimizer"), hyperparams, **saved["structure"])
+        parts = {"model": build("model"), "optimizer": build("optimizer")}
+        return cls(**parts, hyperparams=hyperparams, **saved["structure"])
 
 
 def value_of_best(q_values: Any, q_selector: Any) -> Any:

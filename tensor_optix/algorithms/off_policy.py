@@ -45,6 +45,7 @@ class OffPolicyAgent(TFAgent):
     """
 
     _makes_models = True
+    _saved_as = "OffPolicyAgent"
     _settings: ClassVar[Mapping[str, Setting]] = {}
     _metrics: ClassVar[tuple[str, ...]] = ()
     _structure: ClassVar[tuple[str, ...]] = (

@@ -17,7 +17,6 @@ from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
-from tensor_optix.adapters.tensorflow.saving import agent_state
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.actor_critic import ActorCritic
 from tensor_optix.algorithms.on_policy_learner import OnPolicyLearner
@@ -263,17 +262,20 @@ class PPOAgent(TFAgent):
         critic = [] if self.critic is None else [("critic", list(self.critic.variables))]
         return [*critic, *super()._learner_variables()]
 
+    def _keras_parts(self) -> dict[str, Any]:
+        return {**super()._keras_parts(), "critic": self.critic}
+
     def _describe(self) -> dict[str, Any]:
-        critic = None if self.critic is None else agent_state.config_of(self.critic)
         structure = {
             "batch_size": self.batch_size,
             "normalize_observations": self.normalize_observations,
             "scale_rewards": self.scale_rewards,
             "jit_compile": self.jit_compile,
         }
-        return {**super()._describe(), "has_critic": self.critic is not None, "critic": critic, "structure": structure}
+        return {**super()._describe(), "has_critic": self.critic is not None, "structure": structure}
 
     @classmethod
     def _rebuilt(cls, saved: Mapping[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> PPOAgent:
         critic = build("critic") if saved["has_critic"] else None
-        return cls(build("model"), critic, build("optimizer"), hyperparams, **saved["structure"])
+        parts = {"actor": build("model"), "critic": critic, "optimizer": build("optimizer")}
+        return cls(**parts, hyperparams=hyperparams, **saved["structure"])

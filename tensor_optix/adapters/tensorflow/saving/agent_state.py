@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
+from tensor_optix.adapters.tensorflow.saving.agent_class import describe_class
 from tensor_optix.adapters.tensorflow.saving.space_json import space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.types import AgentState, HyperparamSet
@@ -97,12 +98,11 @@ def describe(agent: Any) -> dict[str, Any]:
 
 def _describe(agent: Any) -> dict[str, Any]:
     observation_space, action_space = (None if s is None else space_to_json(s) for s in agent._spaces)
-    return {
-        "agent": agent._saved_as,
-        "observation_space": observation_space,
-        "action_space": action_space,
-        **agent._describe(),
-    }
+    spaces = {"observation_space": observation_space, "action_space": action_space}
+    configs = {name: None if part is None else config_of(part) for name, part in agent._keras_parts().items()}
+    loss = agent._compute_loss_fn
+    own_loss = {} if loss is None else {"compute_loss_fn": getattr(loss, "__name__", type(loss).__name__)}
+    return {**describe_class(agent, agent._describe()), **spaces, **configs, **own_loss}
 
 
 def bind_as_saved(agent: Any, state: AgentState) -> None:
