@@ -24,7 +24,7 @@ CONVOLUTIONS = {True: ((32, 8, 4), (64, 4, 2), (64, 3, 1)), False: ((16, 3, 1), 
 EMBEDDING_UNITS = 64
 
 _NUM_SEEDS = 1_000_000
-"""Seeds end up in the saved configuration, which may hold no larger number (see ``safe_config``)."""
+"""How many seeds there are for the layers of one model."""
 
 
 def build_model(

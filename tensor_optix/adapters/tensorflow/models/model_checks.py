@@ -10,12 +10,14 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.saving.demands.admission import admit
 from tensor_optix.exceptions import (
     BackendError,
     IncompatibleModelError,
     InvalidArgumentError,
     InvalidTypeError,
     NotBoundError,
+    UnsafeFileError,
     UnsupportedSpaceError,
 )
 
@@ -111,7 +113,10 @@ def probe(model: Any, example: Any) -> tuple[ModelInputs, list[tuple[int, ...]]]
     inputs = inputs_of(model, example)
     parts = [np.asarray(x, d) for x, d in zip(inputs.flat(example, batched=False), inputs.dtypes, strict=True)]
     try:
+        admit(model, inputs, [part.shape for part in parts])
         outputs = model(inputs.pack([keras.ops.convert_to_tensor(part[None]) for part in parts]), training=False)
+    except UnsafeFileError:
+        raise
     except Exception as error:
         raise IncompatibleModelError(
             f"Model '{model.name}' cannot run on an observation with shapes {[part.shape for part in parts]}: {error}"
