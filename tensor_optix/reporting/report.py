@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.storage.atomic_files import regular_file
 from tensor_optix.core.storage.history_lines import read_columns
-from tensor_optix.core.storage.run_folder import HISTORY_FILE
+from tensor_optix.core.storage.run_folder import HISTORY_FILE, existing_run
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError, InvalidTypeError, MissingExtraError
 
@@ -84,7 +84,7 @@ def _checked_target(path: Any) -> Path:
     if target.suffix.lower().removeprefix(".") not in FORMATS:
         endings = ", ".join(f".{ending}" for ending in FORMATS)
         raise InvalidArgumentError(f"A picture's name must end in one of {endings}. Received: {str(path)!r}.")
-    if target.is_dir():
+    if os.path.isdir(target):
         raise InvalidArgumentError(f"{target} is a folder; name a file to draw into.")
     return target
 
@@ -103,9 +103,7 @@ def _columns_of(run: Any) -> tuple[dict[str, np.ndarray], RunResult | None]:
     if result is not None:
         columns = _arrays_of(result.history)
     elif isinstance(run, str | os.PathLike):
-        if not Path(run).is_dir():
-            raise CheckpointError(f"There is no run folder {Path(run).as_posix()!r}.")
-        is_there = os.path.lexists(Path(run) / HISTORY_FILE)
+        is_there = os.path.lexists(existing_run(run) / HISTORY_FILE)
         columns = read_columns(regular_file(Path(run), HISTORY_FILE)) if is_there else _arrays_of({})
     else:
         raise InvalidTypeError(
