@@ -392,6 +392,6 @@ class LoopController:
             seconds=self._ledger.seconds,
             run_dir=self.recorder.run_dir,
             history=self.recorder.history.columns(),
-            notes=(*self._session.notes, *self._guard.notes, *self._shortfall.notes_on(report)),
+            notes=(*self._session.notes, *self._arena.notes, *self._guard.notes, *self._shortfall.notes_on(report)),
         )
         return self.last_result

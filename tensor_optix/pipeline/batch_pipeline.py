@@ -46,8 +46,9 @@ class BatchPipeline(BasePipeline):
             asks for, else 20,000; at least 2,500 for each environment, so that long episodes end between two.
         on_env_error: What to do where the environment raises, or gives NaN or infinity: ``"raise"``,
             or ``"restart"``, which needs a callable: a new environment goes on in the same window.
-            The broken step is dropped, what ran counts as truncated, and its return is not counted;
-            ``metadata["num_env_restarts"]`` and :attr:`notes` say how often.
+            The broken step is dropped, what ran counts as truncated, and its return is not counted; an
+            episode of an evaluation is played anew. ``metadata["num_env_restarts"]`` and :attr:`notes`
+            say how often.
 
     Attributes:
         not_saved: What of the environment's state the latest ``state_dict`` had to leave out, in phrases.
@@ -243,6 +244,11 @@ class BatchPipeline(BasePipeline):
         self._env.close()
 
     @property
+    def on_env_error(self) -> str:
+        """What is done where the environment fails: ``"raise"`` or ``"restart"``."""
+        return self._env.on_error
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the environment at the end of a run, in sentences."""
         return self._env.notes
@@ -350,6 +356,7 @@ class BatchPipeline(BasePipeline):
             "barrier_requested": self._barrier_requested,
             "num_env_restarts": self.num_env_restarts,
             "last_env_error": self._env.last_error,
+            "num_lost_episodes": self._env.num_lost_episodes,
             "env": env,
         }
 
@@ -362,6 +369,7 @@ class BatchPipeline(BasePipeline):
         self._barrier_requested = bool(state["barrier_requested"])
         self._env.num_restarts = int(state["num_env_restarts"])
         self._env.last_error = str(state["last_env_error"])
+        self._env.num_lost_episodes = int(state.get("num_lost_episodes", 0))
         if self._env.is_open:
             self.not_restored = restore_env_state(self._env.guard.env, state["env"])
         self._needs_reset = True

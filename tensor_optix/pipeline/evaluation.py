@@ -12,7 +12,7 @@ from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import InvalidTypeError
 from tensor_optix.pipeline.environment_names import environment_named
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env, space_of
-from tensor_optix.pipeline.stepping.episode_player import play_single, play_vector
+from tensor_optix.pipeline.stepping.episode_player import SinglePlayer, VectorPlayer
 from tensor_optix.pipeline.stepping.vector_env import VectorDriver
 
 Act = Callable[[Any], Any]
@@ -57,8 +57,8 @@ def evaluate(
         act = _how_to_act(agent_or_policy, greedy, driver is not None)
         _bind(agent_or_policy, opened, num_envs)
         if driver:
-            return play_vector(driver, act(), num_episodes, seed)
-        return play_single(guard, act(), num_episodes, seed)
+            return VectorPlayer(driver, act(), num_episodes, seed).play(driver)
+        return SinglePlayer(act(), num_episodes, seed).play(guard)
     finally:
         if made_here:
             guard.close()
