@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from tensor_optix.core.checks import check_int, check_ints, check_number, check_seed
+from tensor_optix.core.checks import check_int, check_ints, check_number, check_seed, nearest, received
 from tensor_optix.core.protocols import CanAct, EnvSource
-from tensor_optix.exceptions import InvalidArgumentError, UnsupportedSpaceError
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
 from tensor_optix.pipeline.stepping.env_guard import open_env, space_of
@@ -223,9 +223,11 @@ _RECIPES: dict[str, Recipe] = {
 
 
 def _recipe_named(algorithm: str, action_space: Any) -> Recipe:
-    if algorithm not in known_algorithms():
-        raise InvalidArgumentError(
-            f"`algorithm` must be one of {', '.join(known_algorithms())}. Received: {algorithm!r}."
+    if not isinstance(algorithm, str) or algorithm not in known_algorithms():
+        error = InvalidArgumentError if isinstance(algorithm, str) else InvalidTypeError
+        raise error(
+            f"`algorithm` must be one of {', '.join(known_algorithms())}. {received(algorithm)}"
+            f"{nearest(algorithm, known_algorithms())}"
         )
     kind = type(action_space).__name__
     able = [name for name, recipe in _RECIPES.items() if kind in recipe.serves]

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_int, check_methods, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
-from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NotBoundError
+from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.stepping.env_guard import space_of
@@ -82,8 +82,8 @@ class BatchPipeline(BasePipeline):
         on_env_error: Literal["raise", "restart"] = "raise",
     ) -> None:
         check_int("window_size", window_size, at_least=1)
-        check_int("seed", seed, at_least=0, optional=True)
-        if barrier_interval_steps != "auto":
+        check_seed("seed", seed)
+        if not (isinstance(barrier_interval_steps, str) and barrier_interval_steps == "auto"):
             check_int("barrier_interval_steps", barrier_interval_steps, at_least=1, optional=True)
         self._window_size = int(window_size)
         self._seed = seed
@@ -230,7 +230,7 @@ class BatchPipeline(BasePipeline):
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
         check_int("num_episodes", num_episodes, at_least=1)
-        check_int("seed", seed, at_least=0)
+        check_seed("seed", seed, optional=False)
         _ = self._env.collector
         if not self._needs_reset:
             raise NotBoundError(
@@ -321,10 +321,7 @@ class BatchPipeline(BasePipeline):
         Raises:
             InvalidTypeError: It has no ``act`` method.
         """
-        if not callable(getattr(agent, "act", None)):
-            raise InvalidTypeError(
-                f"`agent` must have a method act(observation). Received: {agent!r} of type {type(agent).__name__}."
-            )
+        check_methods("agent", agent, "act")
         self._agent = agent
 
     @property
@@ -336,7 +333,7 @@ class BatchPipeline(BasePipeline):
 
     def set_seed(self, seed: int) -> None:
         """Take the source of randomness, unless one was given to the constructor."""
-        check_int("seed", seed, at_least=0)
+        check_seed("seed", seed, optional=False)
         if not self._seed_was_given:
             self._seed = seed
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent, Policy
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_flags, check_int, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import InvalidTypeError
@@ -48,7 +48,8 @@ def evaluate(
         10
     """
     check_int("num_episodes", num_episodes, at_least=1)
-    check_int("seed", seed, at_least=0)
+    check_seed("seed", seed, optional=False)
+    check_flags(greedy=greedy)
     opened, made_here = open_env(environment_named(env))
     driver = VectorDriver(opened) if is_vector(opened) else None
     guard = driver.guard if driver else EnvGuard(opened)
@@ -81,13 +82,15 @@ def _how_to_act(actor: Any, greedy: bool, batched: bool) -> Callable[[], Act]:
     Raises:
         InvalidTypeError: ``actor`` cannot act.
     """
+    if isinstance(actor, type):
+        raise InvalidTypeError(f"`agent_or_policy` is the class {actor.__name__}. Give an object of it.")
     if callable(getattr(actor, "act_greedy", None)):
         return lambda: _act_of_agent(actor, greedy, batched)
     if isinstance(actor, Policy):
         return lambda: _act_of_policy(actor, greedy)
     if callable(getattr(actor, "act", None)):
         return lambda: actor.act
-    if callable(actor) and not isinstance(actor, type):
+    if callable(actor):
         return lambda: actor
     raise InvalidTypeError(
         "`agent_or_policy` must be an agent or policy with a method act(observation), or a function of an "

@@ -14,7 +14,7 @@ from tensor_optix.adapters.tensorflow.saving.demands.ledger import DEFAULT_BYTES
 from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_int, check_mapping, check_path
 from tensor_optix.core.storage.agent_files import restore
 from tensor_optix.core.storage.snapshot_files import PREFIX
 from tensor_optix.core.types import HyperparamSet, PolicySnapshot
@@ -52,6 +52,8 @@ def load_agent(
         >>> evaluate(agent, env).mean
         500.0
     """
+    check_path("run_dir", run_dir)
+    check_mapping("custom_objects", custom_objects, optional=True)
     check_int("max_load_bytes", max_load_bytes, at_least=1)
     _check_file_sizes(Path(run_dir), max_load_bytes)
     registry = CheckpointRegistry(run_dir, read_only=True)

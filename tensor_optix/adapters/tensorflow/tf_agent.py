@@ -96,7 +96,7 @@ class TFAgent(BaseAgent):
         if model is not None or not self._makes_models:
             model_checks.check_model(model)
         model_checks.check_optimizer(optimizer)
-        model_checks.check_callable("compute_loss_fn", compute_loss_fn)
+        model_checks.check_loss_fn(compute_loss_fn)
         self.model = model
         self.optimizer = optimizer
         self.version = 0

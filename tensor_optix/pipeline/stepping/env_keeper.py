@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from tensor_optix.core.checks import check_choice
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env
@@ -43,8 +44,7 @@ class EnvKeeper:
     """
 
     def __init__(self, source: Any, on_error: str = "raise") -> None:
-        if on_error not in ON_ENV_ERROR:
-            raise InvalidArgumentError(f"`on_env_error` must be one of {ON_ENV_ERROR}. Received: {on_error!r}.")
+        check_choice("on_env_error", on_error, ON_ENV_ERROR)
         self.source = source
         self._on_error = on_error
         self._collector: Collector | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
 from tensor_optix.adapters.tensorflow.saving.demands.admission import admit
+from tensor_optix.core.checks import check_callable
 from tensor_optix.exceptions import (
     BackendError,
     IncompatibleModelError,
@@ -171,9 +172,7 @@ def require_ready(ready: bool) -> None:
         )
 
 
-def check_callable(name: str, value: Any) -> None:
-    """Raise unless ``value`` can be called or is None."""
-    if value is not None and not callable(value):
-        raise InvalidTypeError(
-            f"`{name}` must be callable or None. Received: {value!r} of type {type(value).__name__}."
-        )
+def check_loss_fn(value: Any) -> None:
+    """Raise unless ``value`` can be called as a loss is, or is None."""
+    check_callable("compute_loss_fn", value)
+    check_callable("compute_loss_fn", value, takes="(model, episode_data, returns) -> loss")
