@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -46,7 +46,7 @@ class ActorCritic:
         if critic is not None:
             self._critic_inputs, shapes = probe(critic, example)
             _check_critic(critic, shapes)
-        self._places = _places(self._critic_inputs, self.inputs, example)
+        self._places = _places(self._critic_inputs, self.inputs)
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -76,13 +76,9 @@ class ActorCritic:
         """Return what acting runs: raw observation in, outputs ``[B, K]`` out, on the same weights."""
         if self.critic is not None and not normalizer.is_active:
             return self.actor
-        names = self.inputs.names if isinstance(self.inputs.pack([0] * len(self.inputs.names)), Mapping) else None
-        tensors = [
-            keras.Input(shape, dtype=dtype.name, name=None if names is None else names[i])
-            for i, (shape, dtype) in enumerate(zip(self.inputs.shapes, self.inputs.dtypes, strict=True))
-        ]
+        tensors = self.inputs.tensors()
         outputs = self.actor(self.inputs.pack(normalizer(tensors)), training=False)
-        return keras.Model(self.inputs.pack(tensors), keras.tree.flatten(outputs)[0])
+        return keras.Model(self.inputs.structured(tensors), keras.tree.flatten(outputs)[0])
 
 
 def _packed(inputs: ModelInputs, parts: Sequence[Any]) -> Any:
@@ -107,14 +103,12 @@ def _check_critic(critic: Any, shapes: list[tuple[int, ...]]) -> None:
         )
 
 
-def _places(wanted: ModelInputs, given: ModelInputs, example: Any) -> list[int]:
+def _places(wanted: ModelInputs, given: ModelInputs) -> list[int]:
     """Return which parts the critic takes, in its order; of a Dict it may leave some out."""
-    if not isinstance(example, Mapping):
-        return list(range(len(wanted.names)))
-    for name in wanted.names:
-        if name not in given.names:
+    for name, path in zip(wanted.names, wanted.paths, strict=True):
+        if path not in given.paths:
             raise IncompatibleModelError(
                 f"The critic takes the part {name!r} of an observation, which the actor does not: it takes "
                 f"{list(given.names)}. Give the actor an input of that name too; it may leave it unused."
             )
-    return [given.names.index(name) for name in wanted.names]
+    return [given.paths.index(path) for path in wanted.paths]

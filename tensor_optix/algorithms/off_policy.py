@@ -19,7 +19,7 @@ from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
 from tensor_optix.algorithms.settings import Setting, bounds_of, checked
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
-from tensor_optix.core.checks import check_flags, check_int, check_ints
+from tensor_optix.core.checks import check_int
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng
@@ -45,7 +45,6 @@ class OffPolicyAgent(TFAgent):
     """
 
     _makes_models = True
-    _saved_as = "OffPolicyAgent"
     _settings: ClassVar[Mapping[str, Setting]] = {}
     _metrics: ClassVar[tuple[str, ...]] = ()
     _structure: ClassVar[tuple[str, ...]] = (
@@ -70,18 +69,18 @@ class OffPolicyAgent(TFAgent):
         for name, value in {"batch_size": batch_size, "buffer_size": buffer_size, "num_steps": num_steps}.items():
             check_int(name, value, at_least=1)
         check_int("learning_starts", learning_starts, at_least=0)
-        check_ints("hidden_units", hidden_units, at_least=1)
-        check_flags(prioritised=prioritised, normalize_observations=normalize_observations)
-        self.batch_size = int(batch_size)
-        self.buffer_size = int(buffer_size)
-        self.learning_starts = int(learning_starts)
-        self.num_steps = int(num_steps)
-        self.prioritised = bool(prioritised)
-        self.normalize_observations = bool(normalize_observations)
-        self.hidden_units = tuple(int(units) for units in hidden_units)
+        for units in hidden_units:
+            check_int("hidden_units", units, at_least=1)
+        self.batch_size = batch_size
+        self.buffer_size = buffer_size
+        self.learning_starts = learning_starts
+        self.num_steps = num_steps
+        self.prioritised = prioritised
+        self.normalize_observations = normalize_observations
+        self.hidden_units = tuple(hidden_units)
         self._given_model = model
         given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
-        super().__init__(model, keras.optimizers.Adam() if optimizer is None else optimizer, given)  # type: ignore[arg-type]
+        super().__init__(model, optimizer or keras.optimizers.Adam(), given)  # type: ignore[arg-type]
 
     # Hyperparameters
 
@@ -146,9 +145,9 @@ class OffPolicyAgent(TFAgent):
     def _observe(self, window: EpisodeData) -> None:
         if not self._normalizer.is_active:
             return
-        num_axes = np.ndim(window.rewards)
+        num_axes, num_rows = np.ndim(window.rewards), np.size(window.rewards)
         leaves = [np.asarray(leaf) for leaf in flat_leaves(self._example, window.observations)]
-        flat = nested_like(self._example, [leaf.reshape(-1, *leaf.shape[num_axes:]) for leaf in leaves])
+        flat = nested_like(self._example, [leaf.reshape(num_rows, *leaf.shape[num_axes:]) for leaf in leaves])
         valid = slice(None) if window.valid is None else np.asarray(window.valid, bool).reshape(-1)
         self._normalizer.observe([part[valid] for part in self._inputs.flat(flat, batched=True)])
 
@@ -209,9 +208,9 @@ class OffPolicyAgent(TFAgent):
         self._normalizer = ObservationNormalizer(self._inputs, self.normalize_observations)
         if not self._normalizer.is_active:
             return self.model
-        tensors = input_tensors(self._inputs)
+        tensors = self._inputs.tensors()
         outputs = self.model(self._inputs.pack(self._normalizer(tensors)), training=False)
-        return keras.Model(self._inputs.pack(tensors), outputs)
+        return keras.Model(self._inputs.structured(tensors), outputs)
 
     def _make_learner(self) -> LearnerState:
         self._progress = Progress()
@@ -270,12 +269,3 @@ class OffPolicyAgent(TFAgent):
 def fresh(optimizer: Any) -> Any:
     """Return an optimizer of the same configuration that has moved nothing yet."""
     return type(optimizer).from_config(optimizer.get_config())
-
-
-def input_tensors(inputs: ModelInputs) -> list[Any]:
-    """Return symbolic inputs, named where observations are a dict."""
-    is_dict = isinstance(inputs.pack([None] * len(inputs.names)), Mapping)
-    return [
-        keras.Input(shape, dtype=dtype.name, name=name if is_dict else None)
-        for name, shape, dtype in zip(inputs.names, inputs.shapes, inputs.dtypes, strict=True)
-    ]

@@ -21,6 +21,7 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
+from tensor_optix.adapters.tensorflow.saving.agent_state import config_of
 from tensor_optix.algorithms.critics import ActionCritic, build_critic
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
 from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh
@@ -221,10 +222,10 @@ class SACAgent(OffPolicyAgent):
         self.model, self.critic = self._given_model, self._given_critic
         if self.model is None:
             self.model = build_model(observation_space, sampler.num_outputs, self.hidden_units, self._seed)
+        inputs, size = model_checks.build_and_probe(self.model, example)
         if self.critic is None:
             seed = derive_seed(self._seed, "critic")
-            self.critic = build_critic(observation_space, sampler.num_actions, self.hidden_units, seed)
-        inputs, size = model_checks.build_and_probe(self.model, example)
+            self.critic = build_critic(observation_space, sampler.num_actions, self.hidden_units, seed, inputs.paths)
         if size != sampler.num_outputs:
             raise IncompatibleModelError(
                 f"Actor '{self.model.name}' gives {size} outputs, but {action_space} needs {sampler.num_outputs}: a "
@@ -282,10 +283,9 @@ class SACAgent(OffPolicyAgent):
             ("log_alpha", [self._log_alpha]),
         ]
 
-    def _keras_parts(self) -> dict[str, Any]:
-        return {**super()._keras_parts(), "critic": self.critic}
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "critic": config_of(self.critic)}
 
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> SACAgent:
-        parts = {"actor": build("model"), "critic": build("critic"), "optimizer": build("optimizer")}
-        return cls(**parts, hyperparams=hyperparams, **saved["structure"])
+        return cls(build("model"), build("critic"), build("optimizer"), hyperparams, **saved["structure"])

@@ -33,7 +33,7 @@ def wave_features(inputs: Array, directions: Array, phases: Array) -> Array:
 
 def draw_waves(rng: np.random.Generator, num_inputs: int, num_waves: int, bandwidth: float) -> tuple[Array, Array]:
     """Return directions ``[D, M]`` of length about ``bandwidth`` and phases ``[M]``, float32."""
-    directions = rng.standard_normal((num_inputs, num_waves)) * (bandwidth / np.sqrt(num_inputs))
+    directions = rng.standard_normal((num_inputs, num_waves)) * (bandwidth / np.sqrt(max(num_inputs, 1)))
     phases = rng.uniform(-np.pi, np.pi, num_waves)
     return directions.astype(np.float32), phases.astype(np.float32)
 

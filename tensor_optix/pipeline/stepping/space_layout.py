@@ -67,8 +67,8 @@ class Layout:
             if batched:
                 raise UnsupportedSpaceError(
                     f"Values of a vector environment must have a fixed shape. Received: {space or type(example)}. "
-                    "Use one environment, or wrap it so that it gives Box, Discrete, MultiDiscrete, MultiBinary, "
-                    "Dict or Tuple values."
+                    "Use one environment, leave the part out with gymnasium.wrappers.FilterObservation, or make "
+                    "numbers of it with gymnasium.wrappers.FlattenObservation or TransformObservation."
                 )
             return cls((), np.dtype(object))
         declared = getattr(space, "dtype", None)

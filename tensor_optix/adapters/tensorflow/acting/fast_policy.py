@@ -65,9 +65,12 @@ def compile_forward(model: keras.Model, sample: Any = None) -> Forward:
         return TracedForward(model, inputs)
     forward = NumpyForward(plan, inputs, parameters.arrays, parameters)
     forward.refresh()
-    if _agrees(forward, model, inputs, parameters.index_limit):
-        return forward
-    _LOG.warning("Acting through one traced function: '%s' gives other results in NumPy.", model.name)
+    try:
+        if _agrees(forward, model, inputs, parameters.index_limit):
+            return forward
+        _LOG.warning("Acting through one traced function: '%s' gives other results in NumPy.", model.name)
+    except (IndexError, tf.errors.InvalidArgumentError):  # indices that begin elsewhere than at 0
+        _LOG.info("Acting through one traced function: which indices '%s' takes cannot be told.", model.name)
     return TracedForward(model, inputs)
 
 

@@ -50,7 +50,7 @@ class Steps:
 
     def flat_observations(self) -> list[np.ndarray]:
         """Return one array ``[T * N, ...]`` per part."""
-        return [part.reshape(-1, *part.shape[2:]) for part in self.observations]
+        return [part.reshape(self.size, *part.shape[2:]) for part in self.observations]
 
     def next_values(self, values: np.ndarray, successor_values: np.ndarray) -> np.ndarray:
         """Return the value of each step's successor, ``[T, N]``.

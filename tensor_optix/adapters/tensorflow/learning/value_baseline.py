@@ -10,6 +10,9 @@ import numpy as np
 from tensor_optix.functional.linear_baseline import draw_waves, merge_moments, ridge_fit, wave_features
 
 MAX_INPUTS = 128
+MAX_CODES = 2**14
+"""Values of a discrete observation that have a code of their own: more share those of others."""
+
 NUM_WAVES = 64
 BANDWIDTH = 1.5
 RIDGE = 2.0
@@ -107,7 +110,7 @@ class ValueBaseline:
 def _codes(rng: np.random.Generator, num_values: int) -> np.ndarray:
     if num_values <= MAX_INPUTS:
         return np.eye(num_values, dtype=np.float32)
-    return rng.choice(np.array([-1.0, 1.0], np.float32), size=(num_values, MAX_INPUTS))
+    return rng.choice(np.array([-1.0, 1.0], np.float32), size=(min(num_values, MAX_CODES), MAX_INPUTS))
 
 
 def _pick(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +11,15 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
-from tensor_optix.adapters.tensorflow.image_layout import ImageLayout, image_layout
+from tensor_optix.adapters.tensorflow.acting.model_inputs import named_inputs
+from tensor_optix.adapters.tensorflow.acting.observation_parts import (
+    Path,
+    advice_on,
+    name_of,
+    no_default_model,
+    parts_of,
+)
+from tensor_optix.adapters.tensorflow.models.image_layout import ImageLayout, image_layout
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
@@ -23,8 +31,16 @@ CONVOLUTIONS = {True: ((32, 8, 4), (64, 4, 2), (64, 3, 1)), False: ((16, 3, 1), 
 
 EMBEDDING_UNITS = 64
 
+MAX_CHOICES = 100_000
+"""Most values of a discrete observation: each takes a row of an embedding."""
+
+MAX_UNUSED_ROWS = 1000
+
+MAX_START = 2**23
+"""Up to here indices are exact in the float32 in which Keras subtracts."""
+
 _NUM_SEEDS = 1_000_000
-"""How many seeds there are for the layers of one model."""
+"""Seeds end up in the saved configuration, which may hold no larger number (see ``safe_config``)."""
 
 
 def build_model(
@@ -40,8 +56,8 @@ def build_model(
     """Return a model from an observation to ``num_outputs`` numbers.
 
     Vectors go through Dense layers; images and stacks of them (see ``image_layout``) through convolutions
-    first, as bytes where they are uint8; discrete observations through an embedding; the parts of a Dict or Tuple space
-    are joined.
+    first, as bytes where they are uint8; discrete observations through an embedding. The parts of Dict
+    and Tuple spaces, nested or not, are joined; the model takes them nested as the space is.
 
     Args:
         observation_space: Space of one observation.
@@ -54,26 +70,25 @@ def build_model(
         final_gains: The same for each output; None for that of the hidden layers.
 
     Raises:
-        UnsupportedSpaceError: The space is none of Box, Discrete, MultiDiscrete, MultiBinary, or a
-            Dict or Tuple of these.
+        UnsupportedSpaceError: A part of the space is none of Box, Discrete, MultiDiscrete and MultiBinary,
+            or has too many values for an embedding; it says what to do.
     """
     build = _Builder(activation, gain, fresh_seed() if seed is None else seed)
-    if isinstance(observation_space, gym.spaces.Dict):
-        inputs: Any = {name: _input(space, name) for name, space in observation_space.items()}
-        parts = [build.features(space, inputs[name]) for name, space in observation_space.items()]
-    elif isinstance(observation_space, gym.spaces.Tuple):
-        inputs = tuple(_input(space, f"part_{i}") for i, space in enumerate(observation_space))
-        parts = [build.features(space, x) for space, x in zip(observation_space, inputs, strict=True)]
-    else:
-        inputs = _input(observation_space, "observation")
-        parts = [build.features(observation_space, inputs)]
+    spaces = dict(parts_of(observation_space))
+    if not spaces:
+        raise UnsupportedSpaceError(f"There is no default model for observations of {observation_space}: it is empty.")
+    layouts = [_layout(observation_space, space, path) for path, space in spaces.items()]
+    names = [_name(observation_space, path) for path in spaces]
+    tensors = dict(zip(spaces, named_inputs(names, *zip(*layouts, strict=True)), strict=True))
+    parts = [build.features(space, tensors[path]) for path, space in spaces.items()]
+    parts = [part for part in parts if part.shape[1] > 0] or [_one_zero(parts[0])]
     trunk = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     for units in hidden_units:
         trunk = build.dense(units, activation, gain)(trunk)
     sizes = [num_outputs] if isinstance(num_outputs, int) else list(num_outputs)
     gains = final_gains if isinstance(final_gains, Sequence) else [gain if final_gains is None else final_gains]
     outputs = [build.dense(size, None, own)(trunk) for size, own in zip(sizes, gains, strict=True)]
-    return keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs)
+    return keras.Model(_nested_like(observation_space, tensors), outputs[0] if len(outputs) == 1 else outputs)
 
 
 class _Builder:
@@ -90,8 +105,11 @@ class _Builder:
     def features(self, space: gym.Space[Any], x: Any) -> Any:
         """Return one vector of each observation."""
         if isinstance(space, (gym.spaces.Discrete, gym.spaces.MultiDiscrete)):
+            low, size = _table(space)
+            if np.any(low):
+                x = layers.Rescaling(1.0, (-low).reshape(-1).tolist())(layers.Flatten()(x))
             initial = initializers.RandomNormal(stddev=1.0, seed=next(self._seeds))
-            x = layers.Embedding(_table_size(space), EMBEDDING_UNITS, embeddings_initializer=initial)(x)
+            x = layers.Embedding(size, EMBEDDING_UNITS, embeddings_initializer=initial)(x)
         elif layout := image_layout(space):
             x = self._convolutions(layout, x)
         return x if len(x.shape) == 2 else layers.Flatten()(x)
@@ -113,24 +131,60 @@ class _Builder:
         return initializers.GlorotUniform(seed) if gain is None else initializers.Orthogonal(gain, seed)
 
 
-def _input(space: gym.Space[Any], name: str) -> Any:
+def _one_zero(nothing: Any) -> Any:
+    """Return one zero ``[B, 1]`` for each observation ``[B, 0]`` of no numbers: matrices of no rows crash oneDNN."""
+    return layers.Flatten()(layers.ZeroPadding1D((1, 0))(layers.Reshape((0, 1))(nothing)))
+
+
+def _layout(whole: Any, space: gym.Space[Any], path: Path) -> tuple[Any, str]:
+    """Return shape and dtype of the input for the part of a space at ``path``."""
+    if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        _check_table(whole, space, path)
+        return (1,) if isinstance(space, gym.spaces.Discrete) else space.shape, "int32"
     if isinstance(space, gym.spaces.Box):
         stays_bytes = space.dtype == np.uint8 and image_layout(space) is not None
-        return keras.Input(space.shape, name=name, dtype="uint8" if stays_bytes else "float32")
+        return space.shape, "uint8" if stays_bytes else "float32"
     if isinstance(space, gym.spaces.MultiBinary):
-        return keras.Input(space.shape, name=name)
-    if isinstance(space, gym.spaces.Discrete) and space.start >= 0:
-        return keras.Input((1,), name=name, dtype="int32")
-    if isinstance(space, gym.spaces.MultiDiscrete) and np.min(getattr(space, "start", 0)) >= 0:
-        return keras.Input(space.shape, name=name, dtype="int32")
-    raise UnsupportedSpaceError(
-        f"There is no default model for observations of {space}. "
-        "Build a Keras model that takes them, and give it to the agent."
-    )
+        return space.shape, "float32"
+    raise no_default_model(whole, space, path, "they have no fixed shape", advice_on(space))
 
 
-def _table_size(space: Any) -> int:
-    """Return how many rows an embedding of these indices needs; choices side by side share it."""
-    if isinstance(space, gym.spaces.Discrete):
-        return int(space.n + space.start)
-    return int(np.max(space.nvec + getattr(space, "start", 0)))
+def _name(whole: Any, path: Path) -> Any:
+    """Return a name for an input; in a Dict the key itself, which Keras holds against it."""
+    if len(path) == 1 and isinstance(whole, gym.spaces.Dict):
+        return path[0]
+    return name_of(tuple(f"part_{key}" if isinstance(key, int) else key for key in path)) or "observation"
+
+
+def _nested_like(space: Any, tensors: Mapping[Path, Any], path: Path = ()) -> Any:
+    if isinstance(space, gym.spaces.Dict):
+        return {key: _nested_like(part, tensors, (*path, key)) for key, part in space.spaces.items()}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(_nested_like(part, tensors, (*path, i)) for i, part in enumerate(space.spaces))
+    return tensors[path]
+
+
+def _table(space: Any) -> tuple[np.ndarray, int]:
+    """Return what to subtract from indices, and how many rows an embedding of them needs.
+
+    Choices side by side share the rows. A few that stay unused cost less than the subtraction, which keeps acting
+    out of NumPy.
+    """
+    counts = np.asarray(space.n if isinstance(space, gym.spaces.Discrete) else space.nvec, np.int64)
+    start = np.broadcast_to(np.asarray(getattr(space, "start", 0), np.int64), counts.shape)
+    if np.all(start >= 0) and np.all(start <= MAX_UNUSED_ROWS):
+        return np.zeros_like(start), int(np.max(counts + start, initial=1))
+    return start, int(np.max(counts, initial=1))
+
+
+def _check_table(whole: Any, space: Any, path: Path) -> None:
+    low, size = _table(space)
+    if size > MAX_CHOICES or np.any(np.abs(low) > MAX_START):
+        raise no_default_model(
+            whole,
+            space,
+            path,
+            f"it takes an embedding of {size:,} values from {np.min(low, initial=0):,} on, and {MAX_CHOICES:,} values "
+            f"within {MAX_START:,} of 0 are the most",
+            "Wrap the environment in gymnasium.wrappers.TransformObservation with a function that makes a Box of them",
+        )

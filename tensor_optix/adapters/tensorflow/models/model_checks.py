@@ -9,16 +9,14 @@ import keras
 import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.acting.observation_parts import advice_on, part_at
 from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
-from tensor_optix.adapters.tensorflow.saving.demands.admission import admit
-from tensor_optix.core.checks import check_callable
 from tensor_optix.exceptions import (
     BackendError,
     IncompatibleModelError,
     InvalidArgumentError,
     InvalidTypeError,
     NotBoundError,
-    UnsafeFileError,
     UnsupportedSpaceError,
 )
 
@@ -90,19 +88,39 @@ def sampler_for(action_space: Any) -> ActionSampler:
 
 
 def example_of(observation_space: Any) -> Any:
-    """Return one observation of zeros in the shape of ``observation_space``."""
+    """Return one observation of zeros in the shape of ``observation_space``.
+
+    Parts of a Dict that have no fixed shape (Text, Graph, ...) are left out: no model can take them, but
+    one that takes the others is none the worse for them.
+
+    Raises:
+        UnsupportedSpaceError: Nothing of it has a fixed shape, or a Tuple has parts that have none.
+    """
     if isinstance(observation_space, gym.spaces.Discrete):
         return np.asarray(observation_space.start, observation_space.dtype)
+    if isinstance(observation_space, gym.spaces.MultiDiscrete):
+        return np.broadcast_to(getattr(observation_space, "start", 0), observation_space.shape).astype(
+            observation_space.dtype
+        )
     if isinstance(observation_space, gym.spaces.Dict):
-        return {key: example_of(space) for key, space in observation_space.spaces.items()}
-    if isinstance(observation_space, gym.spaces.Tuple):
+        known = {key: space for key, space in observation_space.spaces.items() if _has_arrays(space)}
+        if known:
+            return {key: example_of(space) for key, space in known.items()}
+    if isinstance(observation_space, gym.spaces.Tuple) and observation_space.spaces:
         return tuple(example_of(space) for space in observation_space.spaces)
     if observation_space.shape is None:
         raise UnsupportedSpaceError(
-            f"Observations must have a fixed shape. Received: {observation_space}. "
-            "Wrap the environment so that they do."
+            f"Observations must have a fixed shape. Received: {observation_space}. {advice_on(observation_space)}."
         )
     return np.zeros(observation_space.shape, observation_space.dtype)
+
+
+def _has_arrays(space: Any) -> bool:
+    if isinstance(space, gym.spaces.Dict):
+        return any(_has_arrays(part) for part in space.spaces.values())
+    if isinstance(space, gym.spaces.Tuple):
+        return bool(space.spaces) and all(_has_arrays(part) for part in space.spaces)
+    return space.shape is not None
 
 
 def probe(model: Any, example: Any) -> tuple[ModelInputs, list[tuple[int, ...]]]:
@@ -114,10 +132,7 @@ def probe(model: Any, example: Any) -> tuple[ModelInputs, list[tuple[int, ...]]]
     inputs = inputs_of(model, example)
     parts = [np.asarray(x, d) for x, d in zip(inputs.flat(example, batched=False), inputs.dtypes, strict=True)]
     try:
-        admit(model, inputs, [part.shape for part in parts])
         outputs = model(inputs.pack([keras.ops.convert_to_tensor(part[None]) for part in parts]), training=False)
-    except UnsafeFileError:
-        raise
     except Exception as error:
         raise IncompatibleModelError(
             f"Model '{model.name}' cannot run on an observation with shapes {[part.shape for part in parts]}: {error}"
@@ -155,13 +170,8 @@ def discrete_sizes(observation_space: Any, inputs: ModelInputs) -> list[int | No
     """Return per input how many values a discrete part has, None for numbers."""
     if observation_space is None:
         return [None] * len(inputs.shapes)
-    if isinstance(observation_space, gym.spaces.Dict):
-        spaces = [observation_space[name] for name in inputs.names]
-    elif isinstance(observation_space, gym.spaces.Tuple):
-        spaces = list(observation_space.spaces)
-    else:
-        spaces = [observation_space]
-    return [int(s.n) if isinstance(s, gym.spaces.Discrete) else None for s in spaces]
+    found = [part_at(observation_space, path) for path in inputs.paths]
+    return [int(space.n) if isinstance(space, gym.spaces.Discrete) else None for space in found]
 
 
 def require_ready(ready: bool) -> None:
@@ -172,7 +182,9 @@ def require_ready(ready: bool) -> None:
         )
 
 
-def check_loss_fn(value: Any) -> None:
-    """Raise unless ``value`` can be called as a loss is, or is None."""
-    check_callable("compute_loss_fn", value)
-    check_callable("compute_loss_fn", value, takes="(model, episode_data, returns) -> loss")
+def check_callable(name: str, value: Any) -> None:
+    """Raise unless ``value`` can be called or is None."""
+    if value is not None and not callable(value):
+        raise InvalidTypeError(
+            f"`{name}` must be callable or None. Received: {value!r} of type {type(value).__name__}."
+        )

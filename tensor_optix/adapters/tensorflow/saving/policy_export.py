@@ -37,7 +37,7 @@ def make_policy_model(
     ]
     outputs = _on_a_copy(model, inputs.pack(parts if normalize is None else normalize(parts)))
     actions = greedy_actions(keras.tree.flatten(outputs)[0], sampler)
-    entry: Any = parts[0] if len(parts) == 1 else dict(zip(inputs.names, parts, strict=True))
+    entry = inputs.structured(parts)
     made = keras.Model(entry, actions, name=f"{model.name}_policy")
     made(keras.tree.map_structure(_zeros_like, entry), training=False)  # or Keras refuses to export it to ONNX
     return made

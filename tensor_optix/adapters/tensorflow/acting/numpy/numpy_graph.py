@@ -84,8 +84,9 @@ def _tensor_arguments(node: Any) -> list[Any]:
 def _check_nested_call(node: Any, nested: Any) -> None:
     """Refuse a call that makes the nested model reorder, reshape or cast what it is given."""
     given, expected = node.arguments.args[0], nested.input if len(nested.inputs) > 1 else nested.inputs[0]
-    if isinstance(given, list | tuple) and len(given) == 1:
-        given = given[0]
+    flat = keras.tree.flatten(given)
+    if len(flat) == 1 == len(nested.inputs):
+        given = flat[0]
     try:
         keras.tree.assert_same_structure(given, expected)
     except (TypeError, ValueError):

@@ -94,7 +94,8 @@ def _dense(layer: Any, shapes: Sequence[Shape], parameters: Parameters) -> Emit:
 
     def emit(tape: Tape, x: np.ndarray) -> np.ndarray:
         out = tape.buffer((*x.shape[:-1], units))
-        rows, result = row(tape.float32(x).reshape(-1, inputs)), row(out.reshape(-1, units))
+        num_rows = math.prod(x.shape[:-1])
+        rows, result = row(tape.float32(x).reshape(num_rows, inputs)), row(out.reshape(num_rows, units))
         tape.do(np.dot, rows, tape.weights[kernel], result)
         if bias is not None:
             tape.do(np.add, result, tape.weights[bias], result)
