@@ -82,7 +82,7 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) 
     Example:
         >>> agent = make_agent("CartPole-v1", learning_rate=1e-3, hidden_units=(32, 32), seed=0)
         >>> agent.get_hyperparams().params["gamma"]
-        0.99
+        0.995
     """
     observation_space, action_space = _spaces_of(environment_named(env))
     recipe = _recipe_named(algorithm, action_space)

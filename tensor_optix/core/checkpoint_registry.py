@@ -44,6 +44,9 @@ class CheckpointRegistry:
         CheckpointError: The folder cannot be made or written to.
 
     Example:
+        >>> import tempfile
+        >>> from tensor_optix.testing.fakes import StatefulAgent
+        >>> folder, agent = tempfile.mkdtemp(), StatefulAgent()
         >>> registry = CheckpointRegistry(folder)
         >>> snapshot = registry.save(agent, EvalMetrics(12.5, {}, 0), agent.get_hyperparams())
         >>> CheckpointRegistry(folder).load_best(agent).eval_metrics.primary_score

@@ -97,7 +97,7 @@ class DegradationDetector:
         >>> detector = DegradationDetector()
         >>> detector.calibrate([99.0, 100.0, 101.0, 100.0, 99.0, 101.0])
         >>> [detector.update(score) for score in (100.0, 1.0, 1.0, 1.0, 1.0)]
-        [False, False, True, False, False]
+        [False, False, False, True, False]
 
     Raises:
         InvalidArgumentError: An argument is out of range.

@@ -40,8 +40,8 @@ def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, 
         UnsafeFileError: The configuration asks for a class that is not allowed; it says which.
 
     Example:
-        >>> agent = load_agent("tensor_optix_checkpoints/run-0001")
-        >>> evaluate(agent, env).mean
+        >>> agent = load_agent("tensor_optix_checkpoints/run-0001")  # doctest: +SKIP
+        >>> evaluate(agent, "CartPole-v1").mean  # doctest: +SKIP
         500.0
     """
     registry = CheckpointRegistry(run_dir, read_only=True)

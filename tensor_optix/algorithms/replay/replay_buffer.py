@@ -70,6 +70,8 @@ class ReplayBuffer:
 
     Example:
         >>> buffer = ReplayBuffer(1000, np.zeros(4, np.float32), np.int64(0), np.random.default_rng(0))
+        >>> observations, zeros, ones = np.zeros((200, 4), np.float32), np.zeros(200, np.int64), np.ones(200)
+        >>> window = EpisodeData(observations, zeros, ones, zeros, zeros, [], 0, next_observations=observations)
         >>> buffer.add(window)
         200
         >>> buffer.sample(32, num_steps=3, gamma=0.99).returns.shape

@@ -42,7 +42,8 @@ class RunFolder:
         path: The folder.
 
     Example:
-        >>> with RunFolder.create(checkpoint_dir) as run:
+        >>> import tempfile
+        >>> with RunFolder.create(tempfile.mkdtemp()) as run:
         ...     run.write_run_json({"seed": 7})
         ...     run.append_history({"window": 0, "score": 21.5})
         >>> run.path.name

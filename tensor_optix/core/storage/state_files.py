@@ -64,6 +64,8 @@ def write_agent_state(path: str | os.PathLike[str], state: AgentState, *, flush:
             (NaN in ``meta``, an array of strings or objects).
 
     Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
         >>> write_agent_state(folder, AgentState({"w": np.ones(3)}, {"updates": 7}))
         >>> read_agent_state(folder).meta
         {'updates': 7}
