@@ -110,7 +110,7 @@ class RLOptimizer:
         check_seed("seed", seed)
         callbacks = checked_callbacks(callbacks)
         seed = fresh_seed() if seed is None else int(seed)
-        play_episodes = None if evaluation_env is None else _play_in(evaluation_env)
+        play_episodes = None if evaluation_env is None else _play_in(evaluation_env, pipeline)
         _prepare_hyperparameter_optimizer(tuner, agent, seed)
         self._checkpoint_dir = checkpoint_dir
         self._run_folder = RunFolder.create(checkpoint_dir)
@@ -295,8 +295,8 @@ def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, se
         bind_bounds(agent.hyperparam_bounds() if hasattr(agent, "hyperparam_bounds") else {})
 
 
-def _play_in(evaluation_env: Any) -> PlayFn:
+def _play_in(evaluation_env: Any, pipeline: Any) -> PlayFn:
     """Return what plays greedy episodes in an environment of their own."""
     from tensor_optix.pipeline.evaluation_env import EvaluationEnv
 
-    return EvaluationEnv(evaluation_env)
+    return EvaluationEnv(evaluation_env, getattr(pipeline, "on_env_error", "raise"))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_int, check_ints, check_number, check_seed, nearest, received
 from tensor_optix.core.protocols import CanAct, EnvSource
-from tensor_optix.exceptions import InvalidArgumentError, UnsupportedSpaceError
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
 from tensor_optix.pipeline.stepping.env_guard import open_env, space_of
@@ -51,6 +51,7 @@ def make_pipeline(
         UnsupportedSpaceError: The algorithm cannot serve the action space.
     """
     check_int("num_envs", num_envs, at_least=1, optional=True)
+    check_int("window_size", window_size, at_least=1, optional=True)
     env = environment_named(env)
     if (num_envs or 1) > 1 and not callable(env):
         raise InvalidArgumentError(
@@ -84,6 +85,9 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) 
         >>> agent.get_hyperparams().params["gamma"]
         0.995
     """
+    check_seed("seed", overrides.get("seed"))
+    if "hidden_units" in overrides:
+        check_ints("hidden_units", overrides["hidden_units"], at_least=1)
     observation_space, action_space = _spaces_of(environment_named(env))
     recipe = _recipe_named(algorithm, action_space)
     seed = overrides.pop("seed", None)
@@ -177,9 +181,11 @@ def _policy_gradient(
     _check_names(overrides, ["hidden_units", "learning_rate", "seed", *DEFAULTS])
     params = {"learning_rate": 3e-4, "gamma": DEFAULTS["gamma"], **overrides}
     hidden_units = params.pop("hidden_units", (64, 64))
+    check_number("learning_rate", params["learning_rate"], above=0.0)
     num_outputs = int(action_space.n) if isinstance(action_space, gym.spaces.Discrete) else np.prod(action_space.shape)
     model = build_model(observation_space, int(num_outputs), hidden_units, seed=seed)
-    agent: TFAgent = kind(model, keras.optimizers.Adam(params["learning_rate"]), HyperparamSet(params, episode_id=0))
+    optimizer = keras.optimizers.Adam(float(params["learning_rate"]))
+    agent: TFAgent = kind(model, optimizer, HyperparamSet(params, episode_id=0))
     return agent
 
 
@@ -217,9 +223,11 @@ _RECIPES: dict[str, Recipe] = {
 
 
 def _recipe_named(algorithm: str, action_space: Any) -> Recipe:
-    if algorithm not in known_algorithms():
-        raise InvalidArgumentError(
-            f"`algorithm` must be one of {', '.join(known_algorithms())}. Received: {algorithm!r}."
+    if not isinstance(algorithm, str) or algorithm not in known_algorithms():
+        error = InvalidArgumentError if isinstance(algorithm, str) else InvalidTypeError
+        raise error(
+            f"`algorithm` must be one of {', '.join(known_algorithms())}. {received(algorithm)}"
+            f"{nearest(algorithm, known_algorithms())}"
         )
     kind = type(action_space).__name__
     able = [name for name, recipe in _RECIPES.items() if kind in recipe.serves]

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-from tensor_optix.exceptions import InvalidArgumentError, UnknownEnvironmentError, UnsupportedSpaceError
+from tensor_optix.exceptions import (
+    InvalidArgumentError,
+    InvalidTypeError,
+    UnknownEnvironmentError,
+    UnsupportedSpaceError,
+)
 from tensor_optix.presets import check_environment_id, known_algorithms, make_agent, make_pipeline
 
 SPACES = {
@@ -89,6 +94,17 @@ class TestMakeAgent:
         with pytest.raises(InvalidArgumentError, match=r"one of auto, ppo, .*Received: 'a3c'"):
             make_agent("CartPole-v1", "a3c")
         assert known_algorithms()[0] == "auto"
+
+    @pytest.mark.parametrize("algorithm", ["ppo", "dqn", "policy_gradient"])
+    def test_settings_of_the_wrong_kind_are_errors(self, algorithm: str) -> None:
+        for wrong in ("64,64", 64, (64, 0), (1.5,), None):
+            with pytest.raises((InvalidArgumentError, InvalidTypeError), match="hidden_units"):
+                make_agent("CartPole-v1", algorithm, hidden_units=wrong)
+        for wrong in (-1, 1.5, "x"):
+            with pytest.raises((InvalidArgumentError, InvalidTypeError), match="`seed` must be an integer >= 0"):
+                make_agent("CartPole-v1", algorithm, seed=wrong)
+        with pytest.raises((InvalidArgumentError, InvalidTypeError), match="learning_rate"):
+            make_agent("CartPole-v1", algorithm, learning_rate="fast")
 
     def test_an_unknown_setting_is_an_error_that_names_the_nearest(self) -> None:
         with pytest.raises(InvalidArgumentError, match=r"Unknown setting 'gama'\. Did you mean 'gamma'\?"):
@@ -192,6 +208,10 @@ class TestMakePipeline:
     def test_a_bad_count_is_an_error(self) -> None:
         with pytest.raises(InvalidArgumentError, match="num_envs"):
             make_pipeline("CartPole-v1", num_envs=0)
+        with pytest.raises(InvalidArgumentError, match="window_size"):
+            make_pipeline("CartPole-v1", window_size=0)
+        with pytest.raises(InvalidTypeError, match="window_size"):
+            make_pipeline("CartPole-v1", window_size="200")  # type: ignore[arg-type]
 
 
 def batch_of_two(space: gym.Space[Any]) -> Any:

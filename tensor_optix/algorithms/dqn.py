@@ -24,6 +24,7 @@ from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import build_q_network
 from tensor_optix.algorithms.settings import Setting
 from tensor_optix.algorithms.shadow_network import ShadowNetwork
+from tensor_optix.core.checks import check_flags
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import UnsupportedSpaceError
 
@@ -94,8 +95,9 @@ class DQNAgent(OffPolicyAgent):
         normalize_observations: bool = False,
         hidden_units: Sequence[int] = (256, 256),
     ) -> None:
-        self.double = double
-        self.dueling = dueling
+        check_flags(double=double, dueling=dueling)
+        self.double = bool(double)
+        self.dueling = bool(dueling)
         super().__init__(
             model,
             optimizer,
@@ -261,7 +263,8 @@ class DQNAgent(OffPolicyAgent):
 
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> DQNAgent:
-        return cls(build("model"), build("optimizer"), hyperparams, **saved["structure"])
+        parts = {"model": build("model"), "optimizer": build("optimizer")}
+        return cls(**parts, hyperparams=hyperparams, **saved["structure"])
 
 
 def value_of_best(q_values: Any, q_selector: Any) -> Any:

@@ -19,7 +19,7 @@ from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
 from tensor_optix.algorithms.settings import Setting, bounds_of, checked
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_flags, check_int, check_ints
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng
@@ -45,6 +45,7 @@ class OffPolicyAgent(TFAgent):
     """
 
     _makes_models = True
+    _saved_as = "OffPolicyAgent"
     _settings: ClassVar[Mapping[str, Setting]] = {}
     _metrics: ClassVar[tuple[str, ...]] = ()
     _structure: ClassVar[tuple[str, ...]] = (
@@ -69,18 +70,18 @@ class OffPolicyAgent(TFAgent):
         for name, value in {"batch_size": batch_size, "buffer_size": buffer_size, "num_steps": num_steps}.items():
             check_int(name, value, at_least=1)
         check_int("learning_starts", learning_starts, at_least=0)
-        for units in hidden_units:
-            check_int("hidden_units", units, at_least=1)
-        self.batch_size = batch_size
-        self.buffer_size = buffer_size
-        self.learning_starts = learning_starts
-        self.num_steps = num_steps
-        self.prioritised = prioritised
-        self.normalize_observations = normalize_observations
-        self.hidden_units = tuple(hidden_units)
+        check_ints("hidden_units", hidden_units, at_least=1)
+        check_flags(prioritised=prioritised, normalize_observations=normalize_observations)
+        self.batch_size = int(batch_size)
+        self.buffer_size = int(buffer_size)
+        self.learning_starts = int(learning_starts)
+        self.num_steps = int(num_steps)
+        self.prioritised = bool(prioritised)
+        self.normalize_observations = bool(normalize_observations)
+        self.hidden_units = tuple(int(units) for units in hidden_units)
         self._given_model = model
         given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
-        super().__init__(model, optimizer or keras.optimizers.Adam(), given)  # type: ignore[arg-type]
+        super().__init__(model, keras.optimizers.Adam() if optimizer is None else optimizer, given)  # type: ignore[arg-type]
 
     # Hyperparameters
 

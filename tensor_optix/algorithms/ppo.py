@@ -19,16 +19,15 @@ from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.image_layout import is_image
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
-from tensor_optix.adapters.tensorflow.saving import agent_state
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.actor_critic import ActorCritic
 from tensor_optix.algorithms.on_policy_learner import OnPolicyLearner
 from tensor_optix.algorithms.ppo_update import PPOUpdate
 from tensor_optix.algorithms.settings import Setting, bounds_of, checked
 from tensor_optix.algorithms.xla import pays_to_compile
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_choice, check_flags, check_int, check_ints
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
-from tensor_optix.exceptions import InvalidArgumentError, NonFiniteError, NotBoundError
+from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS = {
@@ -107,19 +106,20 @@ class PPOAgent(TFAgent):
         jit_compile: bool | Literal["auto"] = "auto",
     ) -> None:
         check_int("batch_size", batch_size, at_least=1)
-        if jit_compile not in (True, False, "auto"):
-            raise InvalidArgumentError(f'`jit_compile` must be True, False or "auto". Received: {jit_compile!r}.')
+        check_ints("hidden_units", hidden_units, at_least=1)
+        check_flags(normalize_observations=normalize_observations, scale_rewards=scale_rewards)
+        check_choice("jit_compile", jit_compile, (True, False, "auto"))
         if critic is not None:
             check_model(critic)
         self.critic = critic
         self._given = (actor, critic)
-        self.batch_size = batch_size
-        self.normalize_observations = normalize_observations
-        self.scale_rewards = scale_rewards
-        self.hidden_units = tuple(hidden_units)
+        self.batch_size = int(batch_size)
+        self.normalize_observations = bool(normalize_observations)
+        self.scale_rewards = bool(scale_rewards)
+        self.hidden_units = tuple(int(units) for units in hidden_units)
         self.jit_compile = jit_compile
         given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
-        super().__init__(actor, optimizer or keras.optimizers.Adam(epsilon=1e-5), given)
+        super().__init__(actor, keras.optimizers.Adam(epsilon=1e-5) if optimizer is None else optimizer, given)
 
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
         """Update policy and value function from one window.
@@ -266,17 +266,20 @@ class PPOAgent(TFAgent):
         critic = [] if self.critic is None else [("critic", list(self.critic.variables))]
         return [*critic, *super()._learner_variables()]
 
+    def _keras_parts(self) -> dict[str, Any]:
+        return {**super()._keras_parts(), "critic": self.critic}
+
     def _describe(self) -> dict[str, Any]:
-        critic = None if self.critic is None else agent_state.config_of(self.critic)
         structure = {
             "batch_size": self.batch_size,
             "normalize_observations": self.normalize_observations,
             "scale_rewards": self.scale_rewards,
             "jit_compile": self.jit_compile,
         }
-        return {**super()._describe(), "has_critic": self.critic is not None, "critic": critic, "structure": structure}
+        return {**super()._describe(), "has_critic": self.critic is not None, "structure": structure}
 
     @classmethod
     def _rebuilt(cls, saved: Mapping[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> PPOAgent:
         critic = build("critic") if saved["has_critic"] else None
-        return cls(build("model"), critic, build("optimizer"), hyperparams, **saved["structure"])
+        parts = {"actor": build("model"), "critic": critic, "optimizer": build("optimizer")}
+        return cls(**parts, hyperparams=hyperparams, **saved["structure"])

@@ -21,7 +21,6 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-from tensor_optix.adapters.tensorflow.saving.agent_state import config_of
 from tensor_optix.algorithms.critics import ActionCritic, build_critic
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
 from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh
@@ -283,9 +282,10 @@ class SACAgent(OffPolicyAgent):
             ("log_alpha", [self._log_alpha]),
         ]
 
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "critic": config_of(self.critic)}
+    def _keras_parts(self) -> dict[str, Any]:
+        return {**super()._keras_parts(), "critic": self.critic}
 
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> SACAgent:
-        return cls(build("model"), build("critic"), build("optimizer"), hyperparams, **saved["structure"])
+        parts = {"actor": build("model"), "critic": build("critic"), "optimizer": build("optimizer")}
+        return cls(**parts, hyperparams=hyperparams, **saved["structure"])

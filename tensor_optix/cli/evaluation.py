@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tensor_optix.cli.environments import TypedEnvironment
 from tensor_optix.cli.quiet import load_tensorflow
-from tensor_optix.core.storage.run_folder import read_run_json
+from tensor_optix.core.storage.run_folder import existing_run, read_run_json
 from tensor_optix.exceptions import CheckpointError
 
 
@@ -21,9 +21,7 @@ def run_evaluation(run_dir: Path, env: TypedEnvironment, num_episodes: int, seed
         TensorOptixError: The folder holds no champion, the environment is not known, or the folder asks for what the
             user did not ask for.
     """
-    if not run_dir.is_dir():
-        raise CheckpointError(f"There is no run folder {run_dir.as_posix()!r}.")
-    name = env.for_run(run_dir, "evaluate", _recorded(run_dir))
+    name = env.for_run(existing_run(run_dir), "evaluate", _recorded(run_dir))
     load_tensorflow()
     from tensor_optix.adapters.tensorflow.loading import load_agent
     from tensor_optix.pipeline.evaluation import evaluate

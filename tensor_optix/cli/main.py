@@ -43,17 +43,20 @@ def failures_as_messages() -> Iterator[None]:
     try:
         yield
     except TensorOptixError as error:
-        Console(stderr=True).print(f"[bold red]Error[/]: {_escaped(error)}", highlight=False, soft_wrap=True)
+        _complain(str(error))
         is_usage = isinstance(error, InvalidArgumentError | InvalidTypeError)
         raise typer.Exit(EXIT_USAGE if is_usage else EXIT_FAILED) from None
+    except MemoryError as error:
+        _complain(f"There is not enough memory: {error}. Take fewer or smaller windows, environments or networks.")
+        raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-def _escaped(error: Exception) -> str:
+def _complain(text: str) -> None:
     from rich.markup import escape
 
-    return escape(str(error))
+    Console(stderr=True).print(f"[bold red]Error[/]: {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -82,10 +85,12 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same run. [dim]Default: drawn.[/]")] = None,
     num_envs: Annotated[
         int | None,
-        typer.Option(min=1, help="Environments that step together. [dim]Default: what suits the algorithm.[/]"),
+        typer.Option(
+            min=1, max=4096, help="Environments that step together. [dim]Default: what suits the algorithm.[/]"
+        ),
     ] = None,
     window_size: Annotated[
-        int | None, typer.Option(min=1, help="Steps of each environment between two updates.")
+        int | None, typer.Option(min=1, max=10_000_000, help="Steps of each environment between two updates.")
     ] = None,
     max_env_steps: Annotated[int | None, typer.Option(min=1, help="Largest number of environment steps.")] = None,
     max_windows: Annotated[int | None, typer.Option(min=1, help="Largest number of windows.")] = None,

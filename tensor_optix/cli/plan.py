@@ -10,10 +10,9 @@ from typing import Any
 
 from tensor_optix.core.storage.atomic_files import regular_file
 from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
+from tensor_optix.core.storage.run_folder import PLAN_FILE, existing_run
 from tensor_optix.exceptions import CheckpointError
 from tensor_optix.pipeline.environment_names import EnvironmentName, as_given
-
-PLAN_FILE = "command.json"
 
 MAX_WINDOW_STEPS = 10_000_000
 MAX_ENVS = 4096
@@ -62,8 +61,7 @@ def read_plan(run_dir: Path) -> TrainingPlan:
     Raises:
         CheckpointError: There is no such run, it was not started by the command, or its file says what none asks for.
     """
-    if not run_dir.is_dir():
-        raise CheckpointError(f"There is no run folder {run_dir.as_posix()!r}.")
+    existing_run(run_dir)
     try:
         document = read_sealed_json(regular_file(run_dir, PLAN_FILE))
     except CheckpointError as error:

@@ -7,7 +7,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tensor_optix.core.checks import nearest, received
+import numpy as np
+
+from tensor_optix.core.checks import can_be_called, nearest, received
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
@@ -51,8 +53,12 @@ class LoopCallback:
         """Called when the value of a hyperparameter changed."""
 
 
-HOOKS = {name: inspect.signature(hook) for name, hook in vars(LoopCallback).items() if name.startswith("on_")}
-"""Every hook, with what it is given."""
+HOOKS = {
+    name: tuple(inspect.signature(hook).parameters)[1:]
+    for name, hook in vars(LoopCallback).items()
+    if name.startswith("on_")
+}
+"""Every hook, with the names of what it is given."""
 
 
 class CallbackList:
@@ -91,7 +97,7 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
         raise InvalidTypeError(
             f"`callbacks` must be a list of callbacks. {received(callbacks)} Put it in a list: [...]."
         )
-    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | Mapping):
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | Mapping | np.ndarray):
         raise InvalidTypeError(f"`callbacks` must be a list of callbacks. {received(callbacks)}{_ADVICE}")
     checked = list(callbacks)
     for i, callback in enumerate(checked):
@@ -119,24 +125,14 @@ def _check_callback(name: str, callback: Any) -> None:
         raise InvalidTypeError(f"`{name}` must be a callback: an object with hooks. {received(callback)}{_ADVICE}")
     kind = type(callback).__name__
     for hook in hooks:
-        method = getattr(callback, hook)
+        method, arguments = getattr(callback, hook), HOOKS.get(hook, ())
         if hook not in HOOKS:
             if callable(method):
                 raise InvalidArgumentError(
                     f"{kind}.{hook} would never be called: there is no such hook.{nearest(hook, HOOKS)} "
                     f"The hooks are {', '.join(HOOKS)}. Name methods of your own without on_."
                 )
-        elif not _can_be_given(method, arguments := list(HOOKS[hook].parameters)[1:]):
+        elif not (callable(method) and can_be_called(method, arguments)):
             raise InvalidArgumentError(
                 f"{kind}.{hook} must be a method that takes ({', '.join(arguments)}), by position. {received(method)}"
             )
-
-
-def _can_be_given(method: Any, arguments: list[str]) -> bool:
-    try:
-        inspect.signature(method).bind(*arguments)
-    except TypeError:
-        return False
-    except ValueError:  # written in C: it does not tell what it takes
-        return callable(method)
-    return True

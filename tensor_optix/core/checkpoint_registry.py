@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_flags, check_int, check_path
 from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, apply_hyperparams, read_files, restore
 from tensor_optix.core.storage.atomic_files import make_writable_folder
 from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics
@@ -56,7 +56,9 @@ class CheckpointRegistry:
     def __init__(
         self, checkpoint_dir: str | os.PathLike[str], max_snapshots: int = 10, *, read_only: bool = False
     ) -> None:
+        check_path("checkpoint_dir", checkpoint_dir)
         check_int("max_snapshots", max_snapshots, at_least=1)
+        check_flags(read_only=read_only)
         self.root = Path(checkpoint_dir).absolute()
         self.max_snapshots = max_snapshots
         self.read_only = read_only

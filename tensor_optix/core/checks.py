@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import numbers
 import os
@@ -73,8 +74,12 @@ def check_number(
     high: float = math.inf,
     above: float | None = None,
     optional: bool = False,
+    finite: bool = True,
 ) -> None:
-    """Raise unless ``value`` is finite, in ``[low, high]`` and greater than ``above`` (or None, if optional)."""
+    """Raise unless ``value`` is a number in ``[low, high]`` and greater than ``above`` (or None, if optional).
+
+    NaN is no number here, and infinity is one where ``finite`` is False.
+    """
     if value is None and optional:
         return
     if not is_number(value):
@@ -83,11 +88,12 @@ def check_number(
         given = float(value)
     except OverflowError:
         given = math.inf
-    outside = not math.isfinite(given) or not low <= given <= high or (above is not None and given <= above)
-    if outside:
+    is_inside = low <= given <= high and (above is None or given > above)
+    if not is_inside or (finite and math.isinf(given)):
         expected = f"> {above}" if above is not None else f">= {low}"
         upper = f" and <= {high}" if math.isfinite(high) else ""
-        raise InvalidArgumentError(f"`{name}` must be finite, {expected}{upper}. Received: {value!r:.200}.")
+        must_be = "must be finite," if finite else "must be"
+        raise InvalidArgumentError(f"`{name}` {must_be} {expected}{upper}. Received: {value!r:.200}.")
 
 
 def check_flags(**flags: Any) -> None:
@@ -118,11 +124,41 @@ def check_ints(name: str, values: Any, *, at_least: int) -> None:
 
 
 def check_callable(name: str, value: Any, *, takes: str = "", optional: bool = True) -> None:
-    """Raise unless ``value`` can be called with what ``takes`` says (or is None, if optional)."""
-    if (value is None and optional) or (callable(value) and not isinstance(value, type)):
+    """Raise unless ``value`` can be called with what ``takes`` says (or is None, if optional).
+
+    Args:
+        name: The argument.
+        value: What was given for it.
+        takes: What it will be called with, for example ``"(act, num_episodes, *, seed) -> EvaluationResult"``.
+        optional: Whether None may be given.
+    """
+    if value is None and optional:
         return
-    what = f"a function {takes}" if takes else "callable"
-    raise InvalidTypeError(f"`{name}` must be {what}{' or None' if optional else ''}. {received(value)}")
+    is_fit = callable(value) and not isinstance(value, type)
+    if not is_fit or (takes and not can_be_called(value, *_arguments_in(takes))):
+        what = f"a function {takes}" if takes else "callable"
+        raise InvalidTypeError(f"`{name}` must be {what}{' or None' if optional else ''}. {received(value)}")
+
+
+def can_be_called(function: Any, positional: Sequence[str], keywords: Sequence[str] = ()) -> bool:
+    """Tell whether a function takes so many arguments by position, and these by name."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # written in C: it does not tell what it takes
+        return True
+    try:
+        signature.bind(*positional, **dict.fromkeys(keywords))
+    except TypeError:
+        return False
+    return True
+
+
+def _arguments_in(takes: str) -> tuple[list[str], list[str]]:
+    """Return the names before and after the star in a written signature."""
+    inside = takes.partition("(")[2].partition(")")[0]
+    positional, _, keywords = inside.partition("*")
+    names = [[name.strip() for name in part.split(",") if name.strip()] for part in (positional, keywords)]
+    return names[0], names[1]
 
 
 def check_instance(name: str, value: Any, *kinds: type, optional: bool = False, hint: str = "") -> None:
@@ -156,13 +192,14 @@ _NAMES_OF_KINDS: dict[Any, str] = {
     float: "a number",
     bool: "True or False",
     str: "a text",
-    Mapping: "a dict",
+    Mapping: "a dict by names",
 }
 _IS_OF: dict[Any, Callable[[Any], bool]] = {
     None: lambda value: value is None,
     int: is_int,
     float: is_number,
     bool: lambda value: isinstance(value, bool | np.bool_),
+    Mapping: lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
 }
 
 

@@ -87,7 +87,7 @@ class LoopController:
         run_folder: RunFolder | None = None,
     ) -> None:
         check_parts(agent, evaluator, optimizer, pipeline)
-        check_keepers(checkpoint_registry, backoff_scheduler)
+        check_keepers(checkpoint_registry, backoff_scheduler, run_folder)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
         check_report(report_episodes, play_episodes)
         self.agent = agent
@@ -392,6 +392,6 @@ class LoopController:
             seconds=self._ledger.seconds,
             run_dir=self.recorder.run_dir,
             history=self.recorder.history.columns(),
-            notes=(*self._session.notes, *self._guard.notes, *self._shortfall.notes_on(report)),
+            notes=(*self._session.notes, *self._arena.notes, *self._guard.notes, *self._shortfall.notes_on(report)),
         )
         return self.last_result

@@ -19,6 +19,7 @@ from tensor_optix.core.checks import (
     check_number,
     check_seed,
 )
+from tensor_optix.core.storage.run_folder import RunFolder
 
 _ASKED_OF: dict[str, tuple[type, tuple[str, ...]]] = {
     "agent": (
@@ -49,8 +50,9 @@ def check_parts(agent: Any, evaluator: Any, optimizer: Any, pipeline: Any) -> No
         check_methods(name, part, *methods, hint=f" Derive it from {interface.__name__}.")
 
 
-def check_keepers(checkpoint_registry: Any, backoff_scheduler: Any) -> None:
-    """Raise ``InvalidTypeError`` unless champions and counts can be kept with these."""
+def check_keepers(checkpoint_registry: Any, backoff_scheduler: Any, run_folder: Any) -> None:
+    """Raise ``InvalidTypeError`` unless champions, counts and history can be kept with these."""
+    check_instance("run_folder", run_folder, RunFolder, optional=True)
     check_instance("checkpoint_registry", checkpoint_registry, CheckpointRegistry)
     check_instance("backoff_scheduler", backoff_scheduler, BackoffScheduler)
 

@@ -141,6 +141,11 @@ class HyperparamSet:
     timestamp: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.params, Mapping):
+            raise InvalidTypeError(
+                f"`params` must be a dict. Received: {type(self.params).__name__} {self.params!r:.200}. "
+                'Write HyperparamSet({"learning_rate": 3e-4}, episode_id=0).'
+            )
         check_fields(self, params=Mapping, episode_id=int, timestamp=float)
 
     def copy(self) -> HyperparamSet:
@@ -326,6 +331,11 @@ class EvaluationResult:
 
     def __post_init__(self) -> None:
         check_fields(self, mean=float, interval=tuple, returns=np.ndarray, lengths=np.ndarray, env_steps=int)
+        if self.returns.ndim != 1 or self.returns.shape != self.lengths.shape:
+            raise InvalidArgumentError(
+                "`returns` and `lengths` must be one number for each episode, [num_episodes]. "
+                f"Received shapes: {self.returns.shape} and {self.lengths.shape}."
+            )
 
     @property
     def num_episodes(self) -> int:

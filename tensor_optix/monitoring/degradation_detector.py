@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tensor_optix.core.checks import check_flags
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
 from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
-from tensor_optix.monitoring.checks import check_score, check_state
+from tensor_optix.monitoring.checks import check_score, check_setting, check_state
 from tensor_optix.monitoring.moments import Moments, sum_variance
 
 _VERSION = 3
@@ -104,8 +105,8 @@ class DegradationDetector:
     """
 
     def __init__(self, *, threshold: float = 3.5, adapt: bool = True) -> None:
-        if not (math.isfinite(threshold) and threshold > 0.0):
-            raise InvalidArgumentError(f"`threshold` must be a finite number > 0. Received: {threshold!r}.")
+        check_setting("threshold", threshold, above=0.0)
+        check_flags(adapt=adapt)
         self._threshold = threshold
         self._adapt = adapt
         self._factor = 1.0
@@ -177,8 +178,7 @@ class DegradationDetector:
         Raises:
             InvalidArgumentError: ``factor`` is below 1 or not finite.
         """
-        if not (math.isfinite(factor) and factor >= 1.0):
-            raise InvalidArgumentError(f"`factor` must be a finite number >= 1. Received: {factor!r}.")
+        check_setting("factor", factor, at_least=1.0)
         self._factor *= factor
         self._measure()
 

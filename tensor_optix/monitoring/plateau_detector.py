@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.functional.statistics import difference_noise
-from tensor_optix.monitoring.checks import check_score, check_state
+from tensor_optix.monitoring.checks import check_score, check_setting, check_state
 from tensor_optix.monitoring.lines import Line, fit_line
 from tensor_optix.monitoring.score_bins import ScoreBins
 from tensor_optix.monitoring.trend import Trend
@@ -92,17 +91,13 @@ class PlateauDetector:
         constant_looks: int = 12,
         level_sds: float = 2.0,
     ) -> None:
-        for name, value, low in (
-            ("tolerance", tolerance, 0.0),
-            ("confidence_sds", confidence_sds, 0.0),
-            ("confirmations", confirmations, 1),
-            ("min_looks", min_looks, 12),
-            ("stall_patience", stall_patience, min_looks),
-            ("constant_looks", constant_looks, 3),
-            ("level_sds", level_sds, 0.0),
-        ):
-            if not (math.isfinite(value) and value >= low):
-                raise InvalidArgumentError(f"`{name}` must be a finite number >= {low}. Received: {value!r}.")
+        check_setting("tolerance", tolerance, at_least=0.0)
+        check_setting("confidence_sds", confidence_sds, at_least=0.0)
+        check_setting("confirmations", confirmations, at_least=1, integer=True)
+        check_setting("min_looks", min_looks, at_least=12, integer=True)
+        check_setting("stall_patience", stall_patience, at_least=min_looks, integer=True)
+        check_setting("constant_looks", constant_looks, at_least=3, integer=True)
+        check_setting("level_sds", level_sds, at_least=0.0)
         self._tolerance = tolerance
         self._confidence_sds = confidence_sds
         self._confirmations = confirmations

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.types import Bounds, EvalMetrics
-from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.coordinate import BOLD_SHARE, Side
 from tensor_optix.optimizers.evidence import noise_sd, small_sample_inflation, spent_threshold
@@ -86,8 +85,7 @@ class BackoffOptimizer(BoundedOptimizer):
         check_int("min_samples", min_samples, at_least=1)
         check_number("base_lr", base_lr, above=0.0)
         check_number("beta", beta, low=0.0)
-        if not high_variance_threshold > 0:
-            raise InvalidArgumentError(f"`high_variance_threshold` must be > 0. Received: {high_variance_threshold!r}.")
+        check_number("high_variance_threshold", high_variance_threshold, above=0.0, finite=False)
         self._perturbation_scale = perturbation_scale
         self._min_delta = min_delta
         self._min_samples = min_samples
@@ -96,7 +94,7 @@ class BackoffOptimizer(BoundedOptimizer):
         self._high_variance_threshold = high_variance_threshold
         self._widening = 1.0
         self._news = NewScores()
-        self._buffer = ScoreBuffer(score_window)
+        self._buffer = ScoreBuffer(int(score_window))
         self._point = SearchPoint()
         self._unbracketed: list[Probe] = []
         self._turn = 0

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
+from tensor_optix.core.checks import check_mapping, check_seed
 from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
@@ -44,8 +45,9 @@ class BoundedOptimizer(BaseOptimizer):
     def __init__(self, param_bounds: Bounds | Literal["agent"] | None = None, seed: int | None = None) -> None:
         if isinstance(param_bounds, str) and param_bounds != "agent":
             raise InvalidArgumentError(
-                f"`param_bounds` must be a mapping, None or 'agent'. Received: {param_bounds!r}."
+                f"`param_bounds` must be a mapping, None or 'agent'. Received: {param_bounds!r:.200}."
             )
+        check_seed("seed", seed)
         self.uses_agent_bounds = isinstance(param_bounds, str)
         self._specs = {} if param_bounds is None or isinstance(param_bounds, str) else as_specs(param_bounds)
         self._has_own_seed = seed is not None
@@ -166,8 +168,9 @@ def as_specs(bounds: Bounds) -> dict[str, ParamSpec]:
     """
     if not isinstance(bounds, Mapping):
         raise InvalidTypeError(
-            f"Bounds must be a mapping from names to (low, high) or ParamSpec. Received: {bounds!r}."
+            f"Bounds must be a mapping from names to (low, high) or ParamSpec. Received: {bounds!r:.200}."
         )
+    check_mapping("param_bounds", bounds)
     return {name: ParamSpec.of(bound) for name, bound in bounds.items()}
 
 

@@ -97,8 +97,8 @@ class PBTOptimizer(BoundedOptimizer):
         self._news = NewScores()
         self._seen = 0
         self._names: list[str] = []
-        self._history_size = history_size
-        self._past: deque[Member] = deque(maxlen=_PAST_PER_MEMBER * history_size)
+        self._history_size = int(history_size)
+        self._past: deque[Member] = deque(maxlen=_PAST_PER_MEMBER * self._history_size)
 
     def on_improvement(self, metrics: EvalMetrics) -> None:
         """Do nothing: the champion is a member like any other."""

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_int, check_methods, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
-from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NotBoundError
+from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.stepping.env_guard import space_of
@@ -46,8 +46,9 @@ class BatchPipeline(BasePipeline):
             asks for, else 20,000; at least 2,500 for each environment, so that long episodes end between two.
         on_env_error: What to do where the environment raises, or gives NaN or infinity: ``"raise"``,
             or ``"restart"``, which needs a callable: a new environment goes on in the same window.
-            The broken step is dropped, what ran counts as truncated, and its return is not counted;
-            ``metadata["num_env_restarts"]`` and :attr:`notes` say how often.
+            The broken step is dropped, what ran counts as truncated, and its return is not counted; an
+            episode of an evaluation is played anew. ``metadata["num_env_restarts"]`` and :attr:`notes`
+            say how often.
 
     Attributes:
         not_saved: What of the environment's state the latest ``state_dict`` had to leave out, in phrases.
@@ -81,8 +82,8 @@ class BatchPipeline(BasePipeline):
         on_env_error: Literal["raise", "restart"] = "raise",
     ) -> None:
         check_int("window_size", window_size, at_least=1)
-        check_int("seed", seed, at_least=0, optional=True)
-        if barrier_interval_steps != "auto":
+        check_seed("seed", seed)
+        if not (isinstance(barrier_interval_steps, str) and barrier_interval_steps == "auto"):
             check_int("barrier_interval_steps", barrier_interval_steps, at_least=1, optional=True)
         self._window_size = int(window_size)
         self._seed = seed
@@ -229,7 +230,7 @@ class BatchPipeline(BasePipeline):
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
         check_int("num_episodes", num_episodes, at_least=1)
-        check_int("seed", seed, at_least=0)
+        check_seed("seed", seed, optional=False)
         _ = self._env.collector
         if not self._needs_reset:
             raise NotBoundError(
@@ -241,6 +242,11 @@ class BatchPipeline(BasePipeline):
     def teardown(self) -> None:
         """Close the environment."""
         self._env.close()
+
+    @property
+    def on_env_error(self) -> str:
+        """What is done where the environment fails: ``"raise"`` or ``"restart"``."""
+        return self._env.on_error
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -315,10 +321,7 @@ class BatchPipeline(BasePipeline):
         Raises:
             InvalidTypeError: It has no ``act`` method.
         """
-        if not callable(getattr(agent, "act", None)):
-            raise InvalidTypeError(
-                f"`agent` must have a method act(observation). Received: {agent!r} of type {type(agent).__name__}."
-            )
+        check_methods("agent", agent, "act")
         self._agent = agent
 
     @property
@@ -330,7 +333,7 @@ class BatchPipeline(BasePipeline):
 
     def set_seed(self, seed: int) -> None:
         """Take the source of randomness, unless one was given to the constructor."""
-        check_int("seed", seed, at_least=0)
+        check_seed("seed", seed, optional=False)
         if not self._seed_was_given:
             self._seed = seed
 
@@ -350,6 +353,7 @@ class BatchPipeline(BasePipeline):
             "barrier_requested": self._barrier_requested,
             "num_env_restarts": self.num_env_restarts,
             "last_env_error": self._env.last_error,
+            "num_lost_episodes": self._env.num_lost_episodes,
             "env": env,
         }
 
@@ -362,6 +366,7 @@ class BatchPipeline(BasePipeline):
         self._barrier_requested = bool(state["barrier_requested"])
         self._env.num_restarts = int(state["num_env_restarts"])
         self._env.last_error = str(state["last_env_error"])
+        self._env.num_lost_episodes = int(state.get("num_lost_episodes", 0))
         if self._env.is_open:
             self.not_restored = restore_env_state(self._env.guard.env, state["env"])
         self._needs_reset = True

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent, Policy
-from tensor_optix.core.checks import check_int
+from tensor_optix.core.checks import check_flags, check_int, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import InvalidTypeError
 from tensor_optix.pipeline.environment_names import environment_named
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env, space_of
-from tensor_optix.pipeline.stepping.episode_player import play_single, play_vector
+from tensor_optix.pipeline.stepping.episode_player import SinglePlayer, VectorPlayer
 from tensor_optix.pipeline.stepping.vector_env import VectorDriver
 
 Act = Callable[[Any], Any]
@@ -48,7 +48,8 @@ def evaluate(
         10
     """
     check_int("num_episodes", num_episodes, at_least=1)
-    check_int("seed", seed, at_least=0)
+    check_seed("seed", seed, optional=False)
+    check_flags(greedy=greedy)
     opened, made_here = open_env(environment_named(env))
     driver = VectorDriver(opened) if is_vector(opened) else None
     guard = driver.guard if driver else EnvGuard(opened)
@@ -57,8 +58,8 @@ def evaluate(
         act = _how_to_act(agent_or_policy, greedy, driver is not None)
         _bind(agent_or_policy, opened, num_envs)
         if driver:
-            return play_vector(driver, act(), num_episodes, seed)
-        return play_single(guard, act(), num_episodes, seed)
+            return VectorPlayer(driver, act(), num_episodes, seed).play(driver)
+        return SinglePlayer(act(), num_episodes, seed).play(guard)
     finally:
         if made_here:
             guard.close()
@@ -81,13 +82,15 @@ def _how_to_act(actor: Any, greedy: bool, batched: bool) -> Callable[[], Act]:
     Raises:
         InvalidTypeError: ``actor`` cannot act.
     """
+    if isinstance(actor, type):
+        raise InvalidTypeError(f"`agent_or_policy` is the class {actor.__name__}. Give an object of it.")
     if callable(getattr(actor, "act_greedy", None)):
         return lambda: _act_of_agent(actor, greedy, batched)
     if isinstance(actor, Policy):
         return lambda: _act_of_policy(actor, greedy)
     if callable(getattr(actor, "act", None)):
         return lambda: actor.act
-    if callable(actor) and not isinstance(actor, type):
+    if callable(actor):
         return lambda: actor
     raise InvalidTypeError(
         "`agent_or_policy` must be an agent or policy with a method act(observation), or a function of an "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
@@ -15,20 +15,27 @@ class EvaluationEnv:
 
     Args:
         env: The environment, or a callable that makes one.
+        on_env_error: What the pipeline does where its environment fails; here the same, if ``env`` is a callable.
 
     Attributes:
         not_saved: See ``BatchPipeline``.
         not_restored: See ``BatchPipeline``.
     """
 
-    def __init__(self, env: Any) -> None:
-        self._pipeline = BatchPipeline(env)
+    def __init__(self, env: Any, on_env_error: Literal["raise", "restart"] = "raise") -> None:
+        can_be_made_anew = callable(env) and not callable(getattr(env, "step", None))
+        self._pipeline = BatchPipeline(env, on_env_error=on_env_error if can_be_made_anew else "raise")
         self.not_saved: list[str] = []
         self.not_restored: list[str] = []
 
     def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
         """Play whole seeded episodes, see ``BatchPipeline.play_episodes``."""
         return self._pipeline.play_episodes(act, num_episodes, seed=seed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the environment at the end of a run, in sentences."""
+        return tuple(f"evaluation_env: {note}" for note in self._pipeline.notes)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the wrappers."""

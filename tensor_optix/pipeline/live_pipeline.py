@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.core.base_pipeline import BasePipeline, EpisodeBoundaryFn
-from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.checks import check_choice, check_flags, check_int, check_methods, check_number, check_seed
 from tensor_optix.core.protocols import CanAct
 from tensor_optix.core.types import EpisodeData
-from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StreamSilenceError
+from tensor_optix.exceptions import NotBoundError, StreamSilenceError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 from tensor_optix.pipeline.live.boundaries import EveryNSeconds, EveryNSteps, OnDoneSignal, check_boundary
 from tensor_optix.pipeline.live.data_source import DataSource, check_source, close_source
@@ -118,14 +118,16 @@ class LivePipeline(BasePipeline):
         seed: int | None = None,
     ) -> None:
         check_source(data_source)
-        _check_choice("on_full", on_full, ("block", "drop_oldest"))
-        _check_choice("on_bad_step", on_bad_step, ("raise", "skip"))
+        check_choice("on_full", on_full, ("block", "drop_oldest"))
+        check_choice("on_bad_step", on_bad_step, ("raise", "skip"))
         check_int("buffer_size", buffer_size, at_least=1)
         check_int("max_window_steps", max_window_steps, at_least=1)
-        check_int("seed", seed, at_least=0, optional=True)
+        check_seed("seed", seed)
+        check_flags(reconnect_on_disconnect=reconnect_on_disconnect)
         check_number("max_reconnect_wait_seconds", max_reconnect_wait_seconds, above=0.0)
-        if silence_timeout_seconds is not None:
-            check_number("silence_timeout_seconds", silence_timeout_seconds, above=0.0)
+        check_number("silence_timeout_seconds", silence_timeout_seconds, above=0.0, optional=True)
+        if agent is not None:
+            check_methods("agent", agent, "act")
         self._source = data_source
         self._agent = agent
         self._boundary = check_boundary(episode_boundary_fn, max_window_steps)
@@ -183,7 +185,12 @@ class LivePipeline(BasePipeline):
         return self._agent
 
     def set_agent(self, agent: CanAct) -> None:
-        """Take the agent that acts, from the next step on."""
+        """Take the agent that acts, from the next step on.
+
+        Raises:
+            InvalidTypeError: It has no ``act`` method.
+        """
+        check_methods("agent", agent, "act")
         self._agent = agent
         if self._worker is not None:
             self._worker.actor = LiveActor(agent)
@@ -357,8 +364,3 @@ class LivePipeline(BasePipeline):
                 f"The data source has given nothing for {silent:.1f} s; silence_timeout_seconds is {limit}. Check the "
                 "feed, or pass a longer time-out (None: wait for ever)."
             )
-
-
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidArgumentError(f"`{name}` must be one of {choices}. Received: {value!r}.")

@@ -107,7 +107,8 @@ def test_dueling_gives_value_plus_centred_advantage():
     agent = make(dueling=True)
     observations = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     values = agent.model(observations).numpy()
-    *_, dense_v, dense_a = [layer for layer in agent.model.layers if isinstance(layer, keras.layers.Dense)]
+    *_, one, other = [layer for layer in agent.model.layers if isinstance(layer, keras.layers.Dense)]
+    dense_v, dense_a = sorted((one, other), key=lambda layer: layer.units)
     trunk = keras.Model(agent.model.input, dense_v.input)(observations).numpy()
     v, a = (trunk @ d.kernel.numpy() + d.bias.numpy() for d in (dense_v, dense_a))
     np.testing.assert_allclose(values, v + a - a.mean(axis=1, keepdims=True), rtol=1e-5, atol=1e-6)

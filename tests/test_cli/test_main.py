@@ -111,6 +111,14 @@ def test_a_run_is_drawn() -> None:
     assert Path("run.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_of_an_unknown_kind_is_a_usage_error() -> None:
+    Path("empty").mkdir()
+    assert_fails(invoke("plot", "empty", "-o", "run.xyz"), 2, "must end in one of .png, .svg, .pdf")
+    assert_fails(invoke("plot", "empty", "-o", "empty"), 2, "must end in one of")
+    assert_fails(invoke("plot", "nowhere"), 1, "There is no run folder 'nowhere'")
+    assert_fails(invoke("plot", "empty"), 1, "There is no history to draw in empty")
+
+
 def test_the_version_is_shown() -> None:
     assert invoke("--version").output == f"tensor-optix {tensor_optix.__version__}\n"
 

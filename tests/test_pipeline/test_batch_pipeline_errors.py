@@ -211,6 +211,16 @@ def test_a_value_that_changes_its_shape(vector):
         run(env, ConstantAgent(3))
 
 
+@pytest.mark.parametrize("vector", [False, True])
+@pytest.mark.parametrize("bad", [10**400, "high", [1.0, 2.0]])
+def test_rewards_that_cannot_be_stored(bad, vector):
+    def env():
+        return Broken(lambda o, r, te, tr, i: (o, bad, te, tr, i))
+
+    with pytest.raises(EnvironmentFailureError, match=r"step 7 .*(OverflowError|ValueError|TypeError)"):
+        run(SyncVectorEnv([CountingEnv, env]) if vector else env(), ConstantAgent(2))
+
+
 def test_same_step_without_the_final_observation():
     class Forgetful(gym.vector.VectorWrapper):
         def step(self, actions):

@@ -189,11 +189,68 @@ def test_the_count_is_part_of_the_state():
     assert other.notes == pipeline.notes
 
 
-def test_an_evaluation_is_played_again_in_the_new_environment():
-    pipeline = pipeline_of({(0, 8): "raise"})
-    result = pipeline.play_episodes(lambda observation: 0, 2, seed=3)
-    np.testing.assert_array_equal(result.returns, [21.0, 7 + 8 + 9 + 10 + 11 + 12])
-    assert pipeline.num_env_restarts == 1
+class TestEvaluation:
+    def play(self, pipeline, num_episodes):
+        return pipeline.play_episodes(lambda observation: 0, num_episodes, seed=3)
+
+    def test_only_the_episode_that_broke_is_played_again(self):
+        seeds = []
+
+        def make():
+            env = Brittle({(0, 14): "raise"})
+            seeds.append(env.seeds)
+            return env
+
+        pipeline = BatchPipeline(make, Constant(), 10, seed=7, on_env_error="restart")
+        result = self.play(pipeline, 4)
+        np.testing.assert_array_equal(result.returns, [21.0, 7 + 8 + 9 + 10 + 11 + 12, 21.0, 57.0])
+        assert seeds == [[derive_seed(3, "episode", i) for i in played] for played in ([0, 1, 2], [2, 3])]
+        assert result.env_steps == 4 * 6 + 2  # those that were lost have been taken, too
+        assert "made anew once; last:" in pipeline.notes[0]
+        assert pipeline.notes[1] == "one episode of evaluations broke off with it, counted for nothing, and played anew"
+        other = pipeline_of({})
+        other.load_state_dict(pipeline.state_dict())
+        assert other.notes == pipeline.notes
+
+    def test_an_environment_that_fails_now_and_then_lasts_for_any_number_of_episodes(self):
+        pipeline = pipeline_of({(life, 20): "raise" for life in range(100)})
+        result = self.play(pipeline, 40)
+        assert result.num_episodes == 40
+        assert pipeline.num_env_restarts == 13
+        assert "13 episodes of evaluations" in pipeline.notes[1]
+
+    def test_an_episode_that_always_breaks_gives_way_to_one_of_another_seed(self):
+        class Cursed(Brittle):
+            def reset(self, *, seed=None, options=None):
+                self.is_cursed = seed == derive_seed(3, "episode", 1)
+                return super().reset(seed=seed)
+
+            def step(self, action):
+                if self.is_cursed and self.in_episode == 2:
+                    raise OSError("division by zero")
+                return super().step(action)
+
+        pipeline = BatchPipeline(Cursed, Constant(), 10, seed=7, on_env_error="restart")
+        assert self.play(pipeline, 3).num_episodes == 3
+        assert pipeline.num_env_restarts == 2
+
+    def test_it_gives_up_on_one_that_always_fails(self):
+        pipeline = pipeline_of({(life, 3): "raise" for life in range(50)})
+        with pytest.raises(EnvironmentFailureError, match=rf"failed {MAX_FAILURES + 1} times in a row"):
+            self.play(pipeline, 2)
+
+    def test_a_reward_that_is_no_number_of_a_usable_size(self):
+        class Huge(Brittle):
+            reward = 10**400
+
+            def step(self, action):
+                observation, _, *others = super().step(action)
+                return observation, self.reward, *others
+
+        for reward in (10**400, "1"):
+            Huge.reward = reward
+            with pytest.raises(EnvironmentFailureError, match="Environment Huge: step 1 took or returned a value"):
+                self.play(BatchPipeline(Huge(), Constant(), 10), 1)
 
 
 class TestVector:
@@ -223,6 +280,15 @@ class TestVector:
         if window.valid is not None:
             assert window.valid[:9].all()
             assert not window.valid[9].any()  # only resets, after the ends at step 8
+
+    @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+    def test_an_evaluation_keeps_what_was_finished(self, mode):
+        pipeline = self.pipeline({(0, 14): "raise"}, mode)
+        act = type("Act", (), {"batch": lambda observations: np.zeros(2, int)})
+        result = pipeline.play_episodes(act, 6, seed=3)
+        assert sorted(result.returns) == [21.0, 21.0, 21.0, 21.0, 57.0, 57.0]
+        assert pipeline.num_env_restarts == 1
+        assert "2 episodes of evaluations" in pipeline.notes[1]
 
     def test_a_step_that_would_only_have_reset_is_a_real_one_in_the_new_environment(self):
         pipeline = self.pipeline({(0, 6): "reset"})
@@ -285,7 +351,17 @@ def test_a_run_goes_on_and_says_so(tmp_path):
     agent = Learns()
     pipeline = BatchPipeline(lambda: Brittle({(0, 13): "raise"}), agent, 10, seed=7, on_env_error="restart")
     result = RLOptimizer(
-        agent, pipeline, RewardEvaluator(), checkpoint_dir=str(tmp_path), max_episodes=4, report_episodes=0, seed=0
+        agent,
+        pipeline,
+        RewardEvaluator(),
+        checkpoint_dir=str(tmp_path),
+        max_episodes=4,
+        report_episodes=20,
+        evaluation_env=lambda: Brittle({(life, 50): "raise" for life in range(10)}),
+        seed=0,
     ).run()
     assert result.windows == 4
-    assert any("environment failed and was made anew once; last:" in note for note in result.notes)
+    assert result.report.num_episodes == 20
+    assert any(note.startswith("the environment failed and was made anew once; last:") for note in result.notes)
+    assert any(note.startswith("evaluation_env: the environment failed and was made anew") for note in result.notes)
+    assert any("episodes of evaluations broke off" in note for note in result.notes)

@@ -4,12 +4,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from scripted_envs import CountingEnv, PolicyAgent, RandomLengthEnv, policy
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, InvalidTypeError
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.functional.statistics import mean_interval
+from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.evaluation import evaluate
 
 
@@ -176,3 +177,23 @@ def test_a_failing_env_is_named():
 
     with pytest.raises(EnvironmentFailureError, match="step 1 raised OSError: gone"):
         evaluate(policy, Raising(CountingEnv(3)))
+
+
+def test_workers_that_cannot_send_their_spec_live_on():
+    """Neither playing nor collecting may ask a worker for something it cannot answer."""
+
+    def make():
+        env = CountingEnv(10**6)
+        env.spec = gym.envs.registration.EnvSpec("Counting-v0", entry_point=make)  # which cannot be pickled
+        return gym.wrappers.TimeLimit(env, 5)
+
+    env = AsyncVectorEnv([make] * 2)
+    pipeline = BatchPipeline(env, PolicyAgent(), 4, seed=0)
+    try:
+        for _ in range(2):
+            result = pipeline.play_episodes(policy, 4, seed=1)
+            assert result.lengths.tolist() == [5] * 4, "the time limit is known"
+        assert evaluate(policy, env, 2).num_episodes == 2
+        assert next(pipeline.episodes()).length == 4
+    finally:
+        env.close()

@@ -12,7 +12,13 @@ import pytest
 from test_summary import result
 
 from tensor_optix.core.types import LoopState
-from tensor_optix.exceptions import CheckpointError, InvalidTypeError, MissingExtraError
+from tensor_optix.exceptions import (
+    CheckpointError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    MissingExtraError,
+    UnsafeFileError,
+)
 from tensor_optix.reporting.report import champion_changes, evidence, plot_run, smooth, state_spans
 
 ROWS = [
@@ -61,6 +67,55 @@ class TestPicture:
     def test_no_history_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="no history to draw in this result"):
             plot_run(result(history={}), tmp_path / "run.png")
+
+    @pytest.mark.parametrize("score", [1e308, -1e308, 5e-324, 0.0])
+    def test_extreme_numbers_can_be_drawn(self, tmp_path: Path, score: float) -> None:
+        rows = [{**row, "score": score, "champion": score} for row in ROWS]
+        assert plot_run(result(history={name: [row.get(name) for row in rows] for name in HISTORY}), tmp_path / "a.png")
+
+    def test_a_long_run_is_drawn_from_some_of_its_windows(self, tmp_path: Path) -> None:
+        states = ["active", "cooling"] * 10_000
+        history = {
+            "env_steps": [float(i) for i in range(20_000)],
+            "state": states,
+            "score": [float(i % 100) for i in range(20_000)],
+            "champion": [float(i) for i in range(20_000)],
+            "alarm": [True] * 20_000,
+        }
+        svg = plot_run(result(history=history), tmp_path / "run.svg").read_text(encoding="utf-8")
+        assert len(svg) < 3_000_000
+
+    def test_a_link_out_of_the_folder_is_not_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "outside.jsonl").write_text(json.dumps(ROWS[0]) + "\n", encoding="utf-8")
+        run = tmp_path / "run"
+        run.mkdir()
+        (run / "history.jsonl").symlink_to(tmp_path / "outside.jsonl")
+        with pytest.raises(UnsafeFileError, match="is a link that leads outside"):
+            plot_run(run, tmp_path / "run.png")
+
+    def test_what_cannot_be_drawn_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(CheckpointError, match="There is no run folder"):
+            plot_run(tmp_path / "nowhere", tmp_path / "run.png")
+        with pytest.raises(CheckpointError, match="no history to draw in"):
+            plot_run(tmp_path, tmp_path / "run.png")
+        (tmp_path / "history.jsonl").write_text('{"window": 0}\n{"state": "odd", "env_steps": 1}\n', encoding="utf-8")
+        with pytest.raises(CheckpointError, match="no history to draw in"):
+            plot_run(tmp_path, tmp_path / "run.png")
+
+    @pytest.mark.parametrize("name", ["run.xyz", "run", "run.png.", ""])
+    def test_a_name_that_is_no_picture_is_an_error(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(InvalidArgumentError, match=r"must end in one of \.png, \.svg, \.pdf"):
+            plot_run(result(history=HISTORY), str(tmp_path / name) if name else "")
+
+    def test_a_file_that_cannot_be_written_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "folder.png").mkdir()
+        with pytest.raises(InvalidArgumentError, match="is a folder; name a file"):
+            plot_run(result(history=HISTORY), tmp_path / "folder.png")
+        (tmp_path / "file").touch()
+        with pytest.raises(CheckpointError, match="Could not write"):
+            plot_run(result(history=HISTORY), tmp_path / "file" / "run.png")
+        with pytest.raises(InvalidTypeError, match="must be a file's name"):
+            plot_run(result(history=HISTORY), 3)  # type: ignore[arg-type]
 
     def test_something_else_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidTypeError, match="must be a RunResult or a folder"):

@@ -2,54 +2,66 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tensor_optix.adapters.tensorflow.saving import agent_state
-from tensor_optix.adapters.tensorflow.saving.safe_config import at_most, build_from_config
+from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, make
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
+from tensor_optix.adapters.tensorflow.saving.demands.ledger import DEFAULT_BYTES, Demands, in_force
+from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.checks import check_int, check_mapping, check_path
 from tensor_optix.core.storage.agent_files import restore
+from tensor_optix.core.storage.snapshot_files import PREFIX
 from tensor_optix.core.types import HyperparamSet, PolicySnapshot
-from tensor_optix.exceptions import CheckpointError, TensorOptixError
-
-_HOME_OF = {
-    "TFAgent": "tensor_optix.adapters.tensorflow.tf_agent",
-    "PPOAgent": "tensor_optix.algorithms.ppo",
-    "DQNAgent": "tensor_optix.algorithms.dqn",
-    "SACAgent": "tensor_optix.algorithms.sac",
-}
-"""Where the classes are that a saved agent may be of: nothing else is ever imported for it."""
+from tensor_optix.exceptions import CheckpointError, TensorOptixError, UnsafeFileError
 
 
-def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, Any] | None = None) -> TFAgent:
+def load_agent(
+    run_dir: str | os.PathLike[str],
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+    max_load_bytes: int = DEFAULT_BYTES,
+) -> TFAgent:
     """Return the champion of a run, ready to act and to learn on.
 
     Model and optimizer are built anew from their saved configuration: only Keras's own classes, and
-    those that ``custom_objects`` names; nothing in the folder is ever executed.
+    those that ``custom_objects`` names; nothing in the folder is ever executed. What the files ask for
+    is added up before it is made.
 
     Args:
         run_dir: The run's folder, the one that holds ``manifest.json``.
-        custom_objects: Your own classes and functions by name, as in ``keras.saving``.
+        custom_objects: Your own classes and functions by name, as in ``keras.saving``; that of an agent
+            derived from one of this package's, too.
+        max_load_bytes: What loading may take of memory (files, weights, what the model makes of one
+            observation, spaces, the buffers' books); five seconds of building go with each GiB.
 
     Raises:
         CheckpointError: The folder holds no champion that is whole, or one without a configuration,
             or with one that no agent can have.
-        UnsafeFileError: The configuration asks for a class that is not allowed; it says which.
+        UnsafeFileError: The configuration asks for a class that is not allowed, or for more than
+            ``max_load_bytes``; it says which, or how much.
+        InvalidArgumentError: ``max_load_bytes`` is no number of bytes.
 
     Example:
         >>> agent = load_agent("tensor_optix_checkpoints/run-0001")  # doctest: +SKIP
         >>> evaluate(agent, "CartPole-v1").mean  # doctest: +SKIP
         500.0
     """
+    check_path("run_dir", run_dir)
+    check_mapping("custom_objects", custom_objects, optional=True)
+    check_int("max_load_bytes", max_load_bytes, at_least=1)
+    _check_file_sizes(Path(run_dir), max_load_bytes)
     registry = CheckpointRegistry(run_dir, read_only=True)
     best = registry.best
     if best is None:
         raise CheckpointError(f"{registry.root} holds no champion: no snapshot of it is whole.")
     try:
-        return _rebuilt(registry, best, custom_objects)
+        return _rebuilt(registry, best, custom_objects, max_load_bytes)
     except (TensorOptixError, MemoryError):
         raise
     except Exception as error:
@@ -59,31 +71,36 @@ def load_agent(run_dir: str | os.PathLike[str], *, custom_objects: Mapping[str, 
         ) from error
 
 
-def _rebuilt(registry: CheckpointRegistry, best: PolicySnapshot, custom_objects: Mapping[str, Any] | None) -> TFAgent:
+def _rebuilt(
+    registry: CheckpointRegistry, best: PolicySnapshot, custom_objects: Mapping[str, Any] | None, max_bytes: int
+) -> TFAgent:
     state = registry.load_state(best.snapshot_id)
     saved = state.meta.get("architecture") or {}
-    largest = max(sum(array.size for array in state.arrays.values()), 1)
+    demands = Demands(sum(array.size for array in state.arrays.values()), max_bytes)
 
     def build(part: str) -> Any:
         if not saved.get(part):
             raise CheckpointError(
                 f"Snapshot {best.snapshot_id} in {registry.root} holds no configuration of its {part}: its class gives "
-                "none. Build the agent as in the training script, bind it, and call "
-                "CheckpointRegistry(run_dir).load_best(agent)."
+                f"none. {BY_SCRIPT}"
             )
-        return build_from_config(saved[part], custom_objects, largest)
+        return build_from_config(saved[part], custom_objects, demands)
 
     hyperparams = HyperparamSet(dict(best.hyperparams.params), best.hyperparams.episode_id)
-    with at_most(largest):
-        agent = _class_named(saved.get("agent", "TFAgent"))._rebuilt(saved, build, hyperparams)
-        agent_state.bind_as_saved(agent, state)
+    check_structure(saved, demands)
+    with in_force(demands):
+        agent = make(saved, custom_objects, build, hyperparams)
+        agent_state.bind_as_saved(agent, state, max_bytes)
     restore(agent, state)
     agent.set_hyperparams(best.hyperparams)
     return agent
 
 
-def _class_named(name: Any) -> type[TFAgent]:
-    if name not in _HOME_OF:
-        raise CheckpointError(f"The saved agent is a {name!r:.80}. Known are {', '.join(_HOME_OF)}.")
-    found: type[TFAgent] = getattr(importlib.import_module(_HOME_OF[name]), name)
-    return found
+def _check_file_sizes(root: Path, max_bytes: int) -> None:
+    """Refuse a file that is too large before its checksum is worked out, for that takes time."""
+    for path in root.glob(f"{PREFIX}*/**/*"):
+        num_bytes = path.lstat().st_size
+        if num_bytes > max_bytes:
+            raise UnsafeFileError(
+                f"{path} has {num_bytes:,} bytes; {max_bytes:,} are allowed. If you trust it, raise max_load_bytes."
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import hyperparameters
+from tensor_optix.adapters.tensorflow import hyperparameters, own_learn
 from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.acting.frozen_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
@@ -20,7 +19,7 @@ from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
-from tensor_optix.adapters.tensorflow.saving import agent_state
+from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
@@ -97,7 +96,7 @@ class TFAgent(BaseAgent):
         if model is not None or not self._makes_models:
             model_checks.check_model(model)
         model_checks.check_optimizer(optimizer)
-        model_checks.check_callable("compute_loss_fn", compute_loss_fn)
+        model_checks.check_loss_fn(compute_loss_fn)
         self.model = model
         self.optimizer = optimizer
         self.version = 0
@@ -109,12 +108,10 @@ class TFAgent(BaseAgent):
         self.set_hyperparams(hyperparams)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let acting follow the weights after a subclass's own ``learn``."""
+        """Let acting follow the weights after a subclass's own ``learn``, and its arguments be saved."""
         super().__init_subclass__(**kwargs)
-        if "learn" in vars(cls):
-            for promise in ("undoes_bad_updates", "tells_what_it_used"):
-                setattr(cls, promise, bool(vars(cls).get(promise, False)))
-            cls.learn = _followed_by_refresh(cls.learn)  # type: ignore[method-assign]
+        agent_class.remember_arguments(cls)
+        own_learn.adopt(cls)
 
     # Acting
 
@@ -346,14 +343,19 @@ class TFAgent(BaseAgent):
         """Return, in named groups, all variables that only learning depends on."""
         return [(f"optimizer_{i}", list(optimizer.variables)) for i, optimizer in enumerate(self._optimizers())]
 
+    def _keras_parts(self) -> dict[str, Any]:
+        """Return what is saved by its Keras configuration, by name; None for what there is not."""
+        return {"model": self.model, "optimizer": self.optimizer}
+
     def _describe(self) -> dict[str, Any]:
-        """Return, JSON-able, what ``_rebuilt`` makes the agent from."""
-        return {"model": agent_state.config_of(self.model), "optimizer": agent_state.config_of(self.optimizer)}
+        """Return, JSON-able, what ``_rebuilt`` makes the agent from beside these."""
+        return {}
 
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> TFAgent:
         """Return an agent as described; ``build(name)`` makes a Keras object from its configuration."""
-        return cls(build("model"), build("optimizer"), hyperparams)
+        structure = saved.get("structure", {})  # what a subclass takes
+        return cls(model=build("model"), optimizer=build("optimizer"), hyperparams=hyperparams, **structure)
 
     def _after_learn(self) -> None:
         self.version += 1
@@ -381,17 +383,6 @@ class TFAgent(BaseAgent):
             current = float(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32))
         given = self._hyperparams.params.get("learning_rate")
         return float(given) if given is not None and np.float32(given) == np.float32(current) else current
-
-
-def _followed_by_refresh(learn: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(learn)
-    def wrapped(self: TFAgent, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return learn(self, *args, **kwargs)
-        finally:
-            self._after_learn()
-
-    return wrapped
 
 
 def _kept_dtypes(inputs: ModelInputs, example: Any) -> list[np.dtype]:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.core.base_evaluator import BaseEvaluator
-from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.checks import check_callable, check_int, check_number
 from tensor_optix.core.types import EpisodeData, EvalMetrics
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
+from tensor_optix.exceptions import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +61,7 @@ class TFEvaluator(BaseEvaluator):
         max_episode_length: int = 1000,
     ) -> None:
         check_int("max_episode_length", max_episode_length, at_least=1)
-        if primary_score_fn is not None and not callable(primary_score_fn):
-            raise InvalidTypeError(
-                "`primary_score_fn` must be a function (episode_data, train_diagnostics) -> float. "
-                f"Received: {primary_score_fn!r} of type {type(primary_score_fn).__name__}."
-            )
+        check_callable("primary_score_fn", primary_score_fn, takes="(episode_data, train_diagnostics) -> float")
         self._weights = _normalised(
             reward_weight=reward_weight, stability_weight=stability_weight, length_weight=length_weight
         )

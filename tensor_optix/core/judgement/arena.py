@@ -99,6 +99,11 @@ class Arena:
             self._idle_factor = max(1.0, result.env_steps / max(1.0, float(np.sum(result.lengths))))
         return result
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know at the end of the environment in which episodes were played."""
+        return tuple(getattr(self.play_episodes, "notes", ()))
+
     def note_lengths(self, window: EpisodeData) -> None:
         """Learn from a training window how long episodes are."""
         if window.completed_lengths is not None and len(window.completed_lengths):

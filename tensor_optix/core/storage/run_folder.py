@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 RUN_FILE = "run.json"
 HISTORY_FILE = "history.jsonl"
 LOCK_FILE = "run.lock"
+PLAN_FILE = "command.json"
+"""Written by the command only: a run that has it is resumed by the command."""
 
 _OWNER_FILE = "run.owner.json"
 _RUN_NAME = re.compile(r"run-(\d{4,9})")
@@ -195,6 +197,21 @@ def list_runs(checkpoint_dir: str | os.PathLike[str]) -> list[Path]:
     except OSError as error:
         raise CheckpointError(f"Could not list {parent}: {error.strerror or error}.") from error
     return sorted(runs, key=_number_of)
+
+
+def existing_run(path: str | os.PathLike[str]) -> Path:
+    """Return a run's folder.
+
+    Raises:
+        CheckpointError: There is no such folder.
+    """
+    try:
+        is_there = Path(path).is_dir()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        is_there = False
+    if not is_there:
+        raise CheckpointError(f"There is no run folder {Path(path).as_posix()!r:.200}.")
+    return Path(path)
 
 
 def was_started(run: Path) -> bool:

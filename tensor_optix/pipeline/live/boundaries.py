@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from tensor_optix.core.base_pipeline import EpisodeBoundaryFn
-from tensor_optix.core.checks import check_int, check_number
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
+from tensor_optix.core.checks import check_callable, check_int, check_number
+from tensor_optix.exceptions import InvalidArgumentError
 
 
 class EveryNSteps:
@@ -55,11 +55,7 @@ def check_boundary(boundary: Any, max_window_steps: int) -> EpisodeBoundaryFn:
     """Return ``boundary`` (None: :class:`OnDoneSignal`), or raise if no window could end by it."""
     if boundary is None:
         return OnDoneSignal()
-    if not callable(boundary):
-        raise InvalidTypeError(
-            "`episode_boundary_fn` must be a function (step_count, elapsed_seconds, last_observation) -> bool. "
-            f"Received: {boundary!r} of type {type(boundary).__name__}."
-        )
+    check_callable("episode_boundary_fn", boundary, takes="(step_count, elapsed_seconds, last_observation) -> bool")
     if isinstance(boundary, EveryNSteps) and boundary.num_steps > max_window_steps:
         raise InvalidArgumentError(
             f"every_n_steps({boundary.num_steps}) asks for longer windows than max_window_steps={max_window_steps} "

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from tensor_optix.core.checks import has_method, received
 from tensor_optix.exceptions import InvalidTypeError
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,10 @@ class DataSource(Protocol):
 
 def check_source(source: Any) -> None:
     """Raise unless ``source`` has a method ``stream``."""
-    if not callable(getattr(source, "stream", None)):
+    if isinstance(source, type) or not has_method(source, "stream"):
         raise InvalidTypeError(
             "`data_source` needs a method stream() that yields (observation, reward, terminated, truncated, info). "
-            f"Received: {source!r} of type {type(source).__name__}."
+            f"{received(source)}"
         )
 
 

@@ -67,16 +67,30 @@ def space_of(env: Any, kind: str) -> Any:
 
 
 def has_time_limit(env: Any) -> bool:
-    """Tell whether every episode is known to end."""
+    """Tell whether every episode is known to end.
+
+    Of a vector in other processes one environment is made here and looked at: a worker is never asked,
+    for one that cannot answer (its spec holds a lambda, say) ends, and with it the vector.
+    """
     if envpool_support.is_envpool(env):
         return bool(envpool_support.config_of(env).get("max_episode_steps"))
-    spec = getattr(env, "spec", None)
-    if spec is None and is_vector(env):
-        try:
-            spec = env.get_attr("spec")[0]
-        except Exception:  # a native vector environment has nothing to ask
-            spec = None
+    try:
+        spec = env.spec
+        if spec is None and is_vector(env):
+            spec = _spec_of_one(getattr(env, "unwrapped", env))
+    except Exception:  # it has none, or cannot tell
+        spec = None
     return getattr(spec, "max_episode_steps", None) is not None
+
+
+def _spec_of_one(vector: Any) -> Any:
+    if not isinstance(vector, gym.vector.AsyncVectorEnv):
+        return vector.envs[0].spec
+    made = vector.env_fns[0]()
+    try:
+        return made.spec
+    finally:
+        made.close()
 
 
 class EnvGuard:

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from tensor_optix.core.checks import check_choice
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env
-from tensor_optix.pipeline.stepping.episode_player import play_single, play_vector
+from tensor_optix.pipeline.stepping.episode_player import SinglePlayer, VectorPlayer
 from tensor_optix.pipeline.stepping.single_env import SingleEnvCollector
 from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
 from tensor_optix.pipeline.stepping.window_builder import BadStepError, WindowBuilder
@@ -21,7 +22,7 @@ Collector = SingleEnvCollector | VectorEnvCollector
 ON_ENV_ERROR = ("raise", "restart")
 
 MAX_FAILURES = 5
-"""How often in one window, or one evaluation, a new environment takes the place of one that failed."""
+"""How often a new environment takes the place of one that failed, in one window or for one evaluated episode."""
 
 
 class EnvKeeper:
@@ -36,25 +37,31 @@ class EnvKeeper:
         made_here: Whether ``source`` is a callable.
         num_restarts: How often the environment was replaced because it failed.
         last_error: Why, the last time.
+        num_lost_episodes: How many episodes it cost that were being evaluated; these were played anew.
 
     Raises:
         InvalidArgumentError: ``on_error`` is unknown, or an instance should be made anew.
     """
 
     def __init__(self, source: Any, on_error: str = "raise") -> None:
-        if on_error not in ON_ENV_ERROR:
-            raise InvalidArgumentError(f"`on_env_error` must be one of {ON_ENV_ERROR}. Received: {on_error!r}.")
+        check_choice("on_env_error", on_error, ON_ENV_ERROR)
         self.source = source
         self._on_error = on_error
         self._collector: Collector | None = None
         self.num_restarts = 0
         self.last_error = ""
+        self.num_lost_episodes = 0
         self.open()
         if on_error == "restart" and not self.made_here:
             raise InvalidArgumentError(
                 'on_env_error="restart" needs a callable that makes the environment anew. '
                 f"Received the instance {self.guard.name}: pass lambda: gym.make(...)."
             )
+
+    @property
+    def on_error(self) -> str:
+        """What is done where it fails: ``"raise"`` or ``"restart"``."""
+        return self._on_error
 
     @property
     def is_open(self) -> bool:
@@ -117,20 +124,22 @@ class EnvKeeper:
         logger.warning("The environment failed and is made anew. %s", error)
 
     def play(self, act: Callable[[Any], Any], num_episodes: int, seed: int) -> EvaluationResult:
-        """Play whole seeded episodes, all of them once more where the environment had to be replaced.
+        """Play whole seeded episodes; one in which the environment had to be replaced is played once more.
 
         Raises:
             EnvironmentFailureError: It failed, and was not to be replaced, or that did not help.
         """
-        failures = 0
+        first = self.collector
+        player: Any = SinglePlayer(act, num_episodes, seed)
+        if isinstance(first, VectorEnvCollector):
+            player = VectorPlayer(first.driver, act, num_episodes, seed)
         while True:
             try:
-                if isinstance(self.collector, VectorEnvCollector):
-                    return play_vector(self.collector.driver, act, num_episodes, seed)
-                return play_single(self.collector.guard, act, num_episodes, seed)
+                return player.play(getattr(self.collector, "driver", self.collector.guard))  # type: ignore[no-any-return]
             except EnvironmentFailureError as error:
-                failures += 1
-                self.begin_anew(error, failures, None)
+                num_lost = player.break_off()
+                self.begin_anew(error, player.num_failures, None)
+                self.num_lost_episodes += num_lost
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -138,4 +147,9 @@ class EnvKeeper:
         if not self.num_restarts:
             return ()
         times = f"{self.num_restarts} times" if self.num_restarts > 1 else "once"
-        return (f"the environment failed and was made anew {times}; last: {self.last_error}",)
+        note = f"the environment failed and was made anew {times}; last: {self.last_error}"
+        lost = self.num_lost_episodes
+        if not lost:
+            return (note,)
+        episodes = f"{lost} episodes" if lost > 1 else "one episode"
+        return (note, f"{episodes} of evaluations broke off with it, counted for nothing, and played anew")

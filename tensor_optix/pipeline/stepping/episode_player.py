@@ -30,113 +30,155 @@ def rowwise(act: Act, num_envs: int, action_space: Any) -> Act:
     return act_batch
 
 
-def play_single(guard: EnvGuard, act: Act, num_episodes: int, seed: int) -> EvaluationResult:
-    """Play episodes in one environment; each starts with a seed of its own.
+class SinglePlayer:
+    """Plays episodes in one environment; each starts with a seed of its own.
 
     Args:
-        guard: The environment.
         act: Maps one observation to one action.
         num_episodes: How many.
         seed: Source of the episodes' seeds.
+
+    Attributes:
+        num_failures: How often the environment failed since the last episode that was finished.
     """
-    limit = _step_limit(guard.env)
-    layout: Layout | None = None
-    returns, lengths = np.zeros(num_episodes), np.zeros(num_episodes, np.int64)
-    for i in range(num_episodes):
-        observation, over = guard.reset(derive_seed(seed, "episode", i)), False
-        layout = layout or Layout.of(observation, space_of(guard.env, "observation"))
-        total, length, cast, step = 0.0, 0, layout.cast, guard.step
+
+    def __init__(self, act: Act, num_episodes: int, seed: int) -> None:
+        self._act = act
+        self._num_episodes = num_episodes
+        self._seed = seed
+        self._returns: list[float] = []
+        self._lengths: list[int] = []
+        self._length = 0
+        self._lost_steps = 0
+        self._layout: Layout | None = None
+        self.num_failures = 0
+
+    def play(self, guard: EnvGuard) -> EvaluationResult:
+        """Play all episodes, or those that are left; may be called again with another environment."""
+        limit = _step_limit(guard.env)
+        while len(self._returns) < self._num_episodes:
+            self._returns.append(self._play_one(guard, limit))
+            self._lengths.append(self._length)
+            self.num_failures = 0
+        lengths = np.array(self._lengths, np.int64)
+        return _result(np.array(self._returns), lengths, int(lengths.sum()) + self._lost_steps)
+
+    def break_off(self) -> int:
+        """Note that the environment failed in the running episode, and return how many episodes that were."""
+        self._lost_steps += self._length
+        self.num_failures += 1
+        return 1
+
+    def _play_one(self, guard: EnvGuard, limit: float) -> float:
+        self._length = 0
+        observation, over = guard.reset(self._next_seed()), False
+        self._layout = self._layout or Layout.of(observation, space_of(guard.env, "observation"))
+        cast, step, act, total = self._layout.cast, guard.step, self._act, 0.0
         while not over:
             observation, reward, terminated, truncated, _ = step(act(cast(observation)))
-            total += reward
-            length += 1
-            over = terminated or truncated or length >= limit
+            try:
+                total += reward
+            except (TypeError, ValueError, OverflowError) as error:
+                raise guard.unusable(error) from error
+            self._length += 1
+            over = terminated or truncated or self._length >= limit
         _check_finite(guard, total, observation)
-        returns[i], lengths[i] = total, length
-    return _result(returns, lengths, int(lengths.sum()))
+        return float(total)
+
+    def _next_seed(self) -> int:
+        """Return the same seed once more after a failure, and another one where it failed in that again."""
+        again = ("again", self.num_failures) if self.num_failures > 1 else ()
+        return derive_seed(self._seed, "episode", len(self._returns), *again)
 
 
-def play_vector(driver: VectorDriver, act: Act, num_episodes: int, seed: int) -> EvaluationResult:
-    """Play episodes in all sub-environments at once; each plays a fixed share.
+class VectorPlayer:
+    """Plays episodes in all sub-environments at once; each plays a fixed share.
 
     Taking the first episodes to finish would favour short ones; the first k of each
     sub-environment do not. Once an episode had to be cut, sub-environments wait for each other
     and all start afresh, since most autoreset modes cannot reset one alone.
 
     Args:
-        driver: The environment.
         act: Maps one observation to one action; ``act.batch``, where it has that, maps
             observations ``[N, ...]`` to actions ``[N, ...]``.
         num_episodes: How many in all.
         seed: Source of the episodes' seeds.
+
+    Attributes:
+        num_failures: How often the environment failed since the last episode that was finished.
     """
-    env, num_envs = driver.guard.env, driver.num_envs
-    act_batch = getattr(act, "batch", None) or rowwise(act, num_envs, space_of(env, "action"))
-    player = _VectorPlayer(driver, act_batch, _step_limit(env), num_episodes)
-    rounds = 0
-    while player.remaining.any():
-        player.play_round(derive_seed(seed, "episode", rounds))
-        rounds += 1
-    returns, lengths = zip(*(played[1:] for played in sorted(player.played)), strict=True)
-    return _result(np.array(returns), np.array(lengths, np.int64), player.num_steps * num_envs)
 
-
-class _VectorPlayer:
-    """The counts of one call to ``play_vector``."""
-
-    def __init__(self, driver: VectorDriver, act_batch: Act, limit: float, num_episodes: int) -> None:
-        self.driver = driver
-        self.act_batch = act_batch
-        self.limit = limit
-        share, rest = divmod(num_episodes, driver.num_envs)
-        self.remaining = np.full(driver.num_envs, share)
-        self.remaining[:rest] += 1
-        self.num_played = np.zeros(driver.num_envs, np.int64)
+    def __init__(self, driver: VectorDriver, act: Act, num_episodes: int, seed: int) -> None:
+        num_envs = driver.num_envs
+        self._act_batch = getattr(act, "batch", None) or rowwise(act, num_envs, space_of(driver.guard.env, "action"))
+        self._seed = seed
+        share, rest = divmod(num_episodes, num_envs)
+        self._remaining = np.full(num_envs, share)
+        self._remaining[:rest] += 1
+        self._num_played = np.zeros(num_envs, np.int64)
         # keyed by (which episode of its sub-environment, sub-environment): an order that does not depend on how
         # long episodes take, so that two policies' episodes pair up
-        self.played: list[tuple[tuple[int, int], float, int]] = []
-        self.num_steps = 0
+        self._played: list[tuple[tuple[int, int], float, int]] = []
+        self._playing = np.zeros(num_envs, bool)
+        self._num_rounds = 0
+        self._num_steps = 0
+        self.num_failures = 0
 
-    def play_round(self, seed: int) -> None:
+    def play(self, driver: VectorDriver) -> EvaluationResult:
+        """Play all episodes, or those that are left; may be called again with another environment."""
+        limit = driver.step_limit = driver.step_limit or _step_limit(driver.guard.env)
+        while self._remaining.any():
+            seed = derive_seed(self._seed, "episode", self._num_rounds)
+            self._num_rounds += 1
+            self._play_round(driver, seed, limit)
+        returns, lengths = zip(*(played[1:] for played in sorted(self._played)), strict=True)
+        return _result(np.array(returns), np.array(lengths, np.int64), self._num_steps * driver.num_envs)
+
+    def break_off(self) -> int:
+        """Note that the environment failed in the running episodes, and return how many these were."""
+        self.num_failures += 1
+        return int(self._playing.sum())
+
+    def _play_round(self, driver: VectorDriver, seed: int, limit: float) -> None:
         """Play from one full reset until every share is done, or one episode had to be cut."""
-        driver = self.driver
+        self._playing, cut_one = self._remaining > 0, False
         observations = driver.reset(seed)
         layout = Layout.of(observations, space_of(driver.guard.env, "observation"), batched=True)
         returns, lengths = np.zeros(driver.num_envs), np.zeros(driver.num_envs, np.int64)
-        playing, cut_one = self.remaining > 0, False
-        while playing.any():
+        while self._playing.any():
             observations, rewards, terminated, truncated, _ = driver.guard.step(
-                self.act_batch(layout.cast(observations))
+                self._act_batch(layout.cast(observations))
             )
-            self.num_steps += 1
-            counted = playing & ~driver.ended
+            self._num_steps += 1
+            counted = self._playing & ~driver.ended
             returns += np.where(counted, rewards, 0.0)
             lengths += counted
             over = np.logical_or(terminated, truncated) & ~driver.ended
-            cut = counted & ~over & (lengths >= self.limit)
+            cut = counted & ~over & (lengths >= limit)
             cut_one = cut_one or bool(cut.any())
             finished = counted & (over | cut)
-            self._record(finished, returns, lengths, observations)
-            playing &= ~finished | ((self.remaining > 0) & (not cut_one))
-            observations = self._after(over, observations)
+            if finished.any():
+                _check_finite(driver.guard, returns, observations)
+                self._record(finished, returns, lengths)
+            self._playing &= ~finished | ((self._remaining > 0) & (not cut_one))
+            observations = _after(driver, over, observations)
 
-    def _record(self, finished: Any, returns: Any, lengths: Any, observations: Any) -> None:
-        if not finished.any():
-            return
-        _check_finite(self.driver.guard, returns, observations)
+    def _record(self, finished: Any, returns: Any, lengths: Any) -> None:
         for n in np.flatnonzero(finished).tolist():
-            self.num_played[n] += 1
-            self.played.append(((int(self.num_played[n]), n), float(returns[n]), int(lengths[n])))
-        self.remaining -= finished
+            self._num_played[n] += 1
+            self._played.append(((int(self._num_played[n]), n), float(returns[n]), int(lengths[n])))
+        self._remaining -= finished
         returns[finished] = 0.0
         lengths[finished] = 0
+        self.num_failures = 0
 
-    def _after(self, over: Any, observations: Any) -> Any:
-        if self.driver.mode is not Autoreset.SAME_STEP:
-            self.driver.ended = over
-        if self.driver.mode is Autoreset.DISABLED and over.any():
-            return self.driver.reset_ended()
-        return observations
+
+def _after(driver: VectorDriver, over: Any, observations: Any) -> Any:
+    if driver.mode is not Autoreset.SAME_STEP:
+        driver.ended = over
+    if driver.mode is Autoreset.DISABLED and over.any():
+        return driver.reset_ended()
+    return observations
 
 
 def _step_limit(env: Any) -> float:

@@ -80,7 +80,7 @@ class SingleEnvCollector:
                         window.keep_successor(t, observation)
                         observation = self.guard.reset()
                 put_observation(t + 1, observation)
-            except (TypeError, ValueError, KeyError) as error:
+            except (TypeError, ValueError, KeyError, OverflowError) as error:
                 raise self.guard.unusable(error) from error
             add_info(info)
         self._observation = window.observation(window.num_steps)

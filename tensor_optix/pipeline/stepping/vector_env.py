@@ -57,7 +57,10 @@ class VectorDriver:
         mode: When sub-environments are reset.
         ended: Sub-environments whose last step ended an episode and that have not been reset
             since, ``[N]``; always False in same-step mode. The caller of ``step`` keeps it.
+        step_limit: Where an episode that is played is cut; None before anyone asked.
     """
+
+    step_limit: float | None = None
 
     def __init__(self, env: Any) -> None:
         if envpool_support.is_envpool(env):
@@ -156,7 +159,7 @@ class VectorEnvCollector:
                 put_observation(t + 1, observations)
                 if after_step is not None:
                     after_step(window, t, info)
-            except (TypeError, ValueError, KeyError) as error:
+            except (TypeError, ValueError, KeyError, OverflowError) as error:
                 raise self.guard.unusable(error) from error
             infos.append(info)
         self._observations = observe(window.num_steps)

@@ -40,7 +40,7 @@ MAX_START = 2**23
 """Up to here indices are exact in the float32 in which Keras subtracts."""
 
 _NUM_SEEDS = 1_000_000
-"""Seeds end up in the saved configuration, which may hold no larger number (see ``safe_config``)."""
+"""How many seeds there are for the layers of one model."""
 
 
 def build_model(

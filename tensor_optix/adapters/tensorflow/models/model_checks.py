@@ -11,12 +11,15 @@ import numpy as np
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.acting.observation_parts import advice_on, part_at
 from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.saving.demands.admission import admit
+from tensor_optix.core.checks import check_callable
 from tensor_optix.exceptions import (
     BackendError,
     IncompatibleModelError,
     InvalidArgumentError,
     InvalidTypeError,
     NotBoundError,
+    UnsafeFileError,
     UnsupportedSpaceError,
 )
 
@@ -132,7 +135,10 @@ def probe(model: Any, example: Any) -> tuple[ModelInputs, list[tuple[int, ...]]]
     inputs = inputs_of(model, example)
     parts = [np.asarray(x, d) for x, d in zip(inputs.flat(example, batched=False), inputs.dtypes, strict=True)]
     try:
+        admit(model, inputs, [part.shape for part in parts])
         outputs = model(inputs.pack([keras.ops.convert_to_tensor(part[None]) for part in parts]), training=False)
+    except UnsafeFileError:
+        raise
     except Exception as error:
         raise IncompatibleModelError(
             f"Model '{model.name}' cannot run on an observation with shapes {[part.shape for part in parts]}: {error}"
@@ -182,9 +188,7 @@ def require_ready(ready: bool) -> None:
         )
 
 
-def check_callable(name: str, value: Any) -> None:
-    """Raise unless ``value`` can be called or is None."""
-    if value is not None and not callable(value):
-        raise InvalidTypeError(
-            f"`{name}` must be callable or None. Received: {value!r} of type {type(value).__name__}."
-        )
+def check_loss_fn(value: Any) -> None:
+    """Raise unless ``value`` can be called as a loss is, or is None."""
+    check_callable("compute_loss_fn", value)
+    check_callable("compute_loss_fn", value, takes="(model, episode_data, returns) -> loss")

@@ -1,5 +1,5 @@
-"""An agent as data, and back.
+"""An agent as data, and back, without trusting it.
 
-State, configurations that are safe to read, spaces as JSON, export. Nothing here touches the files themselves: that is
-``core.storage``.
+State, configurations of models and optimizers that are safe to read (``architectures``), what a file may ask for
+(``demands``), spaces as JSON, export. Nothing here touches the files themselves: that is ``core.storage``.
 """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
-from tensor_optix.adapters.tensorflow.saving.space_json import space_from_json, space_to_json
+from tensor_optix.adapters.tensorflow.saving.agent_class import describe_class
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import config_of as config_of
+from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
@@ -97,16 +97,15 @@ def describe(agent: Any) -> dict[str, Any]:
 
 def _describe(agent: Any) -> dict[str, Any]:
     observation_space, action_space = (None if s is None else space_to_json(s) for s in agent._spaces)
-    return {
-        "agent": agent._saved_as,
-        "observation_space": observation_space,
-        "action_space": action_space,
-        **agent._describe(),
-    }
+    spaces = {"observation_space": observation_space, "action_space": action_space}
+    configs = {name: None if part is None else config_of(part) for name, part in agent._keras_parts().items()}
+    loss = agent._compute_loss_fn
+    own_loss = {} if loss is None else {"compute_loss_fn": getattr(loss, "__name__", type(loss).__name__)}
+    return {**describe_class(agent, agent._describe()), **spaces, **configs, **own_loss}
 
 
-def bind_as_saved(agent: Any, state: AgentState) -> None:
-    """Bind an agent to the spaces that a state was saved with.
+def bind_as_saved(agent: Any, state: AgentState, max_bytes: int = MAX_SPACE_BYTES) -> None:
+    """Bind an agent to the spaces that a state was saved with, which may take ``max_bytes`` each.
 
     Raises:
         NotBoundError: The state does not name them.
@@ -117,7 +116,8 @@ def bind_as_saved(agent: Any, state: AgentState) -> None:
             "The saved agent was never bound to spaces that can be written down. "
             "Call bind(observation_space, action_space) before loading."
         )
-    agent.bind(space_from_json(saved["observation_space"]), space_from_json(saved["action_space"]))
+    spaces = (space_from_json(saved[name], max_bytes) for name in ("observation_space", "action_space"))
+    agent.bind(*spaces)
 
 
 def thread_counts() -> dict[str, int]:
@@ -127,11 +127,3 @@ def thread_counts() -> dict[str, int]:
         "intra_op_threads": threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": threading.get_inter_op_parallelism_threads(),
     }
-
-
-def config_of(thing: Any) -> str | None:
-    """Return the Keras configuration as JSON, or None where a subclass gives none."""
-    try:
-        return json.dumps(keras.saving.serialize_keras_object(thing))
-    except (NotImplementedError, TypeError, ValueError):
-        return None

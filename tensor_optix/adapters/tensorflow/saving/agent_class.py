@@ -1,0 +1,147 @@
+"""Which class a saved agent is of: told in its file, and found again; your own only where you name it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tensor_optix.exceptions import CheckpointError, UnsafeFileError
+
+_HOME_OF = {
+    "TFAgent": "tensor_optix.adapters.tensorflow.tf_agent",
+    "PPOAgent": "tensor_optix.algorithms.ppo",
+    "DQNAgent": "tensor_optix.algorithms.dqn",
+    "SACAgent": "tensor_optix.algorithms.sac",
+}
+"""Where the classes are that a saved agent may be of: nothing else is ever imported for it."""
+
+BY_SCRIPT = "Build the agent as in the training script, bind it, and call CheckpointRegistry(run_dir).load_best(agent)."
+"""What always brings an agent back."""
+
+logger = logging.getLogger(__name__)
+
+
+def remember_arguments(cls: type) -> None:
+    """Let agents of a class of your own remember what they were made with, so that it can be saved."""
+    maker = next(base for base in cls.__mro__ if "__init__" in vars(base))  # cls, or beside TFAgent a mixin
+    if not is_ours(cls) and not is_ours(maker):
+        cls.__init__ = _remembering(cls.__init__)  # type: ignore[misc]
+
+
+def is_ours(cls: type) -> bool:
+    """Tell whether an agent's class is one of this package, not derived from one."""
+    return "_saved_as" in vars(cls)
+
+
+def describe_class(agent: Any, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, JSON-able, what tells an agent's class and how one is made, ``described`` included.
+
+    Args:
+        agent: The agent.
+        described: What its parent class says of it.
+    """
+    cls = type(agent)
+    if is_ours(cls):
+        return {"agent": agent._saved_as, **described}
+    own, lost = own_arguments(agent)
+    structure = {**described.get("structure", {}), **own}
+    told = {"agent": cls.__name__, "derived_from": agent._saved_as, **described, "structure": structure}
+    return {**told, "lost_arguments": lost} if lost else told
+
+
+def own_arguments(agent: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return what only a class of your own takes: the arguments that can be saved, and the names of the others."""
+    args, kwargs = getattr(agent, "_made_with", ((), {}))
+    given = dict(inspect.signature(type(agent)).bind(*args, **kwargs).arguments) if args or kwargs else {}
+    parameters = inspect.signature(type(agent)).parameters
+    for name in list(given):
+        if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            del given[name]
+        elif parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            given |= given.pop(name)
+    parent = next(cls for cls in type(agent).__mro__ if is_ours(cls))
+    own = {name: value for name, value in given.items() if name not in inspect.signature(parent).parameters}
+    lost = [name for name, value in own.items() if not _can_be_saved(value)]
+    return {name: value for name, value in own.items() if name not in lost}, lost
+
+
+def make(saved: Mapping[str, Any], custom_objects: Mapping[str, Any] | None, build: Any, hyperparams: Any) -> Any:
+    """Return an agent of the class that was saved, made as it was made then.
+
+    Args:
+        saved: What :func:`describe_class` returned.
+        custom_objects: The user's own classes and functions by name.
+        build: Makes the Keras object that is saved under a name.
+        hyperparams: What it begins with.
+
+    Raises:
+        UnsafeFileError: It is of a class of the user's own, which ``custom_objects`` does not name.
+        CheckpointError: That class cannot be made from what was saved.
+    """
+    custom = custom_objects or {}
+    cls = _class_named(saved, custom)
+    try:
+        agent = cls._rebuilt(saved, build, hyperparams)
+    except TypeError as error:
+        raise CheckpointError(f"A {cls.__name__} cannot be made from what was saved: {error}. {BY_SCRIPT}") from error
+    loss = saved.get("compute_loss_fn")
+    if loss is not None:
+        agent._compute_loss_fn = custom.get(loss)
+    if loss is not None and loss not in custom:
+        logger.warning(
+            "The agent learned by a loss of your own. Without custom_objects={%r: ...} it acts as it did, but learns "
+            "by the loss of a %s.",
+            loss,
+            cls.__name__,
+        )
+    return agent
+
+
+def _class_named(saved: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
+    name = saved.get("agent", "TFAgent")
+    own = custom.get(name) if isinstance(name, str) else None
+    if own is None and name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    parent = saved.get("derived_from")
+    if own is None:
+        origin = (
+            f"a class of your own, derived from {parent}" if parent in _HOME_OF else "a class that is not known here"
+        )
+        raise UnsafeFileError(
+            f"The saved agent is a {name!r:.80}: {origin}. If you trust it, name it: "
+            f"custom_objects={{{name!r:.80}: ...}}."
+        )
+    if not isinstance(own, type) or not any(is_ours(cls) for cls in own.__mro__):
+        raise CheckpointError(
+            f"The saved agent is a {name!r:.80}, but custom_objects gives {own!r:.80} for it: no class derived from "
+            "TFAgent."
+        )
+    if saved.get("lost_arguments"):
+        raise CheckpointError(
+            f"The {name:.80} was made with arguments that could not be saved: {saved['lost_arguments']!r:.200}. "
+            f"{BY_SCRIPT}"
+        )
+    return own
+
+
+def _remembering(init: Any) -> Any:
+    @functools.wraps(init)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "_made_with" not in vars(self):
+            self._made_with = (args, kwargs)
+        init(self, *args, **kwargs)
+
+    return wrapped
+
+
+def _can_be_saved(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_can_be_saved(part) for part in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or type(value) in (bool, int, str)

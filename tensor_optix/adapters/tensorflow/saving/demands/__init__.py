@@ -1,0 +1,1 @@
+"""What a file asks for, added up before it is given: weights, calls of layers, one observation's results, buffers."""

@@ -1,0 +1,74 @@
+"""How often layers run within one call of a layer: over the steps of a sequence, the parts of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+_RECURRENT_CALLS = 4
+"""A recurrent layer is traced as a loop, which takes about as long as so many layers."""
+
+_STEPS_PER_CALL = 25
+"""So many turns of a traced loop take about as long as one layer takes to be built."""
+
+
+def count_call(demands: Any, layer: Any, args: Sequence[Any]) -> None:
+    """Count what calling ``layer`` on symbolic tensors comes to, before it is called.
+
+    Raises:
+        UnsafeFileError: It is too much.
+    """
+    tensors = [x for x in keras.tree.flatten(list(args)) if isinstance(x, keras.KerasTensor)]
+    shapes = [tuple(x.shape) for x in tensors]
+    longest = max((length or 1 for shape in shapes for length in shape), default=1)
+    demands.calls(_Costs(demands, longest).of(layer, shapes[0] if shapes else ()))
+
+
+class _Costs:
+    """Counts calls of layers.
+
+    Args:
+        demands: Is told what has to be built in order to count.
+        free_steps: How many steps a sequence of a length that is not fixed is taken for.
+    """
+
+    def __init__(self, demands: Any, free_steps: int) -> None:
+        self._demands = demands
+        self._free_steps = free_steps
+
+    def of(self, layer: Any, shape: tuple[Any, ...]) -> float:
+        """Return how many calls one call on a tensor of this shape is."""
+        if isinstance(layer, keras.layers.TimeDistributed):
+            return 1 + self._steps(shape) * self.of(layer.layer, (*shape[:1], *shape[2:]))
+        if isinstance(layer, keras.layers.Bidirectional):
+            return sum(self.of(part, shape) for part in (layer.forward_layer, layer.backward_layer))
+        if isinstance(layer, keras.layers.RNN):
+            num_cells = len(getattr(layer.cell, "cells", [layer.cell]))
+            turns = self._steps(shape) if layer.unroll else 1 + self._steps(shape) / _STEPS_PER_CALL
+            return _RECURRENT_CALLS + num_cells * turns
+        if isinstance(layer, keras.Sequential) and not layer.built:
+            return self._of_unbuilt(layer, shape)
+        if isinstance(layer, keras.Model):
+            return 1 + sum(self._of_part(part) for part in layer.layers)
+        inner = getattr(layer, "layer", None) if isinstance(layer, keras.layers.Wrapper) else None
+        return 1 if inner is None else 1 + self.of(inner, shape)
+
+    def _of_part(self, part: Any) -> float:
+        nodes = getattr(part, "_inbound_nodes", ())
+        tensors = nodes[0].input_tensors if nodes else ()
+        return max(1, len(nodes)) * self.of(part, tuple(tensors[0].shape) if tensors else ())
+
+    def _of_unbuilt(self, model: keras.Sequential, shape: tuple[Any, ...]) -> float:
+        """Build the parts one by one, for only the results of each say what the next one costs."""
+        from tensor_optix.adapters.tensorflow.saving.architectures.models import run_through  # which counts calls here
+
+        if not shape or None in shape[1:]:
+            return 1 + sum(self.of(part, ()) for part in model.layers)
+        dtype = (model.layers[0].compute_dtype if model.layers else None) or "float32"
+        run_through(self._demands, list(model.layers), keras.KerasTensor(shape, dtype))
+        return 1 + len(model.layers)
+
+    def _steps(self, shape: tuple[Any, ...]) -> int:
+        return int(shape[1] or self._free_steps) if len(shape) > 1 else self._free_steps

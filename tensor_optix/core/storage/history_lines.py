@@ -1,0 +1,136 @@
+"""Reads ``history.jsonl`` line by line, and parses no more of it than is asked for.
+
+A run of a month has millions of lines. Those that our own writer wrote begin alike, so that one look at the beginning
+tells all that charts and a resumed run need; any other line is parsed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import re
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tensor_optix.core.storage.json_files import parse_json
+from tensor_optix.core.types import LoopState
+from tensor_optix.exceptions import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+MAX_LINE_BYTES = 2**20
+_STATES = [state.value for state in LoopState]
+_NUMBER = rb"(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|null)"
+_BEGINNING = re.compile(
+    rb'\{"window": \d+, "state": "(' + "|".join(_STATES).encode() + rb')", "env_steps": (\d+), "score": ' + _NUMBER
+    + rb', "champion": ' + _NUMBER + rb"[,}]"
+)  # fmt: skip
+_CODES = {state.encode(): code for code, state in enumerate(_STATES)}
+_ALARM = b'"alarm": true'
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """Yield a history file in blocks of whole lines, oldest first; a line that is far too long comes in pieces.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while block := file.read(MAX_LINE_BYTES):
+                yield block if block.endswith(b"\n") else block + file.readline(MAX_LINE_BYTES)
+    except OSError as error:
+        raise CheckpointError(f"Could not read {path}: {error.strerror or error}.") from error
+
+
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the row of a whole line, None for any other."""
+    try:
+        row = parse_json(line, "")
+    except CheckpointError:
+        return None
+    return row if isinstance(row, dict) and line.endswith(b"\n") else None
+
+
+def read_columns(path: Path) -> dict[str, np.ndarray]:
+    """Return what charts need of a history file, one array per quantity, all of the same length.
+
+    ``env_steps``, ``score`` and ``champion`` are floats (NaN where a row has none), ``state`` is text and ``alarm``
+    bool. Lines without a state or env steps are left out.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    rows = _Rows()
+    for block in blocks_of(path):
+        rows.add(block)
+    if rows.num_bad:
+        logger.warning("%d lines of %s are not whole and are left out.", rows.num_bad, path)
+    return rows.as_arrays()
+
+
+class _Rows:
+    """Columns that grow: 25 bytes a row."""
+
+    def __init__(self) -> None:
+        self._columns = array("d"), array("d"), array("d")
+        self._states = bytearray()
+        self._alarms = array("Q")
+        self.num_bad = 0
+
+    def add(self, block: bytes) -> None:
+        """Add the rows of some lines."""
+        steps, scores, champions = self._columns
+        states, has_alarms = self._states, _ALARM in block
+        champion_text, champion = b"null", math.nan
+        for line in block.splitlines(keepends=True):
+            found = _BEGINNING.match(line)
+            values = found.groups() if found and line.endswith(b"}\n") else _values_of(parsed(line))
+            if values is None:
+                self.num_bad += 1
+                continue
+            if has_alarms and _ALARM in line:
+                self._alarms.append(len(states))
+            if values[3] != champion_text:
+                champion_text, champion = values[3], _float(values[3])
+            states.append(_CODES[values[0]])
+            steps.append(float(values[1]))
+            scores.append(_float(values[2]))
+            champions.append(champion)
+
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """Return the columns by name."""
+        steps, scores, champions = (np.frombuffer(column) if column else np.zeros(0) for column in self._columns)
+        is_alarm = np.zeros(len(steps), dtype=bool)
+        is_alarm[np.array(self._alarms, dtype=np.int64)] = True
+        is_known = np.isfinite(steps)
+        return {
+            "env_steps": steps[is_known],
+            "state": np.array(_STATES)[np.frombuffer(self._states, dtype=np.uint8)][is_known],
+            "score": np.where(np.isfinite(scores), scores, math.nan)[is_known],
+            "champion": np.where(np.isfinite(champions), champions, math.nan)[is_known],
+            "alarm": is_alarm[is_known],
+        }
+
+
+def _values_of(row: dict[str, Any] | None) -> tuple[Any, ...] | None:
+    """Return state, env steps, score and champion of a row that begins otherwise than ours do, None for no such row."""
+    if row is None or row.get("state") not in _STATES:
+        return None
+    return (row["state"].encode(), *(_number(row.get(name)) for name in ("env_steps", "score", "champion")))
+
+
+def _float(value: bytes | float) -> float:
+    return math.nan if value == b"null" else float(value)
+
+
+def _number(value: Any) -> float:
+    with contextlib.suppress(OverflowError):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    return math.nan
