@@ -25,7 +25,7 @@ from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.loop_parts import check_parts
 from tensor_optix.core.protocols import EnvSource
 from tensor_optix.core.run_result import RunResult
-from tensor_optix.core.storage.run_folder import RunFolder, list_runs, was_started
+from tensor_optix.core.storage.run_folder import RunFolder, how_to_resume, list_runs, was_started
 from tensor_optix.core.types import LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
@@ -190,11 +190,11 @@ class RLOptimizer:
         earlier = [run.name for run in list_runs(own.parent) if run != own and was_started(run)]
         if earlier and not was_started(own):
             logger.warning(
-                "%s holds earlier runs (%s, the latest). This one is written beside them, to %s; to go on with an "
-                "earlier one, use run(resume=True) or run(resume=its folder).",
+                "%s holds earlier runs (%s, the latest). This one is written beside them, to %s; %s.",
                 own.parent,
                 earlier[-1],
                 own.name,
+                how_to_resume(own.parent / earlier[-1]),
             )
 
     def _latest_run(self) -> Path:
@@ -206,7 +206,7 @@ class RLOptimizer:
         started = [run for run in list_runs(self._checkpoint_dir) if was_started(run)]
         if not started:
             raise CheckpointError(
-                f"Nothing to resume: {self._checkpoint_dir} holds no run with a checkpoint. Start with run() instead."
+                f"Nothing to resume: {self._checkpoint_dir} holds no run with a checkpoint. Start a new run instead."
             )
         return started[-1].absolute()
 

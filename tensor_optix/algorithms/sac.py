@@ -213,7 +213,7 @@ class SACAgent(OffPolicyAgent):
             raise UnsupportedSpaceError(
                 f"SAC needs a Box action space of floats with finite bounds. Received: {action_space}. "
                 "Use DQNAgent or PPOAgent for Discrete actions, PPOAgent for MultiDiscrete, MultiBinary or unbounded "
-                "ones; or bound the space with gymnasium.wrappers.RescaleAction."
+                "ones; or bound it with gymnasium.wrappers.TransformAction(env, lambda action: action, Box(low, high))."
             )
         return SquashedSampler.for_bounds(action_space.low, action_space.high, uniform=self.learning_starts > 0)
 

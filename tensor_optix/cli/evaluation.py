@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -12,6 +12,9 @@ from tensor_optix.cli.environments import TypedEnvironment
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.core.storage.run_folder import existing_run, read_run_json
 from tensor_optix.exceptions import CheckpointError
+
+if TYPE_CHECKING:
+    from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 
 
 def run_evaluation(run_dir: Path, env: TypedEnvironment, num_episodes: int, seed: int, console: Console) -> None:
@@ -23,11 +26,25 @@ def run_evaluation(run_dir: Path, env: TypedEnvironment, num_episodes: int, seed
     """
     name = env.for_run(existing_run(run_dir), "evaluate", _recorded(run_dir))
     load_tensorflow()
-    from tensor_optix.adapters.tensorflow.loading import load_agent
     from tensor_optix.pipeline.evaluation import evaluate
 
-    result = evaluate(load_agent(str(run_dir)), name, num_episodes, seed=seed)
+    result = evaluate(_champion_of(run_dir), name, num_episodes, seed=seed)
     console.print(f"{name}: mean return {result}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _champion_of(run_dir: Path) -> TFAgent:
+    """Return a run's champion; where loading it takes arguments that the command does not have, say where they are."""
+    from tensor_optix.adapters.tensorflow.loading import load_agent
+
+    try:
+        return load_agent(str(run_dir))
+    except CheckpointError as error:
+        needed = [name for name in ("custom_objects", "max_load_bytes") if name in str(error)]
+        if not needed:
+            raise
+        arguments = ", ".join(f"{name}=..." for name in needed)
+        code = f'evaluate(load_agent("{run_dir.as_posix()}", {arguments}), env)'
+        raise type(error)(f"{error} The command has no such option; in Python: {code}.") from error
 
 
 def _recorded(run_dir: Path) -> Mapping[str, Any]:

@@ -93,7 +93,9 @@ def _figure_class() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError('Pictures need Matplotlib: pip install "tensor-optix[plots]".') from error
+        raise MissingExtraError(
+            "Pictures need Matplotlib, the extra tensor-optix[plots]: pip install matplotlib."
+        ) from error
     return Figure
 
 

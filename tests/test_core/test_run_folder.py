@@ -131,7 +131,7 @@ def test_history_goes_on_after_reopening(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CheckpointError, match=r"cannot be written to: Not a directory. Give a checkpoint_dir"):
+    with pytest.raises(CheckpointError, match=r"cannot be written to: Not a directory. Make it writable, or choose"):
         RunFolder.create(tmp_path / "file" / "runs")
     with pytest.raises(CheckpointError, match=r"cannot be written to: File exists"):
         RunFolder.create(tmp_path / "file")

@@ -145,7 +145,7 @@ class RunCheckpoint:
         except Exception as error:
             raise CheckpointError(
                 f"The run saved in {self._slots.folder} cannot be taken up: {type(error).__name__}: {error}. "
-                "Give RLOptimizer the same parts as when it was saved."
+                "It needs the same agent, environment and settings as when it was saved."
             ) from error
 
     def _give_back(

@@ -107,7 +107,7 @@ class RunSession:
         own = None if self._checkpoint is None else self._checkpoint.load(is_same_platform=not reasons)
         if self._checkpoint is None or own is None:
             raise CheckpointError(
-                f"Nothing to resume: {self._recorder.run_dir} holds no whole checkpoint. Start with run() instead."
+                f"Nothing to resume: {self._recorder.run_dir} holds no whole checkpoint. Start a new run instead."
             )
         self.seed = own["seed"]
         reasons += self._checkpoint.inexact

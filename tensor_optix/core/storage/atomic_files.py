@@ -181,7 +181,7 @@ def make_writable_folder(path: Path) -> None:
     except OSError as error:
         raise CheckpointError(
             f"The folder {path} cannot be written to: {error.strerror or error}. "
-            "Give a checkpoint_dir in which files may be created."
+            "Make it writable, or choose another place for runs: checkpoint_dir=, on the command line --checkpoint-dir."
         ) from error
 
 

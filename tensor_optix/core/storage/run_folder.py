@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import shlex
 import shutil
 import socket
 import time
@@ -197,6 +198,13 @@ def list_runs(checkpoint_dir: str | os.PathLike[str]) -> list[Path]:
     except OSError as error:
         raise CheckpointError(f"Could not list {parent}: {error.strerror or error}.") from error
     return sorted(runs, key=_number_of)
+
+
+def how_to_resume(run: Path) -> str:
+    """Return how to go on with an earlier run, in words: as it was started."""
+    if (run / PLAN_FILE).exists():
+        return f"to go on with that one: tensor-optix resume {shlex.quote(run.as_posix())}"
+    return f"to go on with that one, from the script that started it: RLOptimizer(...).run(resume={run.as_posix()!r})"
 
 
 def existing_run(path: str | os.PathLike[str]) -> Path:
