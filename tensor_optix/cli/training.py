@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tensor_optix.cli.plan import TrainingPlan, write_plan
 from tensor_optix.cli.quiet import load_tensorflow
+from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
 from tensor_optix.pipeline.environment_names import EnvironmentName
@@ -33,7 +34,9 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
     """
     load_tensorflow()
     progress = Progress(console)
-    optimizer = assemble(plan, [] if quiet else [progress])
+    keeper = PlanKeeper(plan)
+    optimizer = assemble(plan, [keeper] if quiet else [keeper, progress])
+    keeper.optimizer = optimizer
     progress.follow(optimizer)
     if resume is None:
         write_plan(optimizer.run_dir, plan)
@@ -41,6 +44,23 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
         optimizer.run(resume=resume or False)
     finally:
         print_outcome(console, optimizer, plan.environment)
+
+
+class PlanKeeper(LoopCallback):
+    """Writes down what a run was asked for once it begins, so that what is resumed later has that budget.
+
+    Args:
+        plan: It.
+    """
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._plan = plan
+        self.optimizer: RLOptimizer | None = None
+
+    def on_loop_start(self) -> None:
+        """Write it: a run that is over does not come to this."""
+        if self.optimizer is not None:
+            write_plan(self.optimizer.run_dir, self._plan)
 
 
 def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 USES = ("training", "evaluation", "diagnosis", "report")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one run may use.
+
+    Attributes:
+        max_windows: Windows, or None.
+        max_env_steps: Environment steps, the report apart, or None.
+    """
+
+    max_windows: int | None
+    max_env_steps: int | None
+
+    def allows_more_than(self, earlier: Budget, used: Budget) -> bool:
+        """Tell whether a run that used up an earlier budget could go on with this one.
+
+        Args:
+            earlier: What it had.
+            used: What it took of that.
+        """
+        pairs = ((self.max_windows, earlier.max_windows), (self.max_env_steps, earlier.max_env_steps))
+        is_larger = any(then is not None and (now is None or now > then) for now, then in pairs)
+        taken = ((self.max_windows, used.max_windows), (self.max_env_steps, used.max_env_steps))
+        return is_larger and all(limit is None or (use is not None and limit > use) for limit, use in taken)
 
 
 class Ledger:
@@ -14,6 +40,9 @@ class Ledger:
     Args:
         max_windows: Windows that one run may take, or None.
         max_env_steps: Environment steps that one run may take, the report apart, or None.
+
+    Attributes:
+        has_decided: Whether anything in this run was decided otherwise than it would have been with a larger budget.
     """
 
     def __init__(self, max_windows: int | None, max_env_steps: int | None) -> None:
@@ -27,6 +56,7 @@ class Ledger:
     def start_run(self) -> None:
         """Open a new budget; the totals go on."""
         self._started = time.perf_counter()
+        self.has_decided = False
         self._windows_before = self.windows
         self._steps_before = self.budgeted_steps
 
@@ -52,6 +82,31 @@ class Ledger:
             return None
         return max(0, self.max_env_steps - (self.budgeted_steps - self._steps_before))
 
+    @property
+    def budget(self) -> Budget:
+        """What this run may use."""
+        return Budget(self.max_windows, self.max_env_steps)
+
+    @property
+    def used(self) -> Budget:
+        """What this run has used, of windows and of environment steps."""
+        return Budget(self.windows - self._windows_before, self.budgeted_steps - self._steps_before)
+
+    def affords(self, env_steps: int) -> bool:
+        """Tell whether there is room for so many steps; if not, the budget decides what comes of it."""
+        left = self.steps_left
+        is_affordable = left is None or left >= env_steps
+        self.has_decided |= not is_affordable
+        return is_affordable
+
+    def may_end_within(self, env_steps: int) -> bool:
+        """Tell whether the budget may be used up before so many more steps were taken."""
+        windows_left = None if self.max_windows is None else self.max_windows - (self.windows - self._windows_before)
+        if windows_left is not None and windows_left * self._window_steps <= env_steps:
+            return True
+        left = self.steps_left
+        return left is not None and left <= env_steps
+
     def exhausted(self, reserved_steps: int = 0) -> str | None:
         """Return which budget has no room for another window, as a phrase; None if there is room.
 
@@ -73,6 +128,7 @@ class Ledger:
             "windows": self.windows,
             "windows_before": self._windows_before,
             "steps_before": self._steps_before,
+            "has_decided": self.has_decided,
             "seconds": self.seconds + time.perf_counter() - self._started,
         }
 
@@ -82,4 +138,5 @@ class Ledger:
         self.windows = int(state["windows"])
         self._windows_before = int(state["windows_before"])
         self._steps_before = int(state["steps_before"])
+        self.has_decided = bool(state.get("has_decided", False))
         self.seconds = float(state["seconds"])

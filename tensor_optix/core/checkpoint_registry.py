@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import os
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tensor_optix.core.checks import check_flags, check_int, check_path
-from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, apply_hyperparams, read_files, restore
+from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, apply_hyperparams, is_same_state, read_files, restore
 from tensor_optix.core.storage.atomic_files import make_writable_folder
-from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics
 from tensor_optix.core.storage.manifest import age_key, highest_number, ids_on_disk, take_inventory
-from tensor_optix.core.storage.snapshot_files import METADATA_FILE, StoredSnapshot, check_files, folder_name
+from tensor_optix.core.storage.snapshot_files import (
+    METADATA_FILE,
+    StoredSnapshot,
+    check_files,
+    described_snapshot,
+    folder_name,
+)
+from tensor_optix.core.storage.snapshot_shelf import SnapshotShelf
 from tensor_optix.core.storage.snapshot_writer import Entry, SnapshotWriter
 from tensor_optix.core.storage.state_files import META_FILE, read_agent_state
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
@@ -28,10 +32,9 @@ logger = logging.getLogger(__name__)
 class CheckpointRegistry:
     """Keeps snapshots of policies in one folder, and knows which of them is the best.
 
-    Snapshots are ``snapshot_<id>/`` folders beside ``manifest.json``, with relative paths only:
-    the folder can be moved. Each carries checksums; a damaged one is reported with its reason and
-    the next best is used. By default the highest score is the best (NaN never is); a loop that
-    judges by better evidence says so with ``set_best``.
+    Snapshots are ``snapshot_<id>/`` folders beside ``manifest.json``, with relative paths only: the folder can be
+    moved. Each carries checksums; a damaged one is reported with its reason and the next best is used. By default the
+    highest score is the best (NaN never is); a loop that judges by better evidence says so with ``set_best``.
 
     Methods may be called from any thread.
 
@@ -62,11 +65,8 @@ class CheckpointRegistry:
         self.root = Path(checkpoint_dir).absolute()
         self.max_snapshots = max_snapshots
         self.read_only = read_only
-        self._entries: dict[str, Entry] = {}
-        self._best_id: str | None = None
-        self._last_number = 0
-        self._lock = threading.RLock()  # of the entries; never held while the disk is written to
-        self._writer = SnapshotWriter(self.root, self._contents)
+        self._shelf = SnapshotShelf(max_snapshots)
+        self._writer = SnapshotWriter(self.root, self._shelf.contents)
         if not read_only:
             make_writable_folder(self.root)
         self._open()
@@ -74,17 +74,21 @@ class CheckpointRegistry:
     @property
     def best(self) -> PolicySnapshot | None:
         """The best snapshot, or None while there is none."""
-        with self._lock:
-            return None if self._best_id is None else self._entries[self._best_id].snapshot
+        return self._shelf.best
 
     @property
     def snapshots(self) -> list[PolicySnapshot]:
         """All snapshots, oldest first."""
-        with self._lock:
-            return [entry.snapshot for entry in self._entries.values()]
+        return [entry.snapshot for entry in self._shelf.entries]
 
     def save(
-        self, agent: Any, eval_metrics: EvalMetrics, hyperparams: HyperparamSet, *, is_best: bool = False
+        self,
+        agent: Any,
+        eval_metrics: EvalMetrics,
+        hyperparams: HyperparamSet,
+        *,
+        is_best: bool = False,
+        is_final: bool = False,
     ) -> PolicySnapshot:
         """Let the agent write a snapshot, now; it becomes the best if no other has a higher score.
 
@@ -93,12 +97,13 @@ class CheckpointRegistry:
             eval_metrics: The score that it earned.
             hyperparams: Those that made it.
             is_best: Make it the best whatever its score.
+            is_final: See :meth:`save_state`.
 
         Raises:
             CheckpointError: It cannot be written; nothing of it is left.
         """
-        entry = self._writer.write_by_agent(agent, self._name(eval_metrics, hyperparams))
-        self._admit(entry, is_best)
+        entry = self._writer.write_by_agent(agent, self._name(eval_metrics, hyperparams, is_final))
+        self._shelf.admit(entry, is_best)
         self._writer.write_index()
         return entry.snapshot
 
@@ -110,6 +115,7 @@ class CheckpointRegistry:
         *,
         background: bool = True,
         is_best: bool = False,
+        is_final: bool = False,
     ) -> PolicySnapshot:
         """Keep a captured state; it becomes the best if no other has a higher score.
 
@@ -117,38 +123,38 @@ class CheckpointRegistry:
             state: From ``capture``. It is not copied: leave its arrays alone.
             eval_metrics: The score that it earned.
             hyperparams: Those that made it.
-            background: Return at once and write beside the caller; a failure is logged, noted in
-                ``failures``, and the state stays in memory, where ``load`` finds it. The next
-                save tries again.
+            background: Return at once and write beside the caller; a failure is logged, noted in ``failures``, and the
+                state stays in memory, where ``load`` finds it. The next save tries again.
             is_best: Make it the best whatever its score.
+            is_final: Give it a name that says that it was chosen at the end of a run: one that goes on from
+                before makes no such snapshot there.
 
         Raises:
             CheckpointError: It cannot be written, and ``background`` is False.
         """
-        entry = Entry(self._name(eval_metrics, hyperparams), state=state)
+        entry = self._as_made_before(Entry(self._name(eval_metrics, hyperparams, is_final, state), state=state))
         if background:
-            self._admit(entry, is_best)
+            self._shelf.admit(entry, is_best)
             self._writer.start_thread()
             self._writer.request()
         else:
             self._writer.write_entry(entry)
-            self._admit(entry, is_best)
+            self._shelf.admit(entry, is_best)
             self._writer.write_index()
         return entry.snapshot
 
     def load_best(self, agent: Any) -> PolicySnapshot | None:
         """Make the agent the best snapshot that is whole; None where there is none.
 
-        A damaged snapshot is reported by a warning and the next best, by score, takes its place.
+        A damaged one is reported by a warning; the next best, by score, takes its place.
         """
-        for entry in self._by_merit():
+        for entry in self._shelf.by_merit():
             try:
                 self._give(agent, entry)
             except CheckpointError as error:
                 self._discard(entry, error)
             else:
-                with self._lock:
-                    self._best_id = entry.snapshot.snapshot_id
+                self._shelf.best_id = entry.snapshot.snapshot_id
                 return entry.snapshot
         return None
 
@@ -180,6 +186,13 @@ class CheckpointRegistry:
         del state.arrays[METADATA_FILE]
         return state
 
+    def holds(self, snapshot_id: str, state: AgentState | None) -> bool:
+        """Tell whether a snapshot is this very state."""
+        try:
+            return state is not None and is_same_state(self.load_state(snapshot_id), state)
+        except CheckpointError:
+            return False
+
     def set_best(self, snapshot_id: str) -> PolicySnapshot:
         """Declare a snapshot the best, whatever its score.
 
@@ -187,10 +200,10 @@ class CheckpointRegistry:
             CheckpointError: There is no such snapshot, or that cannot be written down.
         """
         self._refuse_if_read_only()
-        with self._lock:
+        with self._shelf.lock:
             entry = self._entry(snapshot_id)
-            is_news = snapshot_id != self._best_id
-            self._best_id = snapshot_id
+            is_news = snapshot_id != self._shelf.best_id
+            self._shelf.best_id = snapshot_id
         if is_news:
             self._writer.request()
         return entry.snapshot
@@ -202,7 +215,7 @@ class CheckpointRegistry:
             CheckpointError: There is no such snapshot, or that cannot be written down.
         """
         self._refuse_if_read_only()
-        with self._lock:
+        with self._shelf.lock:
             entry = self._entry(snapshot_id)
             entry.snapshot = replace(entry.snapshot, eval_metrics=eval_metrics)
         self._writer.request()
@@ -211,51 +224,68 @@ class CheckpointRegistry:
     @property
     def last_number(self) -> int:
         """Number of the newest snapshot that was ever saved, 0 before the first."""
-        return self._last_number
+        return self._shelf.last_number
 
-    def rewind(self, last_number: int) -> None:
-        """Go back to when ``last_number`` was the newest: later snapshots are made anew.
+    def rewind(self, last_number: int, *, are_made_again: bool = True) -> None:
+        """Go back to when ``last_number`` was the newest; later ones stay on disk until :meth:`forget_later`.
 
-        They stay on disk until then, but are no longer known here.
+        Args:
+            last_number: Number of a snapshot.
+            are_made_again: Whether the same snapshots will come again, to take the places of these.
         """
         self._refuse_if_read_only()
-        with self._lock:
-            later = [id_ for id_ in {*self._entries, *ids_on_disk(self.root)} if age_key(id_)[0] > last_number]
-            for snapshot_id in later:
-                self._entries.pop(snapshot_id, None)
+        known = [entry.snapshot.snapshot_id for entry in self._shelf.entries]
+        for snapshot_id in {*known, *ids_on_disk(self.root)} if are_made_again else ():
+            if age_key(snapshot_id)[0] > last_number:
                 self._writer.may_replace(snapshot_id)
-            if self._best_id not in self._entries:
-                self._best_id = None
-            self._last_number = last_number
+        self._shelf.go_back(last_number, are_made_again)
+
+    def hold(self, snapshot_id: str | None) -> None:
+        """Call this snapshot the best on disk from the next write on, whatever comes to be it; None: no longer."""
+        self._shelf.hold(snapshot_id)
+
+    def release(self) -> None:
+        """Call that snapshot the best on disk that is it."""
+        self._shelf.hold(None)
+        self._writer.request()
+
+    def reinstate(self, snapshot_id: str) -> PolicySnapshot:
+        """Make a snapshot the best again that a resumed run was to make anew.
+
+        Raises:
+            CheckpointError: There is no such snapshot.
+        """
+        entry = self._entry(snapshot_id)
+        is_later = self._shelf.get_later(snapshot_id) is not None
+        if is_later:
+            self._writer.take_back([snapshot_id])
+        if is_later or snapshot_id != self._shelf.best_id:
+            self._shelf.admit(entry, is_best=True)
+            self._writer.request()
+        return entry.snapshot
+
+    def forget_later(self) -> None:
+        """Let go of what a resumed run was to make again, and did not."""
+        self._writer.take_back(self._shelf.forget_later())
+        self._writer.request()
 
     def readmit(self, plain: dict[str, Any], state: AgentState) -> None:
         """Take a snapshot back under its own id, unless it is here: it was pruned or damaged since.
 
         Args:
-            plain: ``snapshot_id``, ``metrics``, ``hyperparams``, ``episode_id`` and ``timestamp``,
-                encoded.
+            plain: ``snapshot_id``, ``metrics``, ``hyperparams``, ``episode_id`` and ``timestamp``, encoded.
             state: The agent's, when the snapshot was made. It is not copied.
 
         Raises:
             CheckpointError: ``plain`` says something that no snapshot can be.
         """
         self._refuse_if_read_only()
-        snapshot_id = str(plain["snapshot_id"])
-        weights_path = str(self.root / folder_name(snapshot_id) / WEIGHTS_NAME)
-        hyperparams = decode_hyperparams(plain["hyperparams"])
-        snapshot = PolicySnapshot(
-            snapshot_id,
-            decode_metrics(plain["metrics"]),
-            hyperparams,
-            weights_path,
-            int(plain["episode_id"]),
-            float(plain["timestamp"]),
-        )
-        with self._lock:
-            if snapshot_id in self._entries:
+        snapshot = described_snapshot(self.root, plain)
+        with self._shelf.lock:
+            if snapshot.snapshot_id in {known.snapshot_id for known in self.snapshots}:
                 return
-            self._writer.may_replace(snapshot_id)
-            self._admit(Entry(snapshot, state=state), is_best=True)
+            self._writer.may_replace(snapshot.snapshot_id)
+            self._shelf.admit(Entry(snapshot, state=state), is_best=True)
         self._writer.start_thread()
         self._writer.request()
 
@@ -266,17 +296,13 @@ class CheckpointRegistry:
 
     def retry(self) -> None:
         """Try again, beside the caller, what could not be written so far, if there is such a thing."""
-        with self._lock:
-            is_missing = any(entry.stored is None for entry in self._entries.values())
+        is_missing = any(entry.stored is None for entry in self._shelf.entries)
         if is_missing and not self.read_only:
             self._writer.start_thread()
             self._writer.request()
 
     def flush(self) -> list[Exception]:
-        """Wait until nothing is on its way to the disk, and return what failed since the last call.
-
-        What failed is still in memory, where ``load`` finds it.
-        """
+        """Wait until nothing is on its way to the disk; return what failed since the last call, and is in memory."""
         return self._writer.flush()
 
     def close(self) -> None:
@@ -287,81 +313,64 @@ class CheckpointRegistry:
         if not self.root.is_dir():
             raise CheckpointError(f"There is no folder {self.root}; give the folder of a run.")
         inventory = take_inventory(self.root)
-        self._last_number = highest_number(self.root)
+        shelf = self._shelf
+        shelf.last_number = highest_number(self.root)
         for stored in inventory.snapshots:
-            self._entries[stored.snapshot.snapshot_id] = Entry(stored.snapshot, stored)
-        if inventory.best_id in self._entries:
-            self._best_id = inventory.best_id
+            shelf.put(Entry(stored.snapshot, stored))
+        if shelf.get(inventory.best_id or "") is not None:
+            shelf.best_id = inventory.best_id
         elif inventory.best_id is not None:
             logger.warning(
                 "The best snapshot, %.80s, cannot be used; the next best takes its place.", inventory.best_id
             )
-        for entry in self._by_merit():
+        for entry in self._shelf.by_merit():
             try:
                 check_files(self.root, _stored(entry))
             except CheckpointError as error:
                 self._discard(entry, error)
             else:
-                self._best_id = entry.snapshot.snapshot_id
+                shelf.best_id = entry.snapshot.snapshot_id
                 break
-        self._writer.take_over(self._entries, self._best_id)
-        if self._entries and not inventory.is_indexed and not self.read_only:
+        snapshot_ids = [entry.snapshot.snapshot_id for entry in shelf.entries]
+        self._writer.take_over(snapshot_ids, shelf.best_id)
+        if snapshot_ids and not inventory.is_indexed and not self.read_only:
             try:
                 self._writer.write_index()
             except CheckpointError as error:
                 logger.warning("The list of snapshots could not be made anew on disk: %s", error)
 
-    def _contents(self) -> tuple[list[Entry], str | None]:
-        with self._lock:
-            return list(self._entries.values()), self._best_id
-
     def _refuse_if_read_only(self) -> None:
         if self.read_only:
             raise CheckpointError(f"The registry of {self.root} was opened with read_only=True; it writes nothing.")
 
-    def _name(self, eval_metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
+    def _name(
+        self, metrics: EvalMetrics, hyperparams: HyperparamSet, is_final: bool, state: AgentState | None = None
+    ) -> PolicySnapshot:
         self._refuse_if_read_only()
-        with self._lock:
-            snapshot_id = self._next_id()
+
+        def may_be_used(snapshot_id: str) -> bool:
+            is_held = snapshot_id == self._shelf.held_id
+            return self._writer.is_free(snapshot_id) and (not is_held or self.holds(snapshot_id, state))
+
+        snapshot_id = self._shelf.next_id(f"-final-{metrics.episode_id}" if is_final else "", may_be_used)
         weights_path = str(self.root / folder_name(snapshot_id) / WEIGHTS_NAME)
-        return PolicySnapshot(snapshot_id, eval_metrics, hyperparams.copy(), weights_path, eval_metrics.episode_id)
+        return PolicySnapshot(snapshot_id, metrics, hyperparams.copy(), weights_path, metrics.episode_id)
 
-    def _next_id(self) -> str:
-        """Return the next number whose folder is free, or may be replaced."""
-        while True:
-            self._last_number += 1
-            snapshot_id = f"{self._last_number:06d}"
-            if self._writer.is_free(snapshot_id):
-                return snapshot_id
-
-    def _admit(self, entry: Entry, is_best: bool) -> None:
-        """Take a snapshot in, see whether it is the best, and let go of the oldest ones."""
-        with self._lock:
-            self._entries[entry.snapshot.snapshot_id] = entry
-            score, best = entry.snapshot.eval_metrics.primary_score, self.best
-            is_higher = math.isfinite(score) and (best is None or not best.eval_metrics.primary_score >= score)
-            if is_best or is_higher:
-                self._best_id = entry.snapshot.snapshot_id
-            for snapshot_id in sorted(self._entries, key=age_key):
-                if len(self._entries) > self.max_snapshots and snapshot_id != self._best_id:
-                    del self._entries[snapshot_id]
+    def _as_made_before(self, entry: Entry) -> Entry:
+        """Take the files of a snapshot that an exactly resumed run made again: at no moment are they missing."""
+        snapshot_id = entry.snapshot.snapshot_id
+        earlier = self._shelf.get_later(snapshot_id)
+        if earlier is not None and self.holds(snapshot_id, entry.state):
+            entry = Entry(entry.snapshot, stored=earlier.stored)
+            self._writer.take_back([snapshot_id])
+        return entry
 
     def _entry(self, snapshot_id: str) -> Entry:
-        with self._lock:
-            if snapshot_id not in self._entries:
-                known = ", ".join(self._entries) or "none"
-                raise CheckpointError(f"There is no snapshot {snapshot_id!r:.80} in {self.root}. Known: {known}.")
-            return self._entries[snapshot_id]
-
-    def _by_merit(self) -> list[Entry]:
-        """Return the best first, then by score; snapshots without a score are no candidates."""
-        with self._lock:
-            scored = [e for e in self._entries.values() if math.isfinite(e.snapshot.eval_metrics.primary_score)]
-            scored.sort(key=lambda e: e.snapshot.eval_metrics.primary_score, reverse=True)
-            if self._best_id is None:
-                return scored
-            best = self._entries[self._best_id]
-            return [best, *(entry for entry in scored if entry is not best)]
+        entry = self._shelf.get(snapshot_id)
+        if entry is None:
+            known = ", ".join(snapshot.snapshot_id for snapshot in self.snapshots) or "none"
+            raise CheckpointError(f"There is no snapshot {snapshot_id!r:.80} in {self.root}. Known: {known}.")
+        return entry
 
     def _give(self, agent: Any, entry: Entry) -> None:
         state, snapshot = entry.state, entry.snapshot
@@ -379,11 +388,8 @@ class CheckpointRegistry:
     def _discard(self, entry: Entry, error: CheckpointError) -> None:
         snapshot_id = entry.snapshot.snapshot_id
         logger.warning("Snapshot %s is not used: %s The next best takes its place.", snapshot_id, error)
-        with self._lock:
-            self._entries.pop(snapshot_id, None)
-            self._writer.leave_alone(snapshot_id)
-            if self._best_id == snapshot_id:
-                self._best_id = None
+        self._writer.leave_alone(snapshot_id)
+        self._shelf.take_out(snapshot_id)
 
 
 def _stored(entry: Entry) -> StoredSnapshot:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -25,6 +24,7 @@ from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.judgement.track_record import TrackRecord
 from tensor_optix.core.judgement.trial import BoldTrial
 from tensor_optix.core.judgement.watchdog import Watchdog
+from tensor_optix.core.loop.conclusion import Conclusion
 from tensor_optix.core.loop.divergence import DivergenceGuard
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.run_checkpoint import named_by_class
@@ -32,7 +32,7 @@ from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.loop_parts import check_keepers, check_parts, check_report, check_settings
 from tensor_optix.core.run_result import RunResult
-from tensor_optix.core.types import EpisodeData, EvalMetrics, EvaluationResult, LoopState, PolicySnapshot
+from tensor_optix.core.types import EpisodeData, EvalMetrics, LoopState, PolicySnapshot
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.monitoring.trend import Trend
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from tensor_optix.core.storage.run_folder import RunFolder
 
 __all__ = ["LoopCallback", "LoopController"]
-
-logger = logging.getLogger(__name__)
 
 
 class LoopController:
@@ -97,7 +95,6 @@ class LoopController:
         self.registry = checkpoint_registry
         self.scheduler = backoff_scheduler
         self.rollback_on_degradation = rollback_on_degradation
-        self.report_episodes = report_episodes
         self.last_result: RunResult | None = None
         self.callbacks = CallbackList(callbacks)
         self.recorder = Recorder(run_folder)
@@ -109,6 +106,7 @@ class LoopController:
         self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
         play = play_episodes or pipeline.play_episodes
         self._arena = Arena(agent, play, derive_seed(self.seed, "arena"), pipeline.give_way)
+        self._players = [] if play_episodes is None else [play_episodes]
         needs_barrier = play_episodes is None
         self._confirmation = Confirmation(
             pipeline, self._keeper, self._arena, self._ledger, needs_barrier=needs_barrier, target_score=target_score
@@ -126,6 +124,18 @@ class LoopController:
             rollback_on_degradation,
         )
         self._guard = DivergenceGuard(agent, self._keeper, self._judge, self._tuning)
+        self._conclusion = Conclusion(
+            self._keeper,
+            checkpoint_registry,
+            backoff_scheduler,
+            self._confirmation,
+            self._ledger,
+            self.recorder,
+            self._session,
+            self._guard,
+            self._shortfall,
+            report_episodes,
+        )
         self._stop_requested = threading.Event()
         self._ending: tuple[str, str] | None = None
         if run_folder is not None:
@@ -140,17 +150,22 @@ class LoopController:
             resume: Go on from the last checkpoint in the run's folder, as if nothing had happened.
 
         Returns:
-            What the run came to. Called again, it goes on from where it was, with a new budget.
+            What the run came to. Called again, it goes on from where it was, with a new budget. A run that is to be
+            resumed, but had ended by itself or used as much as it may, is not: its result is returned.
 
         Raises:
             Exception: Whatever the environment, agent or evaluator raised; everything saved so
                 far is kept, and :attr:`last_result` says what was reached.
         """
+        outcome = self._session.finished(self._ledger.budget) if resume else None
+        if outcome is not None:
+            self.last_result = self._conclusion.draw_again(outcome)
+            return self.last_result
         self._start()
         try:
             self._session.open()
             self._tuning.note_learn()
-            self._session.begin(resume)
+            self._session.begin(resume, self._ledger.budget)
             self.callbacks.fire("on_loop_start")
             for window in self.pipeline.episodes():
                 self._process(window)
@@ -158,8 +173,7 @@ class LoopController:
                     break
             return self._finish()
         except Exception as error:
-            self._ending = ("error", f"{type(error).__name__}: {error}")
-            self._finish_after_error()
+            self.last_result = self._conclusion.draw_after_error(error)
             raise
         finally:
             self._session.close()
@@ -204,7 +218,7 @@ class LoopController:
         self.recorder.record(metrics, self.state, self.best_snapshot, self._tuning.decisions())
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
         if self._ending is None:  # a run resumed with a larger budget must not begin where this one was settled
-            self._session.save_if_due(window)
+            self._session.save_if_due(window, self._ledger, self._confirmation.reserved_steps())
 
     def _score(self, window: EpisodeData) -> EvalMetrics:
         """Score the policy that acted; its weights were made by the last ``learn``."""
@@ -257,9 +271,9 @@ class LoopController:
 
     # ---------------------------------------------------------------- verdicts
 
-    def _crown(self, metrics: EvalMetrics, record: TrackRecord | None = None) -> None:
+    def _crown(self, metrics: EvalMetrics, record: TrackRecord | None = None, *, is_final: bool = False) -> None:
         """Keep the weights that acted in this window: before anything is learned from it."""
-        snapshot = self._keeper.crown(metrics, self.agent.get_hyperparams())
+        snapshot = self._keeper.crown(metrics, self.agent.get_hyperparams(), is_final=is_final)
         self._judge.crown(metrics)
         self._confirmation.record = record or TrackRecord()
         if self.scheduler.best_score is None:
@@ -273,7 +287,8 @@ class LoopController:
         if champion is None or champion.episode_id == metrics.episode_id:
             return
         if self._confirmation.challenger_wins(num_episodes):
-            self._crown(self._evidence_for(metrics), self._confirmation.record)
+            is_final = self._ending is not None
+            self._crown(self._evidence_for(metrics), self._confirmation.record, is_final=is_final)
 
     def _evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
         """Return these metrics or, where the window gave no evidence, the latest that did."""
@@ -350,7 +365,7 @@ class LoopController:
             "divergence": self._guard,
             "recorder": self.recorder,
         }
-        return {**named, **named_by_class([self.evaluator, self._arena.play_episodes, *self.callbacks.callbacks])}
+        return {**named, **named_by_class([self.evaluator, *self._players, *self.callbacks.callbacks])}
 
     def _look_for_the_end(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
@@ -361,37 +376,12 @@ class LoopController:
             self._ending = ("budget", exhausted)
         if self._ending is None:
             return
+        self._session.save_before_the_end()
         self.pipeline.cut_episodes()
         if self._ending[0] != "target":
             self._challenge(metrics, FINAL_EPISODES)
 
     def _finish(self) -> RunResult:
         how = "asked to stop" if self._stop_requested.is_set() else "the pipeline's stream ended"
-        self._ending = self._ending or ("stopped", how)
-        self._keeper.restore()
-        return self._conclude(self._confirmation.report(self.report_episodes) if self.best_snapshot else None)
-
-    def _finish_after_error(self) -> None:
-        try:
-            self._keeper.restore()
-            self._conclude(None)
-        except Exception:
-            logger.exception("The champion could not be handed back after an error.")
-
-    def _conclude(self, report: EvaluationResult | None) -> RunResult:
-        self._ledger.end_run()
-        reason, explanation = self._ending or ("stopped", "")
-        self.last_result = RunResult(
-            reason=reason,
-            explanation=explanation,
-            state=self.state,
-            champion=self._keeper.snapshot,
-            report=report,
-            env_steps=dict(self._ledger.steps),
-            windows=self._ledger.windows,
-            seconds=self._ledger.seconds,
-            run_dir=self.recorder.run_dir,
-            history=self.recorder.history.columns(),
-            notes=(*self._session.notes, *self._arena.notes, *self._guard.notes, *self._shortfall.notes_on(report)),
-        )
+        self.last_result = self._conclusion.draw(*(self._ending or ("stopped", how)))
         return self.last_result

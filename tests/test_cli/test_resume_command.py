@@ -65,6 +65,16 @@ def test_a_larger_budget_may_be_given() -> None:
     assert "max_episodes=4" in done.output
 
 
+def test_and_is_the_budget_from_then_on() -> None:
+    invoke(*TRAIN, "--max-windows", "2", "--quiet")
+    larger = invoke("resume", PLACE, "--quiet", "--max-windows", "4")
+    files = {path: path.read_bytes() for path in Path(PLACE).rglob("*") if path.is_file()}
+    again = invoke("resume", PLACE, "--quiet")
+    assert again.exit_code == 0, again.output
+    assert reached(again.output) == reached(larger.output) != []
+    assert files == {path: path.read_bytes() for path in Path(PLACE).rglob("*") if path.is_file()}
+
+
 def test_a_missing_folder_is_an_error() -> None:
     assert_fails(invoke("resume", "nowhere"), "There is no run folder 'nowhere'")
 

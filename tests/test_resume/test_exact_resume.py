@@ -95,20 +95,14 @@ def test_after_it_was_asked_to_stop(tmp_path):
     assert_same(outcome_of(optimizer, result), expected)
 
 
-def test_a_run_that_had_ended_ends_the_same_again(tmp_path):
-    optimizer = make_run(tmp_path)
-    expected = outcome_of(optimizer, optimizer.run())
-    optimizer, result = resumed(tmp_path)
-    assert_same(outcome_of(optimizer, result), expected)
-
-
-def test_one_that_ended_right_at_a_barrier_ends_the_same_again(tmp_path):
+def test_one_that_ended_right_at_a_barrier_goes_on_from_before_its_last_choice(tmp_path):
     """Its final challenge was played after that barrier: whoever goes on from there plays it twice."""
     arguments = {"max_env_steps": None, "max_episodes": 25}  # 25 windows of 60 steps, a barrier every fifth
-    optimizer = make_run(tmp_path, **arguments)
-    expected = outcome_of(optimizer, optimizer.run())
-    assert expected["env_steps"]["evaluation"] > 0
-    optimizer, result = resumed(tmp_path, **arguments)
+    optimizer = make_run(tmp_path / "cut", **arguments)
+    assert optimizer.run().env_steps["evaluation"] > 0
+    arguments["max_episodes"] = 28
+    expected = left_alone(tmp_path, **arguments)
+    optimizer, result = resumed(tmp_path / "cut", **arguments)
     assert_same(outcome_of(optimizer, result), expected)
 
 
@@ -377,8 +371,8 @@ class TestSaving:
         monkeypatch.setattr(run_checkpoint, "SAVE_INTERVAL_SECONDS", 1e9)
         optimizer = make_run(tmp_path / "rarely")
         assert_same(outcome_of(optimizer, optimizer.run()), expected)
-        slots = list((tmp_path / "rarely" / "run-0001" / "checkpoint").iterdir())
-        assert len(slots) == 1
+        slots = (tmp_path / "rarely" / "run-0001" / "checkpoint").iterdir()
+        assert sorted(slot_window(slot) for slot in slots) == [0, 45]  # the start, and the last barrier before the end
 
     @pytest.mark.parametrize("is_slow", [False, True])
     def test_more_than_a_minute_at_stake_is_said(self, tmp_path, monkeypatch, caplog, is_slow):

@@ -76,7 +76,7 @@ class Arena:
 
     def __init__(self, agent: BaseAgent, play: PlayFn, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
-        self.play_episodes = play
+        self._play = play
         self._give_way = give_way
         self._seed = seed
         self._num_sets = 0
@@ -92,7 +92,7 @@ class Arena:
 
     def play(self, num_episodes: int, seed: int) -> EvaluationResult | None:
         """Play the agent as it is now, greedily."""
-        result = self.play_episodes(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
+        result = self._play(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
         self.is_possible = result is not None
         if result is not None:
             self._note(result.lengths)
@@ -102,7 +102,7 @@ class Arena:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know at the end of the environment in which episodes were played."""
-        return tuple(getattr(self.play_episodes, "notes", ()))
+        return tuple(getattr(self._play, "notes", ()))
 
     def note_lengths(self, window: EpisodeData) -> None:
         """Learn from a training window how long episodes are."""

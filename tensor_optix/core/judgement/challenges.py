@@ -177,8 +177,7 @@ class Confirmation:
         """
         current, champion = TrackRecord(), TrackRecord()
         for seed, count in rounds:
-            left = self._ledger.steps_left
-            if left is not None and left < self._arena.most_steps_for_pairs(count):
+            if not self._ledger.affords(self._arena.most_steps_for_pairs(count)):
                 break
             first = self._play(count, seed, use)
             if first is None:
@@ -241,6 +240,15 @@ class Confirmation:
         if result is not None:  # should the run go on
             self.record = TrackRecord([PlayedSet(seed, result.returns)])
         return result
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What should be known of the episodes, in sentences."""
+        return self._arena.notes
+
+    def stand_for(self, report: EvaluationResult | None) -> None:
+        """Let a champion be held against what it reached in an earlier report, whose episodes are not known."""
+        self.record = TrackRecord() if report is None else TrackRecord([PlayedSet(0, report.returns)])
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of wishes and waits."""

@@ -33,16 +33,39 @@ class ChampionKeeper:
         self.snapshot: PolicySnapshot | None = None
         self.num_restores = 0
 
-    def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet) -> PolicySnapshot:
-        """Make the agent, as it is now, the champion that earned ``metrics``."""
+    def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet, *, is_final: bool = False) -> PolicySnapshot:
+        """Make the agent, as it is now, the champion that earned ``metrics``.
+
+        Args:
+            metrics: Score of the window in which it acted.
+            hyperparams: What the agent has now.
+            is_final: Whether this is the last choice of a run.
+        """
         state = capture(self._agent)
+        how = {"is_best": True, "is_final": is_final}
         if has_own_state(self._agent) or state.arrays:
             self.state = state
-            self.snapshot = self._registry.save_state(state, metrics, hyperparams, is_best=True)
+            self.snapshot = self._registry.save_state(state, metrics, hyperparams, **how)
         else:
             self.state = None
-            self.snapshot = self._registry.save(self._agent, metrics, hyperparams, is_best=True)
+            self.snapshot = self._registry.save(self._agent, metrics, hyperparams, **how)
         return self.snapshot
+
+    def adopt(self, snapshot_id: str) -> None:
+        """Let a snapshot that is on disk be the champion; the agent is left as it is.
+
+        Raises:
+            CheckpointError: There is no such snapshot, or it is damaged.
+        """
+        state = self._registry.load_state(snapshot_id)
+        self.snapshot = self._registry.reinstate(snapshot_id)
+        self.state = state if has_own_state(self._agent) or state.arrays else None
+
+    def is_same_as(self, snapshot_id: str) -> bool:
+        """Tell whether the champion is the very policy of a snapshot."""
+        if self.snapshot is None or self.state is None:
+            return False
+        return self.snapshot.snapshot_id == snapshot_id or self._registry.holds(snapshot_id, self.state)
 
     def restore(self) -> None:
         """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters."""

@@ -69,6 +69,11 @@ class Recorder:
         if self.run_folder is not None:
             self.run_folder.append_history_line(line)
 
+    def settle(self) -> None:
+        """End with these rows: older ones that a resumed run did not make again go to a file beside."""
+        if self.run_folder is not None:
+            self.run_folder.settle_history()
+
     def flush(self) -> None:
         """Put what was recorded on the disk."""
         if self.run_folder is not None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent
@@ -34,12 +35,31 @@ LAST_PART = "recorder"
 """Restored after all others, because it cuts the history file: that cannot be taken back."""
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """The whole run at one moment, in memory.
+
+    Attributes:
+        document: The loop.
+        states: The agent and its champion.
+        is_open: Whether a larger budget would have come to this, too.
+        started: When it was taken, on the monotonic clock.
+        seconds: How long that took.
+    """
+
+    document: dict[str, Any]
+    states: dict[str, AgentState]
+    is_open: bool
+    started: float
+    seconds: float
+
+
 class RunCheckpoint:
     """Saves and restores every part that has a state.
 
     What is saved is taken at once, in memory, and written by a thread; a barrier that comes while
     the thread still writes is passed over. Which barriers are saved is decided by the clock and
-    changes nothing of the run.
+    changes nothing of the run. What is *kept in mind* is written only if the run ends before the next.
 
     Args:
         slots: Where to write.
@@ -81,6 +101,8 @@ class RunCheckpoint:
         self._cost_seconds = 0.0
         self._was_said = False
         self._thread: threading.Thread | None = None
+        self._in_mind: _Taken | None = None
+        self._saved_windows: int | None = None
         self.failures: list[str] = []
         self.inexact: list[str] = []
         self.earlier: list[str] = []
@@ -89,30 +111,48 @@ class RunCheckpoint:
         """Save, if enough time has passed and nothing is being written.
 
         Args:
-            own: The loop's own numbers.
+            own: The loop's own numbers; ``own["is_open"]``: whether a larger budget would have come to this, too.
         """
         is_busy = self._thread is not None and self._thread.is_alive()
         if not is_busy and time.monotonic() >= self._next_save:
             self.save(own)
 
+    def keep_in_mind(self, own: Mapping[str, Any]) -> None:
+        """Take the state now, unless it was just saved; it is written if the run ends before the next such moment."""
+        if own["windows"] != self._saved_windows and own["is_open"]:
+            self._in_mind = self._take_now(own)
+
     def save(self, own: Mapping[str, Any]) -> None:
         """Take the state now and write it beside the loop."""
         self.flush()
         self._registry.retry()
+        self._in_mind, self._saved_windows = None, own.get("windows")
+        taken = self._take_now(own)
+        if taken is not None:
+            self._write_beside(taken)
+
+    def save_what_is_in_mind(self) -> None:
+        """Write what was kept in mind since the last save, beside the loop: the run is about to end."""
+        taken, self._in_mind = self._in_mind, None
+        if taken is not None:
+            self.flush()
+            self._write_beside(taken)
+
+    def _take_now(self, own: Mapping[str, Any]) -> _Taken | None:
         started = time.monotonic()
         try:
             document, states = self._take(own)
         except NotBoundError:  # the agent has seen neither spaces nor an observation: there is nothing to save yet
-            return
+            return None
         except Exception as error:
             self._complain(error)
-            return
-        seconds = time.monotonic() - started
-        self._say_if_far_apart(started)
-        self._set_next(started, seconds)
-        self._thread = threading.Thread(
-            target=self._write, args=(document, states, started, seconds), name="tensor-optix-checkpoint", daemon=True
-        )
+            return None
+        return _Taken(document, states, bool(own.get("is_open", True)), started, time.monotonic() - started)
+
+    def _write_beside(self, taken: _Taken) -> None:
+        self._say_if_far_apart(taken.started)
+        self._set_next(taken.started, taken.seconds)
+        self._thread = threading.Thread(target=self._write, args=(taken,), name="tensor-optix-checkpoint", daemon=True)
         self._thread.start()
 
     def flush(self) -> None:
@@ -121,10 +161,20 @@ class RunCheckpoint:
             self._thread.join()
             self._thread = None
 
-    def load(self, *, is_same_platform: bool = True) -> dict[str, Any] | None:
+    def newest(self) -> dict[str, Any] | None:
+        """Return the loop's own numbers of the newest save; None where there is none that is whole."""
+        self.flush()
+        document = self._slots.newest_document()
+        own: dict[str, Any] | None = None if document is None else document.get("own")
+        return own
+
+    def load(self, budget: Mapping[str, Any], *, is_same_platform: bool = True) -> dict[str, Any] | None:
         """Bring every part back and return the loop's own numbers; None if nothing whole was found.
 
+        Where another budget had its say already, what was saved before that is looked for.
+
         Args:
+            budget: What the run may use from now on.
             is_same_platform: Whether machine and versions are those that the run was saved with.
                 Only then will the run make its later snapshots again as they were, so that they
                 may be replaced.
@@ -134,12 +184,18 @@ class RunCheckpoint:
             TensorOptixError: The agent is another one than the one that was saved.
         """
         self.flush()
+
+        def is_wanted(document: dict[str, Any]) -> bool:
+            own = document["own"]
+            return bool(own.get("is_open", True)) or own.get("budget") == budget
+
+        self._slots.is_wanted = is_wanted
         found = self._slots.read()
         if found is None:
             return None
         document, states = found
         try:
-            return self._give_back(document, states, is_same_platform)
+            return self._give_back(document, states, is_same_platform, is_wanted(document))
         except TensorOptixError:
             raise
         except Exception as error:
@@ -149,13 +205,15 @@ class RunCheckpoint:
             ) from error
 
     def _give_back(
-        self, document: dict[str, Any], states: dict[str, AgentState], is_same_platform: bool
+        self, document: dict[str, Any], states: dict[str, AgentState], is_same_platform: bool, is_wanted: bool
     ) -> dict[str, Any]:
         saved = {name: entry for name, entry in document["parts"].items() if self._fits(name, entry)}
         self._note_what_is_inexact(document)
+        if not is_wanted:
+            self.inexact.append("the earlier budget had decided something, and nothing saved before that is whole")
         self._restore_agent(states["agent"], document.get("structure", {}))
-        if is_same_platform and not self.inexact:
-            self._registry.rewind(int(document["last_snapshot_number"]))
+        is_exact = is_same_platform and not self.inexact
+        self._registry.rewind(int(document["last_snapshot_number"]), are_made_again=is_exact)
         champion = states.get("champion")
         if champion is not None and document["keeper"]:
             self._registry.readmit(document["keeper"], champion)
@@ -217,9 +275,7 @@ class RunCheckpoint:
             states["champion"] = self._keeper.state
         return document, states
 
-    def _write(
-        self, document: dict[str, Any], states: dict[str, AgentState], started: float, seconds_blocked: float
-    ) -> None:
+    def _write(self, taken: _Taken) -> None:
         """Write what was taken, in a thread; what that costs the loop is at most the thread's own CPU time.
 
         The history and the snapshots that it builds on go first: a power cut must not leave it without them.
@@ -227,11 +283,10 @@ class RunCheckpoint:
         try:
             self._sync_history()
             self._registry.flush()
-            self._slots.write(document, states)
+            self._slots.write(taken.document, taken.states, taken.is_open)
         except Exception as error:
             self._complain(error)
-        seconds = seconds_blocked + time.thread_time()
-        self._set_next(started, seconds)
+        self._set_next(taken.started, taken.seconds + time.thread_time())
 
     def _set_next(self, started: float, seconds: float) -> None:
         self._cost_seconds = seconds

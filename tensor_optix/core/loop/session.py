@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_pipeline import BasePipeline
+from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.judgement.bar import Bar
 from tensor_optix.core.judgement.incumbent import ChampionKeeper
 from tensor_optix.core.loop.recorder import Recorder
+from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_outcome
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
 from tensor_optix.core.loop.run_info import differences
 from tensor_optix.core.loop.run_structure import describe_structure
+from tensor_optix.core.run_result import History, RunResult
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
-from tensor_optix.core.types import EpisodeData
+from tensor_optix.core.types import EpisodeData, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
     from tensor_optix.core.storage.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
+
+_INTERVALS_IN_MIND = 3
+"""Barriers may be this many times as far apart, in env steps, episodes in between included."""
 
 
 class RunSession:
@@ -50,7 +58,12 @@ class RunSession:
         self._registry = registry
         self._recorder = recorder
         self._checkpoint: RunCheckpoint | None = None
+        self._keeper: ChampionKeeper | None = None
         self._is_bound = False
+        self._bar: Bar | None = None
+        self._has_begun = False
+        self._run_number = 0
+        self._budget: dict[str, Any] = {}
         self._resume_notes: list[str] = []
         self.seed = fresh_seed() if seed is None else seed
 
@@ -62,6 +75,7 @@ class RunSession:
         def describe() -> dict[str, Any]:
             return describe_structure(self._agent, evaluator, parts["optimizer"], self._pipeline)
 
+        self._keeper = keeper
         self._checkpoint = RunCheckpoint(
             CheckpointSlots(folder.path), self._agent, keeper, self._registry, parts, self._recorder.sync, describe
         )
@@ -93,23 +107,45 @@ class RunSession:
             )
             self._is_bound = True
 
-    def begin(self, resume: bool) -> None:
+    def finished(self, budget: Budget) -> Outcome | None:
+        """Return the result of the run in the folder, where it has one that this budget would not change."""
+        if self._checkpoint is None or self._recorder.run_folder is None:
+            return None
+        outcome, newest = read_outcome(self._recorder.run_folder.path), self._checkpoint.newest()
+        is_newest = outcome is not None and (newest is None or newest.get("run_number", 1) == outcome.run_number)
+        return outcome if outcome is not None and is_newest and not outcome.leaves_room_for(budget) else None
+
+    def begin(self, resume: bool, budget: Budget) -> None:
         """Begin with a checkpoint: the one to go on from, or a first one of our own.
+
+        Args:
+            resume: Which of the two.
+            budget: What the run may use.
 
         Raises:
             CheckpointError: There is none to go on from.
         """
+        self._budget, self._bar, self._has_begun = asdict(budget), None, False
         if not resume:
+            self._run_number += 1
+            self._has_begun = True
             if self._checkpoint is not None:
-                self._checkpoint.save({"seed": self.seed})
+                self._checkpoint.save(self._own(windows=0, is_open=True))
             return
         reasons = self._platform_differences()
-        own = None if self._checkpoint is None else self._checkpoint.load(is_same_platform=not reasons)
+        best = self._registry.best
+        self._registry.hold(None if best is None else best.snapshot_id)
+        own = None
+        if self._checkpoint is not None:
+            own = self._checkpoint.load(self._budget, is_same_platform=not reasons)
         if self._checkpoint is None or own is None:
+            self._registry.hold(None)
             raise CheckpointError(
                 f"Nothing to resume: {self._recorder.run_dir} holds no whole checkpoint. Start a new run instead."
             )
-        self.seed = own["seed"]
+        self.seed, self._run_number = own["seed"], own.get("run_number", 1)
+        self._raise_bar(best)
+        self._has_begun = True
         reasons += self._checkpoint.inexact
         reasons += [reason for reason in self._checkpoint.earlier if reason not in reasons]
         if self._pipeline.is_live:
@@ -120,6 +156,61 @@ class RunSession:
         for note in self._resume_notes:
             logger.warning("%s.", note)
 
+    def _raise_bar(self, best: PolicySnapshot | None) -> None:
+        """Let the best snapshot there was stay the best on disk, where the run goes on from before it."""
+        outcome = self._earlier_outcome()
+        own = self._keeper.snapshot if self._keeper is not None else None
+        if best is None or (own is not None and own.snapshot_id == best.snapshot_id):
+            self._registry.hold(None)
+            return
+        is_reported = outcome is not None and outcome.champion_id == best.snapshot_id
+        self._bar = Bar(best, outcome.result.report if outcome is not None and is_reported else None)
+
+    def result_of(self, outcome: Outcome) -> RunResult:
+        """Return the result of a run that is over, and let the keeper hold its champion.
+
+        Raises:
+            CheckpointError: The champion is damaged.
+        """
+        best, folder = self._registry.best, self._recorder.run_folder
+        if best is not None and self._keeper is not None:
+            self._keeper.adopt(best.snapshot_id)
+        history = History()
+        for row in [] if folder is None else folder.read_history():
+            history.append(row)
+        return replace(outcome.result, champion=best, history=history.columns())
+
+    def _earlier_outcome(self) -> Outcome | None:
+        folder = self._recorder.run_folder
+        outcome = None if folder is None else read_outcome(folder.path)
+        if outcome is None:
+            logger.warning("%s holds no result: the run was cut short, and goes on.", self._recorder.run_dir)
+        return outcome
+
+    def take_bar(self) -> Bar | None:
+        """Return what the run has to come up to, once; None where it was not resumed from before its best."""
+        bar, self._bar = self._bar, None
+        return bar
+
+    def keep_result(self, result: RunResult, ledger: Ledger) -> None:
+        """Write the result into the run's folder, once what it names is there; a failure is logged.
+
+        A run that could not even begin, for example because it could not be resumed, leaves the folder as it was.
+        """
+        if self._recorder.run_folder is None or not self._has_begun:
+            return
+        champion = result.champion
+        champion_id = None if champion is None else champion.snapshot_id
+        try:
+            self._registry.flush()
+            self._recorder.flush()
+            if self._checkpoint is not None:
+                self._checkpoint.flush()
+            outcome = Outcome(result, champion_id, self._run_number, ledger.budget, ledger.used)
+            write_outcome(self._recorder.run_folder.path, outcome)
+        except CheckpointError as error:
+            logger.error("The result could not be written: %s", error)
+
     def _platform_differences(self) -> list[str]:
         folder = self._recorder.run_folder
         try:
@@ -127,13 +218,40 @@ class RunSession:
         except CheckpointError as error:
             return [f"whether machine and versions are the same cannot be told ({error})"]
 
-    def save_if_due(self, window: EpisodeData) -> None:
+    def save_if_due(self, window: EpisodeData, ledger: Ledger, reserved_steps: int) -> None:
         """Save after a window from which the run can go on, if it is time.
 
-        That is one that ended with a barrier or, where the pipeline has none, any.
+        That is one that ended with a barrier or, where the pipeline has none, any. Where the budget may be used up
+        before the next one, what is not saved is kept in mind.
+
+        Args:
+            window: It.
+            ledger: Knows the budget.
+            reserved_steps: Env steps that will be needed after the last window.
         """
-        if self._checkpoint is not None and (window.metadata.get("barrier") or not self._has_barriers):
-            self._checkpoint.save_if_due({"seed": self.seed})
+        if self._checkpoint is None or not (window.metadata.get("barrier") or not self._has_barriers):
+            return
+        own = self._own(windows=ledger.windows, is_open=not ledger.has_decided)
+        self._checkpoint.save_if_due(own)
+        interval = getattr(self._pipeline, "barrier_interval_steps", 0)
+        if interval is None or ledger.may_end_within(
+            _INTERVALS_IN_MIND * (interval + window.env_steps) + reserved_steps
+        ):
+            self._checkpoint.keep_in_mind(own)
+
+    def save_before_the_end(self) -> None:
+        """Write what was kept in mind: whoever goes on with a larger budget begins there."""
+        if self._checkpoint is not None:
+            self._checkpoint.save_what_is_in_mind()
+
+    def _own(self, *, windows: int, is_open: bool) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "run_number": self._run_number,
+            "budget": self._budget,
+            "windows": windows,
+            "is_open": is_open,
+        }
 
     @property
     def _has_barriers(self) -> bool:

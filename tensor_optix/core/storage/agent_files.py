@@ -19,6 +19,7 @@ import numpy as np
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.storage.atomic_files import inside, regular_file
 from tensor_optix.core.storage.exact_json import to_exact
+from tensor_optix.core.storage.json_files import to_jsonable
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, StateMismatchError, TensorOptixError
 
@@ -102,6 +103,20 @@ def has_own_state(agent: Any) -> bool:
 def is_file_state(state: AgentState) -> bool:
     """Tell whether the arrays of a state are the bytes of files that ``save_weights`` wrote."""
     return state.meta.get(_FILES_KEY) is True
+
+
+def is_same_state(first: AgentState, second: AgentState) -> bool:
+    """Tell whether two states of one run have the same arrays, to the last bit.
+
+    What lies beside them may tell of the process that made them, such as seeds of initialisers that have done their
+    work: it counts only where there are no arrays.
+    """
+    if first.arrays.keys() != second.arrays.keys():
+        return False
+    if not first.arrays:
+        return bool(to_jsonable(first.meta) == to_jsonable(second.meta))
+    pairs = ((np.asarray(first.arrays[name]), np.asarray(second.arrays[name])) for name in first.arrays)
+    return all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
 
 
 def split_hyperparams(params: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -6,11 +6,13 @@ import json
 import logging
 import math
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from tensor_optix.core.storage.atomic_files import write_atomically
+from tensor_optix.core.storage.history_tail import HistoryTail
 from tensor_optix.core.storage.json_files import parse_json, to_jsonable
 from tensor_optix.exceptions import CheckpointError
 
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 _FLUSH_SECONDS = 1.0
 _WARN_SECONDS = 60.0
 _MAX_LINE_BYTES = 2**20
+_ROWS_BEFORE = "rows_before"
 
 
 class HistoryFile:
@@ -27,6 +30,9 @@ class HistoryFile:
     Each row is handed to the system at once (a ``kill -9`` loses nothing) and put on the disk about
     once a second (a power cut loses about a second). Where the system refuses, that is logged, the
     rows wait in memory, and the next call tries again.
+
+    A resumed run goes on from an earlier row (``rewind``); the later ones stay until it has made as many, or has
+    ended (``settle``).
 
     Args:
         path: The file; made where it is missing. A torn last line is cut off.
@@ -37,6 +43,10 @@ class HistoryFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._aside_path = path.with_name(f"{path.stem}.aside{path.suffix}")
+        self._aside: HistoryFile | None = None
+        self._tail: HistoryTail | None = None
+        self._beside = bytearray()
         self._waiting = bytearray()
         self._flushed_at = time.monotonic()
         self._warned_at = -math.inf
@@ -53,13 +63,16 @@ class HistoryFile:
 
     def append_line(self, line: bytes) -> None:
         """Write a row as :func:`line_of` returned it. Never raises for what the disk does."""
+        if self._tail is not None:
+            self._append_beside(self._tail, line)
+            return
         self._waiting += line
         self._hand_over()
         if time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
 
     def rewind(self, num_rows: int, last_window: int | None) -> list[dict[str, Any]]:
-        """Keep the first ``num_rows`` rows, and return them: a resumed run writes the later ones again.
+        """Return the first ``num_rows`` rows: a resumed run makes the later ones again.
 
         Args:
             num_rows: How many.
@@ -67,27 +80,103 @@ class HistoryFile:
                 number tells no more, and the rows up to this window are written anew.
 
         Raises:
-            CheckpointError: The file cannot be read or cut.
+            CheckpointError: The file cannot be read or written.
         """
         self._hand_over()
+        self._let_go_of_tail()
         try:
-            rows, end = _first_rows(self.path, num_rows)
-            if len(rows) == num_rows and (not rows or last_window in (None, rows[-1].get("window"))):
-                os.ftruncate(self._descriptor, end)
+            rows = self._rewind(num_rows)
+            if rows is not None and (not rows or last_window in (None, rows[-1].get("window"))):
                 return rows
+            self._let_go_of_tail()
             rows = [row for row in read_history(self.path) if _is_up_to(row.get("window"), last_window)]
             logger.warning("%s holds %d of its %d rows; the others were lost.", self.path, len(rows), num_rows)
             write_atomically(self.path, b"".join(map(line_of, rows)))
-            os.close(self._descriptor)
-            self._descriptor = _open(self.path)
+            self._reopen()
         except OSError as error:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
         return rows
 
+    def settle(self) -> None:
+        """End with the rows of the run that was resumed; older ones that it did not make again go to a file beside.
+
+        Never raises for what the disk does.
+        """
+        if self._tail is None:
+            return
+        try:
+            if self._tail.num_left > 0:
+                shutil.copyfile(self.path, self.path.with_name(f"{self.path.stem}.superseded{self.path.suffix}"))
+            self._join(self._tail)
+        except OSError as error:
+            self._complain(error)
+
+    def _rewind(self, num_rows: int) -> list[dict[str, Any]] | None:
+        """Go back to the first rows, and return them; None where they are not whole."""
+        rows_before = _rows_before(self._aside_path)
+        if rows_before is None or rows_before >= num_rows:
+            rows, end = _first_rows(self.path, num_rows)
+            if len(rows) < num_rows:
+                return None
+            self._aside_path.unlink(missing_ok=True)
+            self._tail = HistoryTail(self.path, end, num_rows)
+        else:
+            shared, end = _first_rows(self.path, rows_before)
+            own, own_end = _first_rows(self._aside_path, 1 + num_rows - rows_before)
+            rows = shared + own[1:]
+            if len(rows) < num_rows:
+                return None
+            os.truncate(self._aside_path, own_end)
+            self._aside = HistoryFile(self._aside_path)
+            self._tail = HistoryTail(self.path, end, rows_before, self._aside, len(own) - 1)
+        if self._tail.num_left <= 0:
+            self._join(self._tail)
+        return rows
+
+    def _append_beside(self, tail: HistoryTail, line: bytes) -> None:
+        try:
+            if not tail.is_next(line):
+                self._beside += line
+                if self._aside is None:
+                    self._aside = tail.aside = HistoryFile(self._aside_path)
+                    self._aside.append_line(line_of({_ROWS_BEFORE: tail.shared_rows}))
+                self._aside.append_line(bytes(self._beside))
+                self._beside.clear()
+            if tail.num_left <= 0:
+                self._join(tail)
+        except OSError as error:
+            self._complain(error)
+
+    def _join(self, tail: HistoryTail) -> None:
+        """Go on in the one file: all that is in it was made by this run."""
+        if self._aside is not None:
+            self._aside.flush()
+        if self._aside is not None or tail.num_left > 0:
+            header_bytes = len(line_of({_ROWS_BEFORE: _rows_before(self._aside_path) or 0}))
+            tail.join(None if self._aside is None else self._aside_path, header_bytes)
+            self._reopen()
+        self._let_go_of_tail()
+        self._aside_path.unlink(missing_ok=True)
+
+    def _let_go_of_tail(self) -> None:
+        tail, aside, self._tail, self._aside = self._tail, self._aside, None, None
+        if tail is not None:
+            tail.close()
+        if aside is not None:
+            aside.close()
+
+    def _reopen(self) -> None:
+        """Write to the file that now has the name; the descriptor stays, for another thread may be flushing it."""
+        fresh = _open(self.path)
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.close(fresh)
+
     def flush(self) -> None:
         """Put everything on the disk. Never raises for what the disk does."""
+        if self._aside is not None:
+            self._aside.flush()
         self._hand_over()
         self._flushed_at = time.monotonic()
         try:
@@ -101,6 +190,13 @@ class HistoryFile:
         Raises:
             CheckpointError: The system refused.
         """
+        aside = self._aside
+        try:
+            if aside is not None:
+                aside.sync()
+        except CheckpointError:
+            if self._aside is aside:  # else its rows have just been put into the one file
+                raise
         try:
             os.fsync(self._descriptor)
         except OSError as error:
@@ -111,6 +207,7 @@ class HistoryFile:
         if self._descriptor < 0:
             return
         self.flush()
+        self._let_go_of_tail()
         os.close(self._descriptor)
         self._descriptor = -1
 
@@ -188,6 +285,15 @@ def _first_rows(path: Path, num_rows: int) -> tuple[list[dict[str, Any]], int]:
                 break
             rows.append(row)
         return rows, file.tell()
+
+
+def _rows_before(aside: Path) -> int | None:
+    """Return how many rows of the history come before those in the file beside it; None where there is none."""
+    if not aside.is_file() or aside.is_symlink():
+        return None
+    rows, _ = _first_rows(aside, 1)
+    count = rows[0].get(_ROWS_BEFORE) if rows else None
+    return count if isinstance(count, int) and count >= 0 else None
 
 
 def _is_up_to(window: Any, last_window: int | None) -> bool:

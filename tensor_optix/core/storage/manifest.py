@@ -106,7 +106,8 @@ def highest_number(root: Path) -> int:
 
 def age_key(snapshot_id: str) -> tuple[int, str]:
     """Return what sorts snapshots from old to new."""
-    return (int(snapshot_id) if snapshot_id.isdecimal() else 0, snapshot_id)
+    number = snapshot_id.partition("-")[0]
+    return (int(number) if number.isdecimal() else 0, snapshot_id)
 
 
 def ids_on_disk(root: Path) -> list[str]:

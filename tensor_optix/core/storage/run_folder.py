@@ -128,7 +128,7 @@ class RunFolder:
         return read_history(self.path / HISTORY_FILE)
 
     def rewind_history(self, num_rows: int, last_window: int | None) -> list[dict[str, Any]]:
-        """Keep the first ``num_rows`` rows of the history and return them.
+        """Return the first ``num_rows`` rows of the history: a resumed run makes the later ones again.
 
         Args:
             num_rows: How many.
@@ -139,6 +139,10 @@ class RunFolder:
             CheckpointError: The history cannot be read or cut.
         """
         return self._history.rewind(num_rows, last_window)
+
+    def settle_history(self) -> None:
+        """End with the rows of the run that was resumed. Never raises for what the disk does."""
+        self._history.settle()
 
     def flush(self) -> None:
         """Put the history on the disk. Never raises for what the disk does."""

@@ -67,6 +67,27 @@ def folder_name(snapshot_id: object) -> str:
     return PREFIX + snapshot_id
 
 
+def described_snapshot(root: Path, plain: dict[str, Any]) -> PolicySnapshot:
+    """Return the snapshot that a checkpoint describes.
+
+    Args:
+        root: The run folder.
+        plain: ``snapshot_id``, ``metrics``, ``hyperparams``, ``episode_id`` and ``timestamp``, encoded.
+
+    Raises:
+        CheckpointError: It says something that no snapshot can be.
+    """
+    snapshot_id = str(plain["snapshot_id"])
+    return PolicySnapshot(
+        snapshot_id,
+        decode_metrics(plain["metrics"]),
+        decode_hyperparams(plain["hyperparams"]),
+        str(root / folder_name(snapshot_id) / WEIGHTS_NAME),
+        int(plain["episode_id"]),
+        float(plain["timestamp"]),
+    )
+
+
 def write_snapshot(
     root: Path, snapshot: PolicySnapshot, written_by: str, write_weights: Callable[[Path], None]
 ) -> StoredSnapshot:

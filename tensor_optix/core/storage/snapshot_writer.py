@@ -80,6 +80,12 @@ class SnapshotWriter:
         """Never remove this folder, for example because it is damaged and may be looked into."""
         self._on_disk.discard(snapshot_id)
 
+    def take_back(self, snapshot_ids: Iterable[str]) -> None:
+        """Take charge again of folders that were to be left alone: each goes when its entry does."""
+        for snapshot_id in snapshot_ids:
+            self._on_disk.add(snapshot_id)
+            self._replaceable.discard(snapshot_id)
+
     def may_replace(self, snapshot_id: str) -> None:
         """Let a new snapshot take the place of the one with this id; until then its folder stays."""
         self.leave_alone(snapshot_id)
