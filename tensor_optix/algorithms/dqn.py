@@ -8,6 +8,7 @@ targets of van Hasselt et al. (2016), the dueling networks of Wang et al. (2016)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -25,7 +26,7 @@ from tensor_optix.algorithms.q_networks import build_q_network
 from tensor_optix.algorithms.settings import Setting
 from tensor_optix.algorithms.shadow_network import ShadowNetwork
 from tensor_optix.core.checks import check_flags
-from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import UnsupportedSpaceError
 
 SETTINGS: dict[str, Setting] = {
@@ -56,7 +57,8 @@ class DQNAgent(OffPolicyAgent):
 
     Args:
         model: Gives one value per action, ``[batch, n]``; None builds one.
-        optimizer: A Keras optimizer; None is Adam.
+        optimizer: A Keras optimizer, whose learning rate counts where ``hyperparams`` name none; None
+            is Adam.
         hyperparams: Defaults stand for what is not given.
         batch_size: Transitions of one gradient step.
         buffer_size: Rows of the replay.
@@ -148,7 +150,7 @@ class DQNAgent(OffPolicyAgent):
         rows = (num_batches, self.batch_size)
         feed = {
             **self._observations_of(batch, num_batches),
-            "action": self._sampler.encode(batch.actions).reshape(rows),
+            "action": (batch.actions - self._known_start).astype(np.int32).reshape(rows),
             "return": batch.returns.reshape(rows),
             "discount": batch.discounts.reshape(rows),
             "weight": batch.weights.reshape(rows),
@@ -209,6 +211,19 @@ class DQNAgent(OffPolicyAgent):
         rounds = np.floor(at / self._hyperparams.params["target_update_interval"])
         return np.asarray(rounds[1:] > rounds[:-1])
 
+    def get_state(self, scope: str = "learner") -> AgentState:
+        """Return weights, and with the scope what learning and exploring go on from; "all" adds the replay."""
+        state = super().get_state(scope)
+        if scope != "policy":
+            state.meta["epsilon"] = self._sampler.epsilon
+        return state
+
+    def set_state(self, state: AgentState) -> None:
+        """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit."""
+        super().set_state(state)
+        if state.scope != "policy" and "epsilon" in state.meta:
+            self._sampler = self._sampler.with_epsilon(float(state.meta["epsilon"]))
+
     def on_world_change(self) -> None:
         """Forget the replay and the optimizer's moments, and explore half as much again; keep the weights."""
         super().on_world_change()
@@ -251,6 +266,15 @@ class DQNAgent(OffPolicyAgent):
         sampler = EpsilonGreedySampler(size, 0, float(self._hyperparams.params["epsilon_start"]))
         self._assemble(inputs, sampler, observation)
 
+    @property
+    def _known_start(self) -> int:
+        """Number of the first action in the replay; the environment may call it otherwise by now."""
+        return 0 if self._spaces[1] is None else int(self._spaces[1].start)
+
+    def _remember(self, window: EpisodeData) -> int:
+        shift = 0 if self._sampler is None else self._known_start - self._sampler.start
+        return super()._remember(replace(window, actions=np.asarray(window.actions) + shift) if shift else window)
+
     def _make_networks(self) -> None:
         self._target = ShadowNetwork(self.model, self._outputs)
         self._loop = GradientLoop(self, METRICS, ("max_grad_norm", "tau"), self._variables)
@@ -258,8 +282,11 @@ class DQNAgent(OffPolicyAgent):
     def _variables(self) -> list[Any]:
         return [*self.model.trainable_variables, *self.optimizer.variables, *self._target.variables]
 
-    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
-        return [*super()._learner_variables(), ("target", self._target.variables)]
+    def _other_networks(self) -> list[tuple[str, list[Any]]]:
+        return [("target", self._target.variables)]
+
+    def _follow_networks(self) -> None:
+        self._target.move_towards(self.model.trainable_variables, 1.0)
 
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> DQNAgent:

@@ -17,7 +17,7 @@ from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
 from tensor_optix.algorithms.progress import LearnerState, Progress
 from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
-from tensor_optix.algorithms.settings import Setting, bounds_of, checked
+from tensor_optix.algorithms.settings import Setting, bounds_of, checked, with_rate_of
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
 from tensor_optix.core.checks import check_flags, check_int, check_ints
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
@@ -32,7 +32,8 @@ class OffPolicyAgent(TFAgent):
 
     Args:
         model: The model that acts; None builds one for the spaces.
-        optimizer: A Keras optimizer; None is Adam.
+        optimizer: A Keras optimizer, whose learning rate counts where ``hyperparams`` name none; None
+            is Adam.
         hyperparams: Defaults stand for what is not given.
         batch_size: Transitions of one gradient step.
         buffer_size: Rows of the replay, see :class:`ReplayBuffer`.
@@ -46,7 +47,7 @@ class OffPolicyAgent(TFAgent):
 
     _makes_models = True
     _saved_as = "OffPolicyAgent"
-    _settings: ClassVar[Mapping[str, Setting]] = {}
+    _settings: Mapping[str, Setting] = {}
     _metrics: ClassVar[tuple[str, ...]] = ()
     _structure: ClassVar[tuple[str, ...]] = (
         *("batch_size", "buffer_size", "learning_starts", "num_steps"),
@@ -80,6 +81,7 @@ class OffPolicyAgent(TFAgent):
         self.normalize_observations = bool(normalize_observations)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self._given_model = model
+        self._settings = with_rate_of(optimizer, type(self)._settings)
         given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
         super().__init__(model, keras.optimizers.Adam() if optimizer is None else optimizer, given)  # type: ignore[arg-type]
 
@@ -193,6 +195,13 @@ class OffPolicyAgent(TFAgent):
         self.replay = ReplayBuffer(self.buffer_size, example, action, rng, prioritised=self.prioritised)
         super()._assemble(inputs, sampler, example)
 
+    def _keep_networks(self) -> None:
+        self._given_model = self.model
+
+    def _reseed(self, seed: int) -> None:
+        super()._reseed(seed)
+        self.replay.reseed(derive_rng(seed, "replay"))
+
     def _action_layout(self) -> tuple[tuple[int, ...], Any]:
         space = self._spaces[1]
         return ((), np.int64) if space is None else (space.shape, space.dtype)
@@ -258,7 +267,8 @@ class OffPolicyAgent(TFAgent):
         super().set_state(state)
         if state.scope == "all":
             self.replay.load_state_dict(arrays, state.meta["replay"])
-        self._follow_progress()
+        if state.scope != "policy":
+            self._follow_progress()
 
     def _policy_variables(self) -> list[tuple[str, list[Any]]]:
         return [*super()._policy_variables(), ("observation_normalizer", self._normalizer.variables)]

@@ -74,6 +74,10 @@ class OnPolicyLearner:
             batches[:num_steps] = self._rng.permuted(passes, axis=1).reshape(-1)[:needed].reshape(-1, batch_size)
         return batches, num_steps
 
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw minibatches from another generator."""
+        self._rng = rng
+
     def on_world_change(self) -> None:
         """Forget the scale of the old world's rewards, and how far a step may go."""
         self._reward_scaler = RewardScaler()

@@ -12,18 +12,19 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.acting.observation_parts import restricted
 from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.actions.policy_heads import head_for
+from tensor_optix.adapters.tensorflow.actions.policy_heads import head_for, head_in
 from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.image_layout import is_image
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import is_built_for
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.actor_critic import ActorCritic
 from tensor_optix.algorithms.on_policy_learner import OnPolicyLearner
 from tensor_optix.algorithms.ppo_update import PPOUpdate
-from tensor_optix.algorithms.settings import Setting, bounds_of, checked
+from tensor_optix.algorithms.settings import Setting, bounds_of, checked, with_rate_of
 from tensor_optix.algorithms.xla import pays_to_compile
 from tensor_optix.core.checks import check_choice, check_flags, check_int, check_ints
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
@@ -64,7 +65,8 @@ class PPOAgent(TFAgent):
             MultiDiscrete, log-odds per bit of a MultiBinary, mean per dimension of a Box); or one
             model with two outputs, the second being the value ``[batch, 1]``. None builds one.
         critic: Your Keras model from observations to the value ``[batch, 1]``; None builds one.
-        optimizer: Keras optimizer for both. Default: Adam with epsilon 1e-5.
+        optimizer: Keras optimizer for both; its learning rate counts where ``hyperparams`` name none.
+            Default: Adam with epsilon 1e-5.
         hyperparams: What differs from the defaults.
         batch_size: Steps of a minibatch.
         normalize_observations: Whether vectors of numbers reach the models at zero mean and unit
@@ -89,7 +91,7 @@ class PPOAgent(TFAgent):
 
     _makes_models = True
     _saved_as = "PPOAgent"
-    _settings = SETTINGS
+    _settings: Mapping[str, Setting] = SETTINGS
     undoes_bad_updates = True
 
     def __init__(
@@ -118,6 +120,7 @@ class PPOAgent(TFAgent):
         self.scale_rewards = bool(scale_rewards)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self.jit_compile = jit_compile
+        self._settings = with_rate_of(optimizer, SETTINGS)
         given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
         super().__init__(actor, keras.optimizers.Adam(epsilon=1e-5) if optimizer is None else optimizer, given)
 
@@ -151,6 +154,8 @@ class PPOAgent(TFAgent):
 
         if not is_finite:
             learner.load_state_dict(*before)
+            if is_first:
+                self._normalizer.forget()
             raise NonFiniteError(
                 "A loss or gradient became NaN or infinite; the agent is as it was before this window. "
                 "Lower the learning rate, or bound the scale of observations and rewards."
@@ -163,12 +168,12 @@ class PPOAgent(TFAgent):
 
     def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
         """Check and use them from the next ``learn`` on; what is not given has its default."""
-        self._hyperparams = checked(hyperparams, SETTINGS, type(self).__name__)
+        self._hyperparams = checked(hyperparams, self._settings, type(self).__name__)
         self.optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
 
     def hyperparam_bounds(self) -> dict[str, ParamSpec]:
         """Return ranges around the usual values."""
-        return bounds_of(SETTINGS)
+        return bounds_of(self._settings)
 
     def bold_hyperparams(self) -> HyperparamSet:
         """Return smaller, surer steps: a third of the learning rate and of the KL target, no entropy bonus."""
@@ -221,22 +226,34 @@ class PPOAgent(TFAgent):
             final_gains=final_gains,
         )
 
+    def _keep_networks(self) -> None:
+        self._given = (self.model, self.critic)
+
+    def _follow_bounds(self) -> None:
+        self._head = head_in(self._head, self._sampler)
+        self._update = self._make_update()
+
     def _build_optimizers(self) -> None:
         """One optimizer moves everything, so that the norm of all gradients is bounded together."""
         spread = [] if self._log_std is None else [self._log_std]
         self._variables = [*self._network.trainable_variables, *spread]
         self._spread_optimizer = None
-        if self.optimizer.built:
+        if self.optimizer.built and not is_built_for(self.optimizer, self._variables):
             self.optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-        self.optimizer.build(self._variables)
+        if not self.optimizer.built:
+            self.optimizer.build(self._variables)
 
     def _make_acting_model(self) -> keras.Model:
         self._normalizer = ObservationNormalizer(self._inputs, self.normalize_observations)
         return self._network.acting_model(self._normalizer)
 
     def _make_learner(self) -> OnPolicyLearner:
+        self._update = self._make_update()
+        return OnPolicyLearner(derive_rng(self._seed, "learn"))
+
+    def _make_update(self) -> PPOUpdate:
         shapes = zip(self._inputs.shapes, self._part_dtypes, strict=True)
-        self._update = PPOUpdate(
+        return PPOUpdate(
             self._network,
             self._normalizer,
             self._head.make_distribution(self._log_std),
@@ -246,7 +263,6 @@ class PPOAgent(TFAgent):
             self._head.action_spec,
             pays_to_compile(self._variables, self.batch_size) if self.jit_compile == "auto" else self.jit_compile,
         )
-        return OnPolicyLearner(derive_rng(self._seed, "learn"))
 
     def _observe(self, steps: Steps) -> None:
         rows = steps.valid.reshape(-1)
@@ -262,9 +278,8 @@ class PPOAgent(TFAgent):
     def _policy_variables(self) -> list[tuple[str, list[Any]]]:
         return [*super()._policy_variables(), ("observation_normalizer", self._normalizer.variables)]
 
-    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
-        critic = [] if self.critic is None else [("critic", list(self.critic.variables))]
-        return [*critic, *super()._learner_variables()]
+    def _other_networks(self) -> list[tuple[str, list[Any]]]:
+        return [] if self.critic is None else [("critic", list(self.critic.variables))]
 
     def _keras_parts(self) -> dict[str, Any]:
         return {**super()._keras_parts(), "critic": self.critic}

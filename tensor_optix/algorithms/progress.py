@@ -67,6 +67,10 @@ class LearnerState:
         """Forget the steps of the old world."""
         self._replay.clear()
 
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw what ``rng`` would; whoever shares the generator follows."""
+        self._rng.bit_generator.state = rng.bit_generator.state
+
     def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays (none) and JSON-able values."""
         return {}, {"progress": self._progress.state_dict(), "generator": self._rng.bit_generator.state}

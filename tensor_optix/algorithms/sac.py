@@ -57,8 +57,8 @@ class SACAgent(OffPolicyAgent):
             builds one.
         critic: Takes ``[observation, action]`` and gives ``[batch, 1]``, see ``ActionCritic``; None
             builds one. Its twin has the same layers on weights of its own.
-        optimizer: A Keras optimizer; None is Adam. The critics and the temperature get their own,
-            made from its configuration.
+        optimizer: A Keras optimizer, whose learning rate counts where ``hyperparams`` name none; None
+            is Adam. The critics and the temperature get their own, made from its configuration.
         hyperparams: Defaults stand for what is not given.
         batch_size: Transitions of one gradient step.
         buffer_size: Rows of the replay.
@@ -234,6 +234,9 @@ class SACAgent(OffPolicyAgent):
         self._action_critic = ActionCritic(self.critic, example, sampler.num_actions, inputs)
         return inputs
 
+    def _keep_networks(self) -> None:
+        self._given_model, self._given_critic = self.model, self.critic
+
     def _build_optimizers(self) -> None:
         super()._build_optimizers()
         self._critic_optimizer, self._alpha_optimizer = fresh(self.optimizer), fresh(self.optimizer)
@@ -271,21 +274,30 @@ class SACAgent(OffPolicyAgent):
         slots = [v for optimizer in self._optimizers() for v in optimizer.variables]
         return [*learned, *slots, *(v for target in self._targets for v in target.variables)]
 
-    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
+    def _other_networks(self) -> list[tuple[str, list[Any]]]:
         critic: Any = self.critic
         return [
-            *super()._learner_variables(),
             ("critic", list(critic.variables)),
             ("twin", self._twin.variables),
             ("target", self._targets[0].variables),
             ("twin_target", self._targets[1].variables),
-            ("log_alpha", [self._log_alpha]),
         ]
+
+    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
+        return [*super()._learner_variables(), ("log_alpha", [self._log_alpha])]
+
+    def _follow_networks(self) -> None:
+        for target, variables in zip(self._targets, self._twin_variables(), strict=True):
+            target.move_towards(variables, 1.0)
 
     def _keras_parts(self) -> dict[str, Any]:
         return {**super()._keras_parts(), "critic": self.critic}
 
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "has_critic": self.critic is not None}
+
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> SACAgent:
-        parts = {"actor": build("model"), "critic": build("critic"), "optimizer": build("optimizer")}
+        critic = build("critic") if saved.get("has_critic", True) else None
+        parts = {"actor": build("model"), "critic": critic, "optimizer": build("optimizer")}
         return cls(**parts, hyperparams=hyperparams, **saved["structure"])

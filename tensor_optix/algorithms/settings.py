@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tensor_optix.adapters.tensorflow.hyperparameters import rate_of
+from tensor_optix.adapters.tensorflow.models.model_checks import check_optimizer
 from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.types import HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
@@ -61,6 +63,19 @@ def checked(hyperparams: Any, known: Mapping[str, Setting], algorithm: str) -> H
     defaults = {name: setting.default for name, setting in known.items() if setting.default is not None}
     copied.params = {**defaults, **copied.params}
     return copied
+
+
+def with_rate_of(optimizer: Any, known: Mapping[str, Setting]) -> Mapping[str, Setting]:
+    """Return the settings with the learning rate of the user's optimizer, where there is one, as the default.
+
+    Raises:
+        InvalidTypeError: It is no Keras optimizer.
+        InvalidArgumentError: Its learning rate is a schedule.
+    """
+    if optimizer is None:
+        return known
+    check_optimizer(optimizer)
+    return {**known, "learning_rate": replace(known["learning_rate"], default=rate_of(optimizer))}
 
 
 def bounds_of(known: Mapping[str, Setting]) -> dict[str, ParamSpec]:

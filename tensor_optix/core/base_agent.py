@@ -69,6 +69,9 @@ class BaseAgent(ABC):
     def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
         """Check that the agent fits the spaces of one environment, before the first step.
 
+        Called again, with other spaces or another seed, it never undoes what was learned: an agent
+        that has learned, was loaded or was given a state is reseeded, and nothing else.
+
         Args:
             observation_space: Space of one environment's observation.
             action_space: Space of one environment's action.
@@ -96,6 +99,19 @@ class BaseAgent(ABC):
     def set_state(self, state: AgentState) -> None:
         """Become what ``state`` says; everything it does not speak of stays."""
         raise NotImplementedError("set_state(state)")
+
+    def acting_copy(self, observation_space: Any, action_space: Any, *, seed: int) -> BaseAgent | None:
+        """Return an agent that acts as this one does now, in an environment of these spaces.
+
+        Acting with it changes nothing here, so that evaluating does not either. Default: None, for
+        agents that cannot be copied.
+
+        Args:
+            observation_space: Space of one environment's observation.
+            action_space: Space of one environment's action.
+            seed: Source of the copy's exploration.
+        """
+        return None
 
     def policy(self) -> Policy:
         """Return a frozen, thread-safe copy to act with elsewhere."""

@@ -23,13 +23,13 @@ def evaluate(
 ) -> EvaluationResult:
     """Play whole episodes and return their mean return with a 95 % interval.
 
-    Same seed, same episodes (an agent that explores draws from its own generator). In a vector
-    environment each sub-environment plays a fixed share. Where no time limit is known, episodes
-    are cut at 10,000 steps.
+    Nothing changes in the agent: a copy of it acts (``acting_copy``), on the weights it has now, and
+    explores from a generator of its own. Same seed, same episodes. In a vector environment each
+    sub-environment plays a fixed share. Where no time limit is known, episodes are cut at 10,000 steps.
 
     Args:
-        agent_or_policy: An agent, a ``Policy``, or a function of an observation. An agent that says
-            ``is_bound`` is left as it is; any other with a ``bind`` method is bound to the spaces.
+        agent_or_policy: An agent, a ``Policy``, or a function of an observation. An agent that cannot
+            give a copy of itself acts as it is, and is bound to the spaces unless it says ``is_bound``.
         env: ``gym.Env``, ``gym.vector.VectorEnv``, a callable that makes one (an ``EnvironmentName`` is one), or an
             id, also as ``module:id``; what is made here is closed here.
         num_episodes: How many episodes.
@@ -38,6 +38,7 @@ def evaluate(
 
     Raises:
         InvalidTypeError: It cannot act, or ``env`` is no environment.
+        UnsupportedSpaceError: The agent cannot act in this environment's spaces.
         UnknownEnvironmentError: No environment is registered under the id.
         InvalidArgumentError: A number is out of range.
         EnvironmentFailureError: The environment raised, or gave NaN or infinity.
@@ -55,47 +56,56 @@ def evaluate(
     guard = driver.guard if driver else EnvGuard(opened)
     try:
         num_envs = driver.num_envs if driver else 1
-        act = _how_to_act(agent_or_policy, greedy, driver is not None)
-        _bind(agent_or_policy, opened, num_envs)
+        _require_actor(agent_or_policy)
+        actor = _ready(agent_or_policy, opened, num_envs, seed)
+        act = _how_to_act(actor, greedy, driver is not None)
         if driver:
-            return VectorPlayer(driver, act(), num_episodes, seed).play(driver)
-        return SinglePlayer(act(), num_episodes, seed).play(guard)
+            return VectorPlayer(driver, act, num_episodes, seed).play(driver)
+        return SinglePlayer(act, num_episodes, seed).play(guard)
     finally:
         if made_here:
             guard.close()
 
 
-def _bind(agent: Any, env: Any, num_envs: int) -> None:
-    """Bind an agent that was never bound.
+def _ready(actor: Any, env: Any, num_envs: int, seed: int) -> Any:
+    """Return what acts in ``env``: a copy of an agent that can give one, so that playing changes nothing in it.
 
-    No seed is passed: an agent that was bound before must not lose its random state here.
+    Any other agent is bound, unless it says that it is. No seed is passed: if it was bound before,
+    it must not lose its random state here.
     """
-    bind = getattr(agent, "bind", None)
-    if bind is None or getattr(agent, "is_bound", False):
-        return
-    bind(space_of(env, "observation"), space_of(env, "action"), num_envs=num_envs)
+    spaces = space_of(env, "observation"), space_of(env, "action")
+    make_copy = getattr(actor, "acting_copy", None)
+    acting = make_copy(*spaces, seed=seed) if callable(make_copy) else None
+    if acting is not None:
+        return acting
+    bind = getattr(actor, "bind", None)
+    if bind is not None and not getattr(actor, "is_bound", False):
+        bind(*spaces, num_envs=num_envs)
+    return actor
 
 
-def _how_to_act(actor: Any, greedy: bool, batched: bool) -> Callable[[], Act]:
-    """Return what makes the function that acts, to be called once the actor is bound.
+def _require_actor(actor: Any) -> None:
+    """Raise unless ``actor`` can act.
 
     Raises:
-        InvalidTypeError: ``actor`` cannot act.
+        InvalidTypeError: It cannot.
     """
     if isinstance(actor, type):
         raise InvalidTypeError(f"`agent_or_policy` is the class {actor.__name__}. Give an object of it.")
-    if callable(getattr(actor, "act_greedy", None)):
-        return lambda: _act_of_agent(actor, greedy, batched)
-    if isinstance(actor, Policy):
-        return lambda: _act_of_policy(actor, greedy)
-    if callable(getattr(actor, "act", None)):
-        return lambda: actor.act
-    if callable(actor):
-        return lambda: actor
+    if callable(actor) or any(callable(getattr(actor, name, None)) for name in ("act_greedy", "act")):
+        return
     raise InvalidTypeError(
         "`agent_or_policy` must be an agent or policy with a method act(observation), or a function of an "
         f"observation. Received: {actor!r} of type {type(actor).__name__}."
     )
+
+
+def _how_to_act(actor: Any, greedy: bool, batched: bool) -> Act:
+    if callable(getattr(actor, "act_greedy", None)):
+        return _act_of_agent(actor, greedy, batched)
+    if isinstance(actor, Policy):
+        return _act_of_policy(actor, greedy)
+    return getattr(actor, "act", actor)  # type: ignore[no-any-return]
 
 
 def _act_of_policy(policy: Policy, greedy: bool) -> Act:

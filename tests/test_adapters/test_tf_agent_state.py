@@ -145,12 +145,34 @@ def test_an_unknown_scope_is_refused():
         make_agent(gym.spaces.Discrete(2)).get_state("everything")
 
 
-def test_loading_needs_spaces_from_somewhere(tmp_path):
+def test_without_spaces_the_model_tells_what_it_takes(tmp_path):
     unbound = make_agent(None, bound=False)
+    live_on(unbound, range(3))
+    unbound.save_weights(str(tmp_path / "weights"))
+    loaded = make_agent(None, bound=False)
+    loaded.load_weights(str(tmp_path / "weights"))
+    assert_same_lives(live_on(unbound, range(3, 5)), live_on(loaded, range(3, 5)))
+
+
+def test_loading_needs_spaces_from_somewhere(tmp_path):
+    class Shapeless(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.head(x)
+
+    def make():
+        return TFAgent(Shapeless(), keras.optimizers.Adam(), HyperparamSet({}, 0))
+
+    unbound = make()
+    with pytest.raises(NotBoundError, match=r"no model to speak of yet: call bind"):
+        unbound.save_weights(str(tmp_path / "weights"))
     unbound.act(np.zeros(4, np.float32))
     unbound.save_weights(str(tmp_path / "weights"))
     with pytest.raises(NotBoundError, match=r"Call bind\(observation_space, action_space\) before loading"):
-        make_agent(None, bound=False).load_weights(str(tmp_path / "weights"))
+        make().load_weights(str(tmp_path / "weights"))
 
 
 def test_states_survive_files_unchanged(tmp_path):

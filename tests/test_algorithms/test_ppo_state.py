@@ -12,7 +12,7 @@ from tensor_optix.adapters.tensorflow.loading import load_agent
 from tensor_optix.algorithms.ppo import PPOAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.types import EvalMetrics
-from tensor_optix.exceptions import CheckpointError, StateMismatchError
+from tensor_optix.exceptions import CheckpointError, StateMismatchError, UnsupportedSpaceError
 
 
 def live_on(agent, windows, **shape):
@@ -119,14 +119,22 @@ def test_the_state_is_json_and_arrays():
     assert all(isinstance(array, np.ndarray) for array in state.arrays.values())
 
 
-def test_bound_again_to_other_spaces_it_brings_other_networks():
+def test_bound_again_to_other_spaces_a_fresh_one_brings_other_networks():
     agent = make_agent()
-    agent.learn(play_window(agent, 0))
     wide = gym.spaces.Box(-1.0, 1.0, (7,))
     agent.bind(wide, gym.spaces.Discrete(5), seed=1)
     assert agent.act(wide.sample()) in range(5)
     agent.bind(VECTOR, ACTION_SPACES["discrete"], seed=1)
     agent.learn(play_window(agent, 1))
+
+
+def test_once_it_has_learned_other_spaces_are_an_error():
+    agent = make_agent()
+    agent.learn(play_window(agent, 0))
+    before = agent.get_state()
+    with pytest.raises(UnsupportedSpaceError, match=r"the shape \(7,\) instead of \(4,\)"):
+        agent.bind(gym.spaces.Box(-1.0, 1.0, (7,)), gym.spaces.Discrete(5), seed=1)
+    assert_same_lives((None, before.arrays), (None, agent.get_state().arrays))
 
 
 def test_bound_again_the_users_models_stay():

@@ -9,17 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import hyperparameters, own_learn
+from tensor_optix.adapters.tensorflow import binding, hyperparameters, own_learn
 from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.acting.frozen_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
 from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
-from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner
+from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner, assemble_update
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments, unused_copy
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
@@ -105,6 +106,9 @@ class TFAgent(BaseAgent):
         self._seed = fresh_seed()
         self._spaces: tuple[Any, Any] = (None, None)
         self._sampler: ActionSampler | None = None
+        self._has_learned = False
+        self._architecture: dict[str, Any] | None = None
+        hyperparameters.say_which_rate(optimizer, hyperparams)
         self.set_hyperparams(hyperparams)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -118,23 +122,20 @@ class TFAgent(BaseAgent):
     def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
         """Check that model and spaces fit, build model and optimizer, and seed all randomness.
 
+        An agent that has learned, was loaded or was given a state keeps all it has: another seed
+        reseeds what is random, and the spaces may differ in bounds and in the width of numbers.
+
         Raises:
-            UnsupportedSpaceError: The agent cannot act in such a space.
+            UnsupportedSpaceError: The agent cannot act in such a space, or has learned in another.
             IncompatibleModelError: The model does not take such observations, or gives another
                 number of outputs than the actions need.
         """
-        if (
-            self._sampler is not None
-            and self._spaces == (observation_space, action_space)
-            and seed in (None, self._seed)
-        ):
-            return
-        sampler = self._sampler_for(action_space)
-        example = model_checks.example_of(observation_space)
-        self._seed = self._seed if seed is None else seed
-        inputs = self._fit_models(observation_space, action_space, sampler, example)
-        self._spaces = (observation_space, action_space)
-        self._assemble(inputs, sampler, example)
+        binding.bind(self, (observation_space, action_space), seed)
+
+    def acting_copy(self, observation_space: Any, action_space: Any, *, seed: int) -> TFAgent:
+        """Return an agent that acts as this one does now; acting with it changes nothing here."""
+        twin: TFAgent = binding.acting_copy(self, (observation_space, action_space), seed)
+        return twin
 
     def act(self, observation: Any) -> Any:
         """Draw an action for one observation: an int for a Discrete space, else an array."""
@@ -179,7 +180,7 @@ class TFAgent(BaseAgent):
             return
         self._forward.refresh()
         if self._log_std is not None:
-            self._sampler = self._sampler.with_std(np.exp(self._log_std.numpy()))
+            self._sampler = self._sampler.with_log_std(self._log_std.numpy())
 
     # Learning
 
@@ -201,9 +202,7 @@ class TFAgent(BaseAgent):
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
         if self._compute_loss_fn is not None:
             returns = self._learner.returns_of(steps, self._hyperparams.params).astype(np.float32)
-            diagnostics = custom_step(
-                self, self._compute_loss_fn, episode_data, returns.reshape(np.shape(episode_data.rewards))
-            )
+            diagnostics = custom_step(self, self._compute_loss_fn, episode_data, returns)
         else:
             diagnostics = self._learner.learn(steps, self._hyperparams.params)
         self._after_learn()
@@ -219,10 +218,7 @@ class TFAgent(BaseAgent):
         if self._sampler is None:
             return
         for optimizer in self._optimizers():
-            rate = np.array(optimizer.learning_rate.numpy())
-            for variable in optimizer.variables:
-                variable.assign(np.zeros(variable.shape, variable.dtype))
-            optimizer.learning_rate.assign(rate)
+            forget_moments(optimizer)
         self._learner.on_world_change()
 
     # Hyperparameters
@@ -244,11 +240,7 @@ class TFAgent(BaseAgent):
 
     def bold_hyperparams(self) -> HyperparamSet:
         """Return smaller, surer steps: a third of the learning rate and of the KL target, no entropy bonus."""
-        trial = self.get_hyperparams()
-        trial.params["learning_rate"] /= 3.0
-        trial.params["kl_target"] = hyperparameters.read(trial.params, "kl_target") / 3.0
-        trial.params["entropy_coef"] = 0.0
-        return trial
+        return hyperparameters.smaller_steps(self.get_hyperparams())
 
     describe_platform = staticmethod(agent_state.thread_counts)
     structure_differences = agent_state.structure_differences
@@ -270,18 +262,20 @@ class TFAgent(BaseAgent):
         """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit."""
         self._require_ready()
         agent_state.restore(self, state)
+        self._has_learned = True
         self.refresh()
 
     def save_weights(self, path: str) -> None:
-        """Write the state, and what rebuilds model and optimizer, as safetensors and JSON."""
-        write_agent_state(path, self.get_state("learner"))
+        """Write the state, and what rebuilds model and optimizer, as safetensors and JSON.
+
+        Where nothing was bound yet, that is the weights of the models, which must be built.
+        """
+        is_ready = self._sampler is not None
+        write_agent_state(path, self.get_state("learner") if is_ready else agent_state.capture_models(self))
 
     def load_weights(self, path: str) -> None:
         """Read what ``save_weights`` wrote; binds to the saved spaces where nothing was bound."""
-        state = read_agent_state(path)
-        if self._sampler is None:
-            agent_state.bind_as_saved(self, state)
-        self.set_state(state)
+        agent_state.load(self, read_agent_state(path))
 
     # Steps that subclasses may override
 
@@ -298,25 +292,43 @@ class TFAgent(BaseAgent):
     def _assemble(self, inputs: ModelInputs, sampler: ActionSampler, example: Any) -> None:
         """Make everything that depends on the shapes of observations and actions."""
         self._inputs = inputs
-        self._part_dtypes = _kept_dtypes(inputs, example)
+        self._part_dtypes = inputs.kept_dtypes(example)
         self._architecture = None
         has_spread = isinstance(sampler, GaussianSampler)
-        self._log_std = keras.Variable(np.log(sampler.std), name="log_std") if has_spread else None
+        self._log_std = keras.Variable(sampler.log_std, name="log_std") if has_spread else None
         self._build_optimizers()
         self._acting_model = self._make_acting_model()
         self._forward = compile_forward(self._acting_model, example)
         self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
         self._sampler = sampler
         self._learner = self._make_learner()
+        self._weights_as_made = binding.weights_digest(self)
+
+    def _keep_networks(self) -> None:
+        """Take the networks as they are for the user's own: the next ``bind`` makes none."""
+
+    def _reseed(self, seed: int) -> None:
+        """Let everything random follow another seed, and nothing else change."""
+        self._seed = seed
+        self._noise = NoiseStream(derive_rng(seed, "act"), self._sampler.draw_noise)
+        self._learner.reseed(derive_rng(seed, "learn"))
+
+    def _serve(self, sampler: ActionSampler) -> None:
+        """Act and learn through another sampler of the same outputs."""
+        before, self._sampler = self._sampler, sampler
+        if isinstance(before, GaussianSampler) and not before.has_bounds_of(sampler):
+            self._follow_bounds()
+
+    def _follow_bounds(self) -> None:
+        """Learn with the density of actions within the sampler's bounds."""
+        self._learner.use_update(assemble_update(self))
 
     def _build_optimizers(self) -> None:
         """Make room for the optimizers' moments; the spread has an optimizer of its own."""
-        self._spread_optimizer = None
         if not self.optimizer.built:
             self.optimizer.build(self.model.trainable_variables)
-        if self._log_std is not None:
-            self._spread_optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-            self._spread_optimizer.build([self._log_std])
+        spread = self._log_std
+        self._spread_optimizer = None if spread is None else unused_copy(self.optimizer, [spread])
 
     def _make_acting_model(self) -> keras.Model:
         """Return what acting runs: raw observation in, outputs ``[B, K]`` out, on the weights that learn."""
@@ -339,9 +351,17 @@ class TFAgent(BaseAgent):
         spread = [] if self._log_std is None else [("log_std", [self._log_std])]
         return [("model", list(self.model.variables)), *spread]
 
+    def _other_networks(self) -> list[tuple[str, list[Any]]]:
+        """Return, in named groups, the weights of networks that only learning depends on."""
+        return []
+
     def _learner_variables(self) -> list[tuple[str, list[Any]]]:
         """Return, in named groups, all variables that only learning depends on."""
-        return [(f"optimizer_{i}", list(optimizer.variables)) for i, optimizer in enumerate(self._optimizers())]
+        moments = [(f"optimizer_{i}", list(optimizer.variables)) for i, optimizer in enumerate(self._optimizers())]
+        return [*self._other_networks(), *moments]
+
+    def _follow_networks(self) -> None:
+        """Let copies of the networks, as targets are, become what the networks are."""
 
     def _keras_parts(self) -> dict[str, Any]:
         """Return what is saved by its Keras configuration, by name; None for what there is not."""
@@ -358,6 +378,7 @@ class TFAgent(BaseAgent):
         return cls(model=build("model"), optimizer=build("optimizer"), hyperparams=hyperparams, **structure)
 
     def _after_learn(self) -> None:
+        self._has_learned = True
         self.version += 1
         self.refresh()
 
@@ -372,20 +393,8 @@ class TFAgent(BaseAgent):
         model_checks.require_ready(self._sampler is not None)
 
     def _with_rate(self, rate: float) -> HyperparamSet:
-        copied = self._hyperparams.copy()
-        copied.params["learning_rate"] = rate
-        return copied
+        return hyperparameters.with_value(self._hyperparams, "learning_rate", rate)
 
     def _base_learning_rate(self, current: float | None = None) -> float:
-        """Return the optimizer's rate, read now if None; as it was set, where rounding is all that differs."""
-        if current is None:
-            handle = self.optimizer.learning_rate.value.handle  # read like this: a tenth of the time of numpy()
-            current = float(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32))
-        given = self._hyperparams.params.get("learning_rate")
-        return float(given) if given is not None and np.float32(given) == np.float32(current) else current
-
-
-def _kept_dtypes(inputs: ModelInputs, example: Any) -> list[np.dtype]:
-    """Return the dtypes in which observations are kept: images stay bytes until they reach the graph."""
-    parts = inputs.flat(example, batched=False)
-    return [part.dtype if part.dtype == np.uint8 else dtype for part, dtype in zip(parts, inputs.dtypes, strict=True)]
+        current = hyperparameters.rate_now(self.optimizer) if current is None else current
+        return hyperparameters.as_given(self._hyperparams.params.get("learning_rate"), current)

@@ -204,6 +204,10 @@ class ReplayBuffer:
 
     # ---------------------------------------------------------------- drawing
 
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw batches from another generator."""
+        self._rng = rng
+
     def sample(
         self,
         size: int,

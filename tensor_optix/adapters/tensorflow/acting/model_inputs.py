@@ -63,6 +63,11 @@ class ModelInputs:
             )
         return arrays
 
+    def kept_dtypes(self, example: Any) -> list[np.dtype]:
+        """Return the dtypes in which observations are kept: images stay bytes until they reach the graph."""
+        parts = self.flat(example, batched=False)
+        return [part.dtype if part.dtype == np.uint8 else dtype for part, dtype in zip(parts, self.dtypes, strict=True)]
+
     def structured(self, parts: Sequence[Any]) -> Any:
         """Return flat parts as an observation, which holds no other parts than these."""
         return nested_from(dict(zip(self.paths, parts, strict=True)))
@@ -136,6 +141,19 @@ def paths_in(observation: Any, names: tuple[str, ...], paths: tuple[Path, ...]) 
     keys = [key for path in (*paths, *known) for key in path]
     in_order = len(known) == 1 or all(isinstance(key, int) for key in keys)
     return tuple(known) if in_order and len(known) == len(names) else None
+
+
+def example_for(model: keras.Model | None) -> Any:
+    """Return an observation of zeros that a model takes, of size 1 where a size is free.
+
+    Raises:
+        NotBoundError: There is no model, or it has no graph that names its inputs.
+    """
+    if model is None:
+        raise NotBoundError("There is no model yet. Call bind(observation_space, action_space) first.")
+    inputs = inputs_of(model)
+    parts = zip(inputs.shapes, inputs.dtypes, strict=True)
+    return inputs.structured([np.zeros([size or 1 for size in shape], dtype) for shape, dtype in parts])
 
 
 def _from_graph(graph: Any) -> ModelInputs:

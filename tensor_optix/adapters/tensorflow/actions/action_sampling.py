@@ -105,6 +105,7 @@ class GaussianSampler:
         std: Spread in units of the output, ``[K]``.
         shape: Shape of one action.
         dtype: Dtype of one action.
+        first_std: The spread that it was made with, in every dimension.
     """
 
     low: np.ndarray
@@ -114,6 +115,7 @@ class GaussianSampler:
     std: np.ndarray
     shape: tuple[int, ...]
     dtype: np.dtype
+    first_std: float
 
     @classmethod
     def for_bounds(cls, low: np.ndarray, high: np.ndarray, std: float) -> GaussianSampler:
@@ -127,16 +129,26 @@ class GaussianSampler:
         centre[bounded] = (flat_low[bounded] + flat_high[bounded]) / 2
         half_range[bounded] = (flat_high[bounded] - flat_low[bounded]) / 2
         spread = np.full(low.size, std, np.float32)
-        return cls(flat_low, flat_high, centre, half_range, spread, low.shape, low.dtype)
+        return cls(flat_low, flat_high, centre, half_range, spread, low.shape, low.dtype, std)
 
     @property
     def num_outputs(self) -> int:
         """One mean per action dimension."""
         return self.low.size
 
-    def with_std(self, std: np.ndarray) -> GaussianSampler:
-        """Return the same sampler with another spread ``[K]``."""
+    @property
+    def log_std(self) -> np.ndarray:
+        """Log of the spread that it was made with, ``[K]``."""
+        return np.log(np.full(self.num_outputs, self.first_std, np.float32))
+
+    def with_log_std(self, log_std: np.ndarray) -> GaussianSampler:
+        """Return the same sampler with another spread ``[K]``; the first one comes back to the last bit."""
+        std = np.where(log_std == self.log_std, np.float32(self.first_std), np.exp(log_std))
         return replace(self, std=np.array(std, np.float32))
+
+    def has_bounds_of(self, other: GaussianSampler) -> bool:
+        """Tell whether both hold actions within the same bounds."""
+        return np.array_equal(self.low, other.low) and np.array_equal(self.high, other.high)
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return standard normal noise."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
@@ -60,17 +60,25 @@ def head_for(action_space: Any, initial_std: float) -> PolicyHead:
         bits = MultiBinarySampler.for_space(action_space)
         return PolicyHead(bits, _row(tf.float32, bits.num_outputs), lambda _: Bernoulli(), "one log-odds per bit")
     if isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating):
-        box = GaussianSampler.for_bounds(action_space.low, action_space.high, initial_std)
-        bounds = [box.to_units(bound) for bound in (box.low, box.high)]
-        return PolicyHead(
-            box,
-            _row(tf.float32, box.num_outputs),
-            lambda log_std: ClippedGaussian(log_std, *bounds),
-            "one mean per action dimension",
-        )
+        return _box_head(GaussianSampler.for_bounds(action_space.low, action_space.high, initial_std))
     raise UnsupportedSpaceError(
         "Actions must be Discrete, MultiDiscrete, MultiBinary, or a Box of floats. "
         f"Received: {action_space}. Wrap the environment so that its actions are one of these."
+    )
+
+
+def head_in(head: PolicyHead, sampler: ActionSampler) -> PolicyHead:
+    """Return the head of the same policy where another sampler takes its outputs."""
+    return _box_head(sampler) if isinstance(sampler, GaussianSampler) else replace(head, sampler=sampler)
+
+
+def _box_head(box: GaussianSampler) -> PolicyHead:
+    bounds = [box.to_units(bound) for bound in (box.low, box.high)]
+    return PolicyHead(
+        box,
+        _row(tf.float32, box.num_outputs),
+        lambda log_std: ClippedGaussian(log_std, *bounds),
+        "one mean per action dimension",
     )
 
 

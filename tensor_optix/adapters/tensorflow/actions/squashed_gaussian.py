@@ -60,8 +60,8 @@ class SquashedSampler:
     """Samples actions of a bounded Box, in NumPy.
 
     Args:
-        low: Lower bounds, flat ``[K]``.
-        high: Upper bounds, flat ``[K]``.
+        low: Lower bounds of what is taken, flat ``[K]``.
+        high: Upper bounds of what is taken, flat ``[K]``.
         centre: The action of unit action 0, ``[K]``.
         half_range: How far the action moves per unit, ``[K]``.
         shape: Shape of one action.
@@ -123,7 +123,9 @@ class SquashedSampler:
         """Return unit actions, float32 ``[B, K]``."""
         flat = np.asarray(actions, np.float64).reshape(-1, self.num_actions)
         width = np.where(self.half_range > 0, self.half_range, 1.0)
-        return ((np.clip(flat, self.low, self.high) - self.centre) / width).astype(np.float32)
+        # Not within low and high: a replay may hold actions from where more was taken.
+        within = np.clip(flat, self.centre - self.half_range, self.centre + self.half_range)
+        return ((within - self.centre) / width).astype(np.float32)
 
     def _units(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         k = self.num_actions

@@ -22,6 +22,7 @@ def custom_step(
         NonFiniteError: The loss or its gradient is NaN or infinite; nothing has changed.
     """
     variables = agent.model.trainable_variables
+    returns = returns.reshape(np.shape(window.rewards))
     with tf.GradientTape() as tape:
         loss = compute_loss_fn(agent.model, window, returns)
         loss = _scalar(loss)

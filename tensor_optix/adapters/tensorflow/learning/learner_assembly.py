@@ -20,6 +20,12 @@ def assemble_learner(agent: Any) -> PolicyLearner:
     inputs = agent._inputs
     sizes = discrete_sizes(agent._spaces[0], inputs)
     baseline = ValueBaseline(derive_rng(agent._seed, "baseline"), inputs.shapes, sizes)
+    return PolicyLearner(baseline, assemble_update(agent), derive_rng(agent._seed, "learn"))
+
+
+def assemble_update(agent: Any) -> PolicyUpdate:
+    """Return what takes the gradient steps, on the agent's variables and with its sampler's density."""
+    inputs = agent._inputs
     part_specs = [
         tf.TensorSpec((None, *shape), dtype) for shape, dtype in zip(inputs.shapes, agent._part_dtypes, strict=True)
     ]
@@ -27,8 +33,7 @@ def assemble_learner(agent: Any) -> PolicyLearner:
     if agent._log_std is not None:
         groups.append((agent._spread_optimizer, [agent._log_std]))
     distribution, action_spec = _density(agent._sampler, agent._log_std)
-    update = PolicyUpdate(agent._outputs, distribution, groups, part_specs, action_spec)
-    return PolicyLearner(baseline, update, derive_rng(agent._seed, "learn"))
+    return PolicyUpdate(agent._outputs, distribution, groups, part_specs, action_spec)
 
 
 def _density(sampler: Any, log_std: Any) -> tuple[Distribution, tf.TensorSpec]:

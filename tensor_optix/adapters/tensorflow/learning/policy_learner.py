@@ -83,6 +83,14 @@ class PolicyLearner:
         discounts = read(params, "gamma") * ~steps.terminated
         return discounted_returns(steps.rewards, discounts, ~steps.cut, next_values)
 
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw minibatches from another generator."""
+        self._rng = rng
+
+    def use_update(self, update: PolicyUpdate) -> None:
+        """Take gradient steps with another update of the same variables."""
+        self._update = update
+
     def on_world_change(self) -> None:
         """Forget what the old world taught about values, and how far a step may go."""
         self._recent.clear()

@@ -119,13 +119,24 @@ class ObservationNormalizer:
         self.refresh()
 
     def refresh(self) -> None:
-        """Normalise by the moments as they are now: call it after they were set from outside."""
+        """Normalise by the moments as they are now, not at all before the first: call it after they were set."""
         for layer, moments in zip(self._layers, self._moments, strict=True):
-            if layer is not None and moments["count"].numpy() > 0:
+            if layer is None:
+                continue
+            if moments["count"].numpy() == 0:
+                layer.shift.assign(np.zeros(layer.shift.shape))
+                layer.scale.assign(np.ones(layer.scale.shape))
+            else:
                 mean, spread = moments["mean"].numpy(), np.sqrt(moments["variance"].numpy())
                 still = spread <= STILL * np.abs(mean)
                 layer.shift.assign(mean)
                 layer.scale.assign(np.where(still, 0.0, 1.0 / np.where(still, 1.0, spread)))
+
+    def forget(self) -> None:
+        """Let observations pass as they are, as before the first."""
+        for variable in self.variables:
+            variable.assign(np.zeros(variable.shape))
+        self.refresh()
 
     def on_world_change(self) -> None:
         """Let new observations weigh more than old ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,35 @@ def write_variables(prefix: str, variables: Sequence[Any], arrays: Mapping[str, 
     """Assign what :func:`read_variables` returned."""
     for i, variable in enumerate(variables):
         variable.assign(arrays[f"{prefix}.{i}"])
+
+
+def is_built_for(optimizer: Any, variables: Sequence[Any]) -> bool:
+    """Tell whether a built Keras optimizer holds moments for just these variables, in this order."""
+    own = getattr(optimizer, "_trainable_variables", [])
+    return len(own) == len(variables) and all(a is b for a, b in zip(own, variables, strict=True))
+
+
+def unused_copy(optimizer: Any, variables: Sequence[Any]) -> Any:
+    """Return a Keras optimizer of the same configuration for other variables, that has moved nothing yet."""
+    copied = type(optimizer).from_config(optimizer.get_config())
+    copied.build(variables)
+    return copied
+
+
+def forget_moments(optimizer: Any) -> None:
+    """Let a Keras optimizer begin anew, at the learning rate it has."""
+    rate = np.array(optimizer.learning_rate.numpy())
+    for variable in optimizer.variables:
+        variable.assign(np.zeros(variable.shape, variable.dtype))
+    optimizer.learning_rate.assign(rate)
+
+
+def digest(variables: Sequence[Any]) -> str:
+    """Return a checksum of what the variables hold."""
+    checksum = hashlib.sha256()
+    for variable in variables:
+        checksum.update(np.asarray(variable.numpy()).tobytes())
+    return checksum.hexdigest()
 
 
 def undo_unless(succeeded: Any, variables: Sequence[Any], saved: Sequence[Any]) -> None:

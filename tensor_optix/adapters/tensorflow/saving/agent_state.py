@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.acting.model_inputs import example_for
+from tensor_optix.adapters.tensorflow.models.model_checks import require_ready
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
 from tensor_optix.adapters.tensorflow.saving.agent_class import describe_class
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import config_of as config_of
@@ -14,6 +16,9 @@ from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, 
 from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
+
+_MODELS_ONLY = "models_only"
+"""Marks the state of an agent that was never bound: it holds what its models hold."""
 
 SCOPES = ("policy", "learner", "all")
 
@@ -39,8 +44,7 @@ def capture(agent: Any, scope: str) -> AgentState:
             "learner": learner_meta,
             "noise": agent._noise.state_dict(),
             "seed": agent._seed,
-            "hyperparams": copy.deepcopy(agent._hyperparams.params),
-            "hyperparams_episode_id": agent._hyperparams.episode_id,
+            **_hyperparams_of(agent),
         }
     return AgentState(arrays, meta, scope)
 
@@ -51,17 +55,15 @@ def restore(agent: Any, state: AgentState) -> None:
     Raises:
         StateMismatchError: It belongs to an agent of another structure; nothing has changed.
     """
+    if state.meta.get(_MODELS_ONLY):
+        restore_networks(agent, state)
+        return
     groups = agent._policy_variables()
     if state.scope != "policy":
         groups += agent._learner_variables()
-    for prefix, variables in groups:
-        check_variables(prefix, variables, state.arrays)
-    for prefix, variables in groups:
-        write_variables(prefix, variables, state.arrays)
+    _write(groups, state)
     _adopt_description(agent, state)
-    saved_version = int(state.meta["version"])
-    # A version names one policy: after going back it still rises.
-    agent.version = saved_version if saved_version >= agent.version else agent.version + 1
+    _count_on(agent, state)
     if state.scope == "policy":
         return
     learner = {n.removeprefix("learner."): a for n, a in state.arrays.items() if n.startswith("learner.")}
@@ -70,6 +72,102 @@ def restore(agent: Any, state: AgentState) -> None:
     agent._seed = state.meta["seed"]
     params = copy.deepcopy(state.meta["hyperparams"])
     agent._hyperparams = HyperparamSet(params, state.meta["hyperparams_episode_id"])
+
+
+def restore_networks(agent: Any, state: AgentState) -> None:
+    """Give the agent the weights and normalisers of ``state``, and nothing else of it.
+
+    Raises:
+        StateMismatchError: They belong to an agent of another structure; nothing has changed.
+    """
+    groups = [*agent._policy_variables(), *agent._other_networks()]
+    _write([group for group in groups if _speaks_of(state, group[0])], state)
+    if state.meta.get(_MODELS_ONLY):
+        agent._follow_networks()
+    _count_on(agent, state)
+
+
+def capture_models(agent: Any) -> AgentState:
+    """Return the weights of models that are built, of an agent that was never bound.
+
+    Raises:
+        NotBoundError: There is no built model.
+    """
+    models = _models_of(agent)
+    require_ready("model" in models and all(model.built for model in models.values()))
+    arrays: dict[str, Any] = {}
+    for name, model in models.items():
+        arrays |= read_variables(name, model.variables)
+    meta = {_MODELS_ONLY: True, "version": agent.version, "architecture": describe(agent), **_hyperparams_of(agent)}
+    agent._architecture = None  # more will be known once it is bound
+    return AgentState(arrays, meta, "policy")
+
+
+def load(agent: Any, state: AgentState, *, networks_only: bool = False, max_bytes: int = MAX_SPACE_BYTES) -> None:
+    """Make an agent, bound or not, what ``state`` says.
+
+    Args:
+        agent: Where it was never bound, it is bound to the spaces in the state. Where the state names
+            none, models that it holds take their weights, and their shapes are read off the model.
+        state: From ``capture`` or ``capture_models``.
+        networks_only: Whether weights and normalisers are all that is taken.
+        max_bytes: What each space in the state may take.
+
+    Raises:
+        NotBoundError: Nothing tells the shapes.
+        StateMismatchError: It belongs to an agent of another structure; nothing has changed.
+    """
+    if agent._sampler is None and state.meta.get(_MODELS_ONLY):
+        _write_models(agent, state)
+        agent._has_learned = True
+        return
+    if agent._sampler is None:
+        bind_as_saved(agent, state, max_bytes)
+    if not networks_only:
+        agent.set_state(state)
+        return
+    restore_networks(agent, state)
+    agent._has_learned = True
+    agent.refresh()
+
+
+def _write_models(agent: Any, state: AgentState) -> None:
+    models = {name: model for name, model in _models_of(agent).items() if _speaks_of(state, name)}
+    if "model" not in models or not all(model.built for model in models.values()):
+        raise NotBoundError(
+            "The saved weights come from an agent that was never bound, so they do not tell the spaces, and this agent "
+            "has no built model to take them. Call bind(observation_space, action_space) before loading."
+        )
+    _write([(name, list(model.variables)) for name, model in models.items()], state)
+
+
+def _models_of(agent: Any) -> dict[str, Any]:
+    return {name: part for name, part in agent._keras_parts().items() if name != "optimizer" and part is not None}
+
+
+def _write(groups: list[tuple[str, list[Any]]], state: AgentState) -> None:
+    """Assign all variables, or none and raise."""
+    for prefix, variables in groups:
+        check_variables(prefix, variables, state.arrays)
+    for prefix, variables in groups:
+        write_variables(prefix, variables, state.arrays)
+
+
+def _speaks_of(state: AgentState, prefix: str) -> bool:
+    return any(name.startswith(f"{prefix}.") for name in state.arrays)
+
+
+def _count_on(agent: Any, state: AgentState) -> None:
+    """A version names one policy: after going back it still rises."""
+    saved = int(state.meta["version"])
+    agent.version = saved if saved >= agent.version else agent.version + 1
+
+
+def _hyperparams_of(agent: Any) -> dict[str, Any]:
+    return {
+        "hyperparams": copy.deepcopy(agent._hyperparams.params),
+        "hyperparams_episode_id": agent._hyperparams.episode_id,
+    }
 
 
 def structure_differences(agent: Any, state: AgentState) -> list[str]:
@@ -105,17 +203,26 @@ def _describe(agent: Any) -> dict[str, Any]:
 
 
 def bind_as_saved(agent: Any, state: AgentState, max_bytes: int = MAX_SPACE_BYTES) -> None:
-    """Bind an agent to the spaces that a state was saved with, which may take ``max_bytes`` each.
+    """Bind an agent to the spaces that a state was saved with; without any, let the model tell what it takes.
+
+    Args:
+        agent: Is not bound yet.
+        state: What was saved.
+        max_bytes: What each space may take.
 
     Raises:
-        NotBoundError: The state does not name them.
+        NotBoundError: The state does not name them, and neither does the model.
     """
     saved = state.meta.get("architecture", {})
     if not saved.get("observation_space") or not saved.get("action_space"):
-        raise NotBoundError(
-            "The saved agent was never bound to spaces that can be written down. "
-            "Call bind(observation_space, action_space) before loading."
-        )
+        try:
+            agent._infer(example_for(agent.model))
+        except NotBoundError as error:
+            raise NotBoundError(
+                "The saved agent was never bound to spaces that can be written down. "
+                "Call bind(observation_space, action_space) before loading."
+            ) from error
+        return
     spaces = (space_from_json(saved[name], max_bytes) for name in ("observation_space", "action_space"))
     agent.bind(*spaces)
 
