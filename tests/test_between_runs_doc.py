@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parent.parent / "docs" / "between_runs.md").read_text(), re.S)
+BLOCKS = re.findall(
+    r"```python\n(.*?)```", (Path(__file__).parent.parent / "docs" / "between_runs.md").read_text(), re.S
+)
 
 
 def test_every_block_runs(tmp_path, monkeypatch):
