@@ -90,14 +90,14 @@ def _require_actor(actor: Any) -> None:
     Raises:
         InvalidTypeError: It cannot.
     """
-    is_class = isinstance(actor, type)
-    can_act = callable(actor) or any(callable(getattr(actor, name, None)) for name in ("act_greedy", "act"))
-    if can_act and not is_class:
+    can_act = any(callable(getattr(actor, name, None)) for name in ("act_greedy", "act"))
+    if isinstance(actor, type) and can_act:
+        raise InvalidTypeError(f"`agent_or_policy` is the class {actor.__name__}. Give an object of it.")
+    if can_act or (callable(actor) and not isinstance(actor, type)):
         return
-    hint = f" It is the class {actor.__name__}: give an object of it." if is_class else ""
     raise InvalidTypeError(
         "`agent_or_policy` must be an agent or policy with a method act(observation), or a function of an "
-        f"observation. Received: {actor!r} of type {type(actor).__name__}.{hint}"
+        f"observation. Received: {actor!r} of type {type(actor).__name__}."
     )
 
 
