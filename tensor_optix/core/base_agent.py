@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -131,6 +132,13 @@ class BaseAgent(ABC):
     barrier_interval_steps: int | None = None
     """Env steps between the barriers of a pipeline that was told nothing else; None: its own default. Fewer,
     where learning takes long: a run can only be taken up at a barrier."""
+
+    def caveats(self) -> Sequence[str]:
+        """Return what the user should know before the first step, in sentences; asked once, after ``bind``.
+
+        For example what of the agent cannot be brought back from what is saved. Default: nothing.
+        """
+        return ()
 
     def describe_platform(self) -> dict[str, Any]:
         """Return what its numbers depend on besides its own settings, JSON-able: for example thread counts."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from tensor_optix.adapters.tensorflow.saving import agent_state
 from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, make
-from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import Rebuilder
 from tensor_optix.adapters.tensorflow.saving.demands.ledger import DEFAULT_BYTES, Demands, in_force
 from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -117,16 +117,21 @@ def _rebuilt(
     state, hyperparams = saved.state, saved.hyperparams.copy()
     described = state.meta.get("architecture") or {}
     demands = Demands(sum(array.size for array in state.arrays.values()), max_bytes)
+    rebuilder = Rebuilder(custom_objects, demands)
 
     def build(part: str) -> Any:
         if not described.get(part):
             raise CheckpointError(
                 f"{saved.name} holds no configuration of its {part}: its class gives none. {BY_SCRIPT}"
             )
+<<<<<<< HEAD
         built = build_from_config(described[part], custom_objects, demands)
         if part == "optimizer" and "learning_rate" in hyperparams.params:
             built.learning_rate = hyperparams.params["learning_rate"]
         return built
+=======
+        return rebuilder.build(saved[part])
+>>>>>>> 93b7ee5 (What cannot be loaded later is said before the first step, and shared layers load shared)
 
     check_structure(described, demands)
     with in_force(demands):

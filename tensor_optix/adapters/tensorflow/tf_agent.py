@@ -21,6 +21,7 @@ from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments, unused_copy
+from tensor_optix.adapters.tensorflow.saving.forewarning import loading_caveats
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
@@ -243,6 +244,7 @@ class TFAgent(BaseAgent):
         return hyperparameters.smaller_steps(self.get_hyperparams())
 
     describe_platform = staticmethod(agent_state.thread_counts)
+    caveats = loading_caveats
     structure_differences = agent_state.structure_differences
 
     def on_divergence(self) -> None:

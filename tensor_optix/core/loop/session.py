@@ -65,6 +65,7 @@ class RunSession:
         self._run_number = 0
         self._budget: dict[str, Any] = {}
         self._resume_notes: list[str] = []
+        self._caveats: list[str] | None = None
         self.seed = fresh_seed() if seed is None else seed
 
     def keep_on_disk(
@@ -106,6 +107,10 @@ class RunSession:
                 seed=derive_seed(self.seed, "agent"),
             )
             self._is_bound = True
+        if self._caveats is None:
+            self._caveats = [str(caveat) for caveat in getattr(self._agent, "caveats", tuple)()]
+            for caveat in self._caveats:
+                logger.warning("%s", caveat)
 
     def finished(self, budget: Budget) -> Outcome | None:
         """Return the result of the run in the folder, where it has one that this budget would not change."""
@@ -261,7 +266,12 @@ class RunSession:
     @property
     def notes(self) -> tuple[str, ...]:
         """What else should be known of the run, in sentences."""
-        notes = [*self._resume_notes, *self._recorder.notes, *getattr(self._pipeline, "notes", ())]
+        notes = [
+            *(self._caveats or ()),
+            *self._resume_notes,
+            *self._recorder.notes,
+            *getattr(self._pipeline, "notes", ()),
+        ]
         failures = [] if self._checkpoint is None else self._checkpoint.failures
         if failures:
             notes.append(f"the run could not be saved {len(failures)} times, last: {failures[-1]}")

@@ -11,7 +11,7 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import example_for
 from tensor_optix.adapters.tensorflow.models.model_checks import require_ready
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
 from tensor_optix.adapters.tensorflow.saving.agent_class import describe_class
-from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import config_of as config_of
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import configs_of
 from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.types import AgentState, HyperparamSet
@@ -196,7 +196,7 @@ def describe(agent: Any) -> dict[str, Any]:
 def _describe(agent: Any) -> dict[str, Any]:
     observation_space, action_space = (None if s is None else space_to_json(s) for s in agent._spaces)
     spaces = {"observation_space": observation_space, "action_space": action_space}
-    configs = {name: None if part is None else config_of(part) for name, part in agent._keras_parts().items()}
+    configs = configs_of(agent._keras_parts())
     loss = agent._compute_loss_fn
     own_loss = {} if loss is None else {"compute_loss_fn": getattr(loss, "__name__", type(loss).__name__)}
     return {**describe_class(agent, agent._describe()), **spaces, **configs, **own_loss}

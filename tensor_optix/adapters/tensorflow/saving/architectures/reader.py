@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT
 from tensor_optix.adapters.tensorflow.saving.architectures import allowed, arguments, rules
 from tensor_optix.adapters.tensorflow.saving.architectures.custom import CustomObjects
 from tensor_optix.adapters.tensorflow.saving.demands.ledger import Demands
@@ -90,6 +91,8 @@ class ConfigReader:
 
     def activation(self, value: Any) -> Any:
         """Return an activation function, or a layer that stands for one."""
+        if isinstance(value, dict) and value.get("class_name", "__lambda__") == "__lambda__":  # Keras may leave it out
+            raise refusal(None, "__lambda__")
         if isinstance(value, dict) and value.get("class_name") != "function":
             return self.node(value, "layer")
         name = value.get("config") if isinstance(value, dict) else value
@@ -207,10 +210,15 @@ def refusal(module: Any, name: Any) -> UnsafeFileError:
     """Return the error that says what a configuration wants, why that is refused, and what the user may do."""
     reasons = allowed.REFUSED.get(module, {}) if isinstance(module, str) else {}
     reason = reasons.get(name) if isinstance(name, str) else None
+    advice = f"If it is yours and you trust it, name it: custom_objects={{{name!r:.80}: ...}}."
+    if name in ("Lambda", "__lambda__"):
+        advice = (
+            "The code of a lambda is never run. If it is a function with a name instead, give both: custom_objects="
+            f"{{'Lambda': keras.layers.Lambda, 'its name': ...}}. Or: {BY_SCRIPT}"
+        )
     return UnsafeFileError(
         f"The saved configuration uses {name!r:.80} of module {module!r:.80}, which is none of Keras's own layers that "
-        f"a file may ask for{f' ({reason})' if reason else ''}. If it is yours and you trust it, name it: "
-        f"custom_objects={{{name!r:.80}: ...}}."
+        f"a file may ask for{f' ({reason})' if reason else ''}. {advice}"
     )
 
 

@@ -1,26 +1,28 @@
-"""Layers that stand in several places of a model: told in its configuration, so that they come back as one.
+"""Layers that stand in several places: told in the configuration, so that they come back as one.
 
-Keras tells it within one graph, by names, but not between a model and the models in it.
+Keras tells it within one graph, by names, but not between a model and the models in it, nor between two
+models that share a trunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 
 
-def mark_shared(node: dict[str, Any], thing: Any) -> None:
+def mark_shared(described_parts: Iterable[tuple[dict[str, Any], Any]]) -> None:
     """Give all descriptions of the same layer the same ``shared_object_id``.
 
     Args:
-        node: What ``keras.saving.serialize_keras_object`` returned; is changed.
-        thing: Of which.
+        described_parts: What ``keras.saving.serialize_keras_object`` returned, which is changed, and of
+            which; of several models that are saved together, each.
     """
     places: dict[int, list[dict[str, Any]]] = {}
-    for described, layer in _places(node, thing):
-        places.setdefault(id(layer), []).append(described)
+    for node, thing in described_parts:
+        for described, layer in _places(node, thing):
+            places.setdefault(id(layer), []).append(described)
     several = [found for found in places.values() if len(found) > 1]
     for number, found in enumerate(several):
         for described in found:
