@@ -225,7 +225,7 @@ LAMBDA = layers.Lambda(lambda x: 2.0 * x, name="twice")
         (sharing_out_of_sight, "What model and critic share would come back as several"),
         (
             lambda: Picky(4),
-            r"Picky.__init__ .*argument 'actor', as PPOAgent takes; let it take",
+            r"Picky.__init__ .*argument 'actor', which PPOAgent takes; let it take",
         ),
         (lambda: Scheduled(max), r"the arguments \['schedule'\] of Scheduled cannot be saved"),
     ],

@@ -124,14 +124,10 @@ def _rebuilt(
             raise CheckpointError(
                 f"{saved.name} holds no configuration of its {part}: its class gives none. {BY_SCRIPT}"
             )
-<<<<<<< HEAD
-        built = build_from_config(described[part], custom_objects, demands)
+        built = rebuilder.build(described[part])
         if part == "optimizer" and "learning_rate" in hyperparams.params:
             built.learning_rate = hyperparams.params["learning_rate"]
         return built
-=======
-        return rebuilder.build(saved[part])
->>>>>>> 93b7ee5 (What cannot be loaded later is said before the first step, and shared layers load shared)
 
     check_structure(described, demands)
     with in_force(demands):

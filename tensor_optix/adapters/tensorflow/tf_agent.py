@@ -19,9 +19,8 @@ from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner, assemble_update
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
-from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state
+from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state, forewarning
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments, unused_copy
-from tensor_optix.adapters.tensorflow.saving.forewarning import loading_caveats
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
@@ -78,7 +77,6 @@ class TFAgent(BaseAgent):
 
     _makes_models = False
     """Whether ``bind`` makes a model where none was given."""
-
     _saved_as = "TFAgent"
     """The class that ``load_agent`` rebuilds."""
 
@@ -167,7 +165,7 @@ class TFAgent(BaseAgent):
     def policy_model(self) -> keras.Model:
         """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.
 
-        Plain Keras loads what its ``save`` writes; its ``export`` makes a SavedModel, ONNX or TFLite ("litert").
+        Plain Keras loads what its ``save`` writes; ``export`` makes a SavedModel, ONNX or TFLite ("litert").
 
         Raises:
             NotBoundError: The agent has seen neither spaces nor an observation yet.
@@ -244,7 +242,7 @@ class TFAgent(BaseAgent):
         return hyperparameters.smaller_steps(self.get_hyperparams())
 
     describe_platform = staticmethod(agent_state.thread_counts)
-    caveats = loading_caveats
+    caveats = forewarning.loading_caveats
     structure_differences = agent_state.structure_differences
 
     def on_divergence(self) -> None:
@@ -376,8 +374,8 @@ class TFAgent(BaseAgent):
     @classmethod
     def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> TFAgent:
         """Return an agent as described; ``build(name)`` makes a Keras object from its configuration."""
-        structure = saved.get("structure", {})  # what a subclass takes
-        return cls(model=build("model"), optimizer=build("optimizer"), hyperparams=hyperparams, **structure)
+        parts = {"model": build("model"), "optimizer": build("optimizer")}
+        return cls(**parts, hyperparams=hyperparams, **saved.get("structure", {}))
 
     def _after_learn(self) -> None:
         self._has_learned = True
