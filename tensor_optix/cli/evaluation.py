@@ -12,6 +12,7 @@ from tensor_optix.cli.environments import TypedEnvironment
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.core.storage.run_folder import existing_run, read_run_json
 from tensor_optix.exceptions import CheckpointError
+from tensor_optix.pipeline.stepping.env_state import env_state
 
 if TYPE_CHECKING:
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -28,8 +29,18 @@ def run_evaluation(run_dir: Path, env: TypedEnvironment, num_episodes: int, seed
     load_tensorflow()
     from tensor_optix.pipeline.evaluation import evaluate
 
-    result = evaluate(_champion_of(run_dir), name, num_episodes, seed=seed)
-    console.print(f"{name}: mean return {result}", markup=False, highlight=False, soft_wrap=True)
+    agent, played = _champion_of(run_dir), name()
+    try:
+        result = evaluate(agent, played, num_episodes, seed=seed)
+        anew = [state["class"] for state in env_state(played).values()]
+    finally:
+        played.close()
+    verbatim: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+    console.print(f"{name}: mean return {result}", **verbatim)
+    for wrapper in anew:
+        console.print(
+            f"Note: what the wrapper {wrapper} gathers over episodes begins anew in each evaluation.", **verbatim
+        )
 
 
 def _champion_of(run_dir: Path) -> TFAgent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -16,6 +17,8 @@ from tensor_optix.pipeline.environment_names import EnvironmentName, as_given
 
 MAX_WINDOW_STEPS = 10_000_000
 MAX_ENVS = 4096
+MAX_WEIGHTS = 2**28
+"""Between hidden layers: a GiB. Files may ask for no more; whoever wants more starts the run from a script."""
 MAX_OVERRIDES = 64
 MAX_TEXT = 200
 MAX_ITEMS = 64
@@ -90,6 +93,9 @@ def _check_fields(document: Mapping[str, Any], source: str) -> None:
         "rollback": isinstance(document["rollback"], bool),
         "overrides": _are_overrides(document["overrides"]),
     }
+    if all(is_right.values()):
+        is_right["window_size"] = (document["num_envs"] or 1) * (document["window_size"] or 1) <= MAX_WINDOW_STEPS
+        is_right["overrides"] = _num_weights(document["overrides"].get("hidden_units")) <= MAX_WEIGHTS
     wrong = [f"{name}={document[name]!r:.{MAX_TEXT}}" for name, right in is_right.items() if not right]
     if wrong:
         raise CheckpointError(f"{source} says something that no command asked for: {', '.join(wrong)}.")
@@ -109,6 +115,13 @@ def _are_overrides(value: Any) -> bool:
         and len(value) <= MAX_OVERRIDES
         and all(_is_setting(item) or _is_list_of_settings(item) for item in value.values())
     )
+
+
+def _num_weights(hidden_units: Any) -> int:
+    """Return how many weights lie between hidden layers and at their ends, where these are such."""
+    if not isinstance(hidden_units, list) or not all(isinstance(units, int) for units in hidden_units):
+        return 0  # no layers: whoever makes the agent says so
+    return sum(int(before) * int(after) for before, after in itertools.pairwise([1, *hidden_units, 1]))
 
 
 def _is_list_of_settings(value: Any) -> bool:

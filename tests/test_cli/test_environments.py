@@ -116,6 +116,13 @@ class TestFoundAgain:
             forget("shed")
 
 
+def test_statistics_that_begin_anew_are_said(place: Path) -> None:
+    naming = ["cellar:cellar-v0", "--wrapper", "gymnasium.wrappers:NormalizeObservation"]
+    done = invoke("evaluate", RUN, *naming, "--episodes", "2")
+    assert done.exit_code == 0, done.output
+    assert "Note: what the wrapper NormalizeObservation gathers over episodes begins anew" in said(done)
+
+
 class TestNamedByAFileAlone:
     @pytest.mark.parametrize("command", ["evaluate", "resume"])
     def test_a_module_is_not_imported_and_the_message_says_what_to_do(self, place: Path, command: str) -> None:
@@ -226,6 +233,9 @@ class TestNamedByAFileAlone:
             {"num_envs": 10**9},
             {"num_envs": True},
             {"window_size": 10**12},
+            {"num_envs": 4096, "window_size": 10_000},
+            {"overrides": {"hidden_units": [100_000, 100_000]}},
+            {"overrides": {"hidden_units": [10**12]}},
             {"max_windows": "3"},
             {"target_score": "high"},
             {"rollback": 1},
