@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensor_optix.core.checks import check_choice, check_fields
+from tensor_optix.core.storage.json_files import parse_json
 from tensor_optix.core.types import EvaluationResult, LoopState, PolicySnapshot
+from tensor_optix.exceptions import CheckpointError
 
+_WATCHED = f'"state": "{LoopState.WATCHDOG.value}"'.encode()
 REASONS = ("trained", "stalled", "target", "budget", "stopped", "error")
 
 
@@ -25,13 +28,20 @@ class History:
     """
 
     def __init__(self, max_rows: int = 20_000, max_watched_rows: int = 500) -> None:
-        self._rows: deque[dict[str, Any]] = deque(maxlen=max_rows)
+        self._rows: deque[dict[str, Any] | bytes] = deque(maxlen=max_rows)
         self._max_watched_rows = max_watched_rows
         self._watched_rows = 0
 
     def append(self, row: dict[str, Any]) -> None:
         """Add the row of one window."""
-        self._watched_rows = self._watched_rows + 1 if row.get("state") == LoopState.WATCHDOG.value else 0
+        self._add(row, row.get("state") == LoopState.WATCHDOG.value)
+
+    def append_line(self, line: bytes) -> None:
+        """Add the row of one window as a line of JSON, which is parsed once it is asked for."""
+        self._add(line, _WATCHED in line)
+
+    def _add(self, row: dict[str, Any] | bytes, is_watched: bool) -> None:
+        self._watched_rows = self._watched_rows + 1 if is_watched else 0
         if self._watched_rows > self._max_watched_rows:
             del self._rows[-self._max_watched_rows]
             self._watched_rows -= 1
@@ -39,8 +49,20 @@ class History:
 
     def columns(self) -> dict[str, list[Any]]:
         """Return one list per name, all of the same length; None where a row lacks it."""
-        names = dict.fromkeys(name for row in self._rows for name in row)
-        return {name: [row.get(name) for row in self._rows] for name in names}
+        rows = [row for row in map(_parsed, self._rows) if row is not None]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _parsed(row: dict[str, Any] | bytes) -> dict[str, Any] | None:
+    """Return a row that may be a line of JSON, None where that is damaged."""
+    if isinstance(row, dict):
+        return row
+    try:
+        parsed = parse_json(row, "a row of the history")
+    except CheckpointError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 @dataclass(frozen=True)

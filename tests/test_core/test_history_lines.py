@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tensor_optix.core.storage.history_lines import read_columns
+from tensor_optix.core.run_result import History
+from tensor_optix.core.storage.history_file import HistoryFile
+from tensor_optix.core.storage.history_lines import RowsRead, line_of, read_columns
 from tensor_optix.exceptions import CheckpointError
 
 
@@ -96,3 +99,56 @@ def seconds_of(path: Path) -> float:
     begin = time.process_time()
     read_columns(path)
     return time.process_time() - begin
+
+
+class TestGoingOn:
+    """What a resumed run has of the rows before it."""
+
+    def rewound(self, path: Path, num_rows: int, last_window: int | None = None) -> RowsRead:
+        file = HistoryFile(path)
+        rows = file.rewind(num_rows, last_window)
+        file.close()
+        return rows
+
+    def test_it_is_what_was_recorded(self, path: Path) -> None:
+        states = ["active"] * 300 + ["watchdog"] * 900 + ["active"] * 20 + ["watchdog"] * 700
+        rows = [row_of(window, state=state, alarm=window == 5) for window, state in enumerate(states)]
+        write(path, *rows)
+        expected = History()
+        for row in rows[:1800]:
+            expected.append(row)
+        read = self.rewound(path, 1800, 1799)
+        assert (read.num_rows, read.last_window) == (1800, 1799)
+        assert read.history.columns() == expected.columns()
+        assert read.digest.digest() == hashlib.sha256(b"".join(map(line_of, rows[:1800]))).digest()
+        for row in (row_of(1800, state="watchdog"), row_of(1801, state="active")):
+            expected.append(row)
+            read.history.append(row)
+        assert read.history.columns() == expected.columns(), "the watch goes on being counted"
+
+    @pytest.mark.parametrize("damage", [b"", b'{"window": 1, "sc\n', b"[1]\n", b"\xff\xfe\n"])
+    def test_rows_that_were_lost_are_told_by_their_windows(self, path: Path, damage: bytes) -> None:
+        write(path, *map(row_of, range(6)))
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(lines[0] + damage + b"".join(lines[2:]))
+        read = self.rewound(path, 4, 3)
+        assert read.num_rows == 3
+        assert read.history.columns()["window"] == [0, 2, 3]
+        assert [row["window"] for row in map(json.loads, path.read_text().splitlines())] == [0, 2, 3]
+
+    def test_a_line_that_only_looks_whole_is_left_out(self, path: Path) -> None:
+        write(path, *map(row_of, range(3)))
+        path.write_bytes(path.read_bytes().replace(b'"window": 1, "state"', b'"window": 1, state'))
+        assert self.rewound(path, 3, 2).history.columns()["window"] == [0, 2]
+
+    def test_a_long_history_costs_little(self, path: Path) -> None:
+        num_rows = 40_000
+        write(path, *map(row_of, range(num_rows)))
+        tracemalloc.start()
+        self.rewound(path, num_rows, num_rows - 1)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        begin = time.process_time()
+        self.rewound(path, num_rows, num_rows - 1)
+        assert peak < 40 * 2**20, "20,000 lines, however many there are"
+        assert (time.process_time() - begin) / num_rows < 15e-6

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.exact_json import to_exact
-from tensor_optix.core.storage.history_file import line_of
+from tensor_optix.core.storage.history_lines import line_of
 from tensor_optix.core.storage.json_files import to_jsonable
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError
@@ -107,16 +107,13 @@ class Recorder:
         self._num_rows, self.diagnostics = int(state["num_rows"]), dict(state["diagnostics"])
         self._last_window = state["last_window"]
         self.history, self._digest = History(), hashlib.sha256()
-        rows: list[dict[str, Any]] = []
-        if self.run_folder is not None:
-            rows = self.run_folder.rewind_history(self._num_rows, self._last_window)
-            self._num_rows = len(rows)
-        for row in rows:
-            self.history.append(row)
-            self._digest.update(line_of(row))
-        if self.run_folder is not None and self._digest.hexdigest() != state["sha256"]:
+        if self.run_folder is None:
+            return
+        rows = self.run_folder.rewind_history(self._num_rows, self._last_window)
+        self._num_rows, self.history, self._digest = rows.num_rows, rows.history, rows.digest
+        if self._digest.hexdigest() != state["sha256"]:
             self.notes.append(
-                f"the history is not what it was: {len(rows)} of {state['num_rows']} rows were read back, "
+                f"the history is not what it was: {rows.num_rows} of {state['num_rows']} rows were read back, "
                 "and some were altered or lost"
             )
 

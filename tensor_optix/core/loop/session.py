@@ -180,9 +180,7 @@ class RunSession:
         best, folder = self._registry.best, self._recorder.run_folder
         if best is not None and self._keeper is not None:
             self._keeper.adopt(best.snapshot_id)
-        history = History()
-        for row in [] if folder is None else folder.read_history():
-            history.append(row)
+        history = History() if folder is None else folder.latest_history()
         return replace(outcome.result, champion=best, history=history.columns())
 
     def _earlier_outcome(self) -> Outcome | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -11,16 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.core.storage.atomic_files import write_atomically
+from tensor_optix.core.storage.atomic_files import replacing
+from tensor_optix.core.storage.history_lines import MAX_LINE_BYTES, RowsRead, line_of, lines_of, parsed, window_of
 from tensor_optix.core.storage.history_tail import HistoryTail
-from tensor_optix.core.storage.json_files import parse_json, to_jsonable
+from tensor_optix.core.storage.json_files import to_jsonable
 from tensor_optix.exceptions import CheckpointError
 
 logger = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 1.0
 _WARN_SECONDS = 60.0
-_MAX_LINE_BYTES = 2**20
 _ROWS_BEFORE = "rows_before"
 
 
@@ -71,8 +70,8 @@ class HistoryFile:
         if time.monotonic() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
 
-    def rewind(self, num_rows: int, last_window: int | None) -> list[dict[str, Any]]:
-        """Return the first ``num_rows`` rows: a resumed run makes the later ones again.
+    def rewind(self, num_rows: int, last_window: int | None) -> RowsRead:
+        """Go back to the first ``num_rows`` rows, and return what they are: a resumed run makes the later ones again.
 
         Args:
             num_rows: How many.
@@ -86,17 +85,26 @@ class HistoryFile:
         self._let_go_of_tail()
         try:
             rows = self._rewind(num_rows)
-            if rows is not None and (not rows or last_window in (None, rows[-1].get("window"))):
+            if rows is not None and (not rows.num_rows or last_window in (None, rows.last_window)):
                 return rows
             self._let_go_of_tail()
-            rows = [row for row in read_history(self.path) if _is_up_to(row.get("window"), last_window)]
-            logger.warning("%s holds %d of its %d rows; the others were lost.", self.path, len(rows), num_rows)
-            write_atomically(self.path, b"".join(map(line_of, rows)))
+            rows = self._keep_up_to(last_window)
+            logger.warning("%s holds %d of its %d rows; the others were lost.", self.path, rows.num_rows, num_rows)
             self._reopen()
         except OSError as error:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
+        return rows
+
+    def _keep_up_to(self, last_window: int | None) -> RowsRead:
+        """Write the file anew with the whole rows up to a window, and return what they are."""
+        rows = RowsRead()
+        with replacing(self.path) as (partial,), partial.open("xb") as file:
+            for line in lines_of(self.path):
+                window = window_of(line)
+                if window is not None and _is_up_to(window[0], last_window) and rows.add(line):
+                    file.write(line)
         return rows
 
     def settle(self) -> None:
@@ -113,24 +121,23 @@ class HistoryFile:
         except OSError as error:
             self._complain(error)
 
-    def _rewind(self, num_rows: int) -> list[dict[str, Any]] | None:
-        """Go back to the first rows, and return them; None where they are not whole."""
-        rows_before = _rows_before(self._aside_path)
+    def _rewind(self, num_rows: int) -> RowsRead | None:
+        """Go back to the first rows, and return what they are; None where they are not whole."""
+        rows, rows_before = RowsRead(), _rows_before(self._aside_path)
         if rows_before is None or rows_before >= num_rows:
-            rows, end = _first_rows(self.path, num_rows)
-            if len(rows) < num_rows:
+            end = rows.read(self.path, num_rows)
+            if rows.num_rows < num_rows:
                 return None
             self._aside_path.unlink(missing_ok=True)
             self._tail = HistoryTail(self.path, end, num_rows)
         else:
-            shared, end = _first_rows(self.path, rows_before)
-            own, own_end = _first_rows(self._aside_path, 1 + num_rows - rows_before)
-            rows = shared + own[1:]
-            if len(rows) < num_rows:
+            end = rows.read(self.path, rows_before)
+            own_end = rows.read(self._aside_path, num_rows - rows_before, skip=1)
+            if rows.num_rows < num_rows:
                 return None
             os.truncate(self._aside_path, own_end)
             self._aside = HistoryFile(self._aside_path)
-            self._tail = HistoryTail(self.path, end, rows_before, self._aside, len(own) - 1)
+            self._tail = HistoryTail(self.path, end, rows_before, self._aside, num_rows - rows_before)
         if self._tail.num_left <= 0:
             self._join(self._tail)
         return rows
@@ -227,7 +234,7 @@ class HistoryFile:
     def _cut_torn_line(self) -> None:
         """Cut off what follows the last line end: a crash came in the middle of that row."""
         end = os.lseek(self._descriptor, 0, os.SEEK_END)
-        begin = max(0, end - _MAX_LINE_BYTES)
+        begin = max(0, end - MAX_LINE_BYTES)
         os.lseek(self._descriptor, begin, os.SEEK_SET)
         tail = os.read(self._descriptor, end - begin)
         whole = begin + tail.rfind(b"\n") + 1
@@ -252,16 +259,12 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return []
     if not path.is_file():
         raise CheckpointError(f"{path} is not an ordinary file.")
-    try:
-        with path.open("rb") as file:
-            while line := file.readline(_MAX_LINE_BYTES):
-                row = _parsed(line, path)
-                if row is not None:
-                    rows.append(row)
-                else:
-                    num_bad += 1
-    except OSError as error:
-        raise CheckpointError(f"Could not read {path}: {error.strerror or error}.") from error
+    for line in lines_of(path):
+        row = parsed(line)
+        if row is not None:
+            rows.append(row)
+        else:
+            num_bad += 1
     if num_bad:
         logger.warning("%d lines of %s are not whole and are left out.", num_bad, path)
     return rows
@@ -275,40 +278,14 @@ def _open(path: Path) -> int:
         raise CheckpointError(f"Could not open {path} for appending: {error.strerror or error}.") from error
 
 
-def _first_rows(path: Path, num_rows: int) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows of the first lines, up to one that is not whole, and where they end in the file."""
-    rows: list[dict[str, Any]] = []
-    with path.open("rb") as file:
-        while len(rows) < num_rows:
-            row = _parsed(file.readline(_MAX_LINE_BYTES), path)
-            if row is None:
-                break
-            rows.append(row)
-        return rows, file.tell()
-
-
 def _rows_before(aside: Path) -> int | None:
     """Return how many rows of the history come before those in the file beside it; None where there is none."""
     if not aside.is_file() or aside.is_symlink():
         return None
-    rows, _ = _first_rows(aside, 1)
-    count = rows[0].get(_ROWS_BEFORE) if rows else None
+    row = parsed(next(lines_of(aside), b""))
+    count = None if row is None else row.get(_ROWS_BEFORE)
     return count if isinstance(count, int) and count >= 0 else None
 
 
 def _is_up_to(window: Any, last_window: int | None) -> bool:
     return last_window is None or (isinstance(window, int) and window <= last_window)
-
-
-def line_of(row: dict[str, Any]) -> bytes:
-    """Return a row of ``to_jsonable`` as a line of the file."""
-    return json.dumps(row, allow_nan=False).encode() + b"\n"
-
-
-def _parsed(line: bytes, path: Path) -> dict[str, Any] | None:
-    """Return the row of a whole line, None for any other."""
-    try:
-        row = parse_json(line, str(path))
-    except CheckpointError:
-        return None
-    return row if isinstance(row, dict) and line.endswith(b"\n") else None

@@ -7,6 +7,9 @@ tells all that charts and a resumed run need; any other line is parsed.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
+import json
 import logging
 import math
 import re
@@ -17,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.json_files import parse_json
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import CheckpointError
@@ -30,6 +34,7 @@ _BEGINNING = re.compile(
     rb'\{"window": \d+, "state": "(' + "|".join(_STATES).encode() + rb')", "env_steps": (\d+), "score": ' + _NUMBER
     + rb', "champion": ' + _NUMBER + rb"[,}]"
 )  # fmt: skip
+_WINDOW = re.compile(rb'\{"window": (\d{1,18})[,}]')
 _CODES = {state.encode(): code for code, state in enumerate(_STATES)}
 _ALARM = b'"alarm": true'
 
@@ -48,6 +53,21 @@ def blocks_of(path: Path) -> Iterator[bytes]:
         raise CheckpointError(f"Could not read {path}: {error.strerror or error}.") from error
 
 
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a history file, oldest first; one that is far too long comes in pieces.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    for block in blocks_of(path):
+        yield from block.splitlines(keepends=True)
+
+
+def line_of(row: dict[str, Any]) -> bytes:
+    """Return a row of ``to_jsonable`` as a line of the file."""
+    return json.dumps(row, allow_nan=False).encode() + b"\n"
+
+
 def parsed(line: bytes) -> dict[str, Any] | None:
     """Return the row of a whole line, None for any other."""
     try:
@@ -55,6 +75,61 @@ def parsed(line: bytes) -> dict[str, Any] | None:
     except CheckpointError:
         return None
     return row if isinstance(row, dict) and line.endswith(b"\n") else None
+
+
+def window_of(line: bytes) -> tuple[Any] | None:
+    """Return the ``"window"`` of a whole line, alone in a tuple; None for any other line.
+
+    Of a line that begins as ours do only beginning and end are looked at.
+    """
+    found = _WINDOW.match(line) if line.endswith(b"}\n") else None
+    if found is not None:
+        return (int(found[1]),)
+    row = parsed(line)
+    return None if row is None else (row.get("window"),)
+
+
+class RowsRead:
+    """What a resumed run has of the rows before it, without holding them all.
+
+    Attributes:
+        num_rows: How many there are.
+        last_window: The ``"window"`` of the last one, None where there is none.
+        digest: SHA-256 of their lines, to be gone on with.
+        history: The latest of them.
+    """
+
+    def __init__(self) -> None:
+        self.num_rows = 0
+        self.last_window: Any = None
+        self.digest = hashlib.sha256()
+        self.history = History()
+
+    def read(self, path: Path, num_rows: int, skip: int = 0) -> int:
+        """Add the rows of up to ``num_rows`` lines, up to one that is not whole; return where they end in the file.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        end, lines = 0, lines_of(path)
+        for line in itertools.islice(lines, skip):
+            end += len(line)
+        for line in itertools.islice(lines, num_rows):
+            if not self.add(line):
+                break
+            end += len(line)
+        return end
+
+    def add(self, line: bytes) -> bool:
+        """Add the row of a line, if it is whole; tell whether it is."""
+        window = window_of(line)
+        if window is None:
+            return False
+        self.last_window = window[0]
+        self.num_rows += 1
+        self.digest.update(line)
+        self.history.append_line(line)
+        return True
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray]:

@@ -15,9 +15,11 @@ from typing import Any
 
 import filelock
 
+from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.atomic_files import inside, make_writable_folder, regular_file, sync_all
 from tensor_optix.core.storage.checkpoint_slots import CHECKPOINT_FOLDER
 from tensor_optix.core.storage.history_file import HistoryFile, read_history
+from tensor_optix.core.storage.history_lines import RowsRead, lines_of
 from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
@@ -127,8 +129,8 @@ class RunFolder:
         """Return the rows of all windows, oldest first; lines that are not whole are left out."""
         return read_history(self.path / HISTORY_FILE)
 
-    def rewind_history(self, num_rows: int, last_window: int | None) -> list[dict[str, Any]]:
-        """Return the first ``num_rows`` rows of the history: a resumed run makes the later ones again.
+    def rewind_history(self, num_rows: int, last_window: int | None) -> RowsRead:
+        """Go back to the first ``num_rows`` rows of the history: a resumed run makes the later ones again.
 
         Args:
             num_rows: How many.
@@ -139,6 +141,17 @@ class RunFolder:
             CheckpointError: The history cannot be read or cut.
         """
         return self._history.rewind(num_rows, last_window)
+
+    def latest_history(self) -> History:
+        """Return the latest rows; lines that are not whole are left out.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        history = History()
+        for line in lines_of(self.path / HISTORY_FILE):
+            history.append_line(line)
+        return history
 
     def settle_history(self) -> None:
         """End with the rows of the run that was resumed. Never raises for what the disk does."""
