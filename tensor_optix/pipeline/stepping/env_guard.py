@@ -123,7 +123,7 @@ class EnvGuard:
             raise EnvironmentFailureError(
                 f"Environment {self.name}: reset() raised after {self.num_steps} steps: {type(error).__name__}: {error}"
             ) from error
-        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping | list)):
             raise EnvironmentFailureError(
                 f"Environment {self.name}: reset() must return (observation, info), as Gymnasium's API has it. "
                 f"Received: {result!r:.200}."

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, space_of
-from tensor_optix.pipeline.stepping.space_layout import Layout, copy_of, reader, writer
+from tensor_optix.pipeline.stepping.space_layout import Layout, Reader, copy_of, reader, writer
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 
 ActBatch = Callable[[Any], Any]
@@ -172,13 +172,12 @@ class VectorEnvCollector:
         ended = window.terminated[t] | window.truncated[t]
         if not np.count_nonzero(ended):
             return
-        finals = info.get("final_obs", info.get("final_observation"))
-        if finals is None:
+        final = _final_observation_of(info)
+        if final is None:
             raise EnvironmentFailureError(
                 f"Environment {self.guard.name}: an episode ended at step {self.guard.num_steps} in same-step "
                 "autoreset mode, but info has no 'final_obs', so its last observation is lost. Use next-step mode."
             )
-        final = reader(finals)
         for n in np.flatnonzero(ended).tolist():
             window.keep_successor((t, n), final(n))
 
@@ -198,3 +197,11 @@ class VectorEnvCollector:
     def _note_actions(self, actions: Any) -> Layout:
         self._action_layout = Layout.of(actions, space_of(self.guard.env, "action"), batched=True)
         return self._action_layout
+
+
+def _final_observation_of(info: Any) -> Reader | None:
+    """Return what reads an environment's last observation; None where it is not told."""
+    if isinstance(info, list):  # of one dict each, from gymnasium.wrappers.vector.DictInfoToList
+        return lambda n: info[n].get("final_obs", info[n].get("final_observation"))
+    finals = info.get("final_obs", info.get("final_observation"))
+    return None if finals is None else reader(finals)
