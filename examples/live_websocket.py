@@ -4,7 +4,7 @@ A second process serves CartPole-v1 in real time, ``--speed`` times faster than 
 steps a second). The world waits for nobody: where no action arrives in time, it keeps to the last
 one. This process connects, acts on what it sees, and learns beside it until it can do the task::
 
-    pip install tensor-optix websockets
+    pip install . websockets        # in a checkout
     python examples/live_websocket.py --speed 20 --cuts 10 --seconds-between-cuts 1
 
 ``--cuts 10`` makes the server drop the connection ten times in mid-run. At the end it tells how long actions took,
