@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -18,7 +19,6 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import LoopCallback, checked_callbacks
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_path, check_seed
-from tensor_optix.core.judgement.arena import PlayFn
 from tensor_optix.core.loop.interrupts import stop_on_interrupt
 from tensor_optix.core.loop.run_info import describe_run, setting_differences
 from tensor_optix.core.loop_controller import LoopController
@@ -29,6 +29,9 @@ from tensor_optix.core.storage.run_folder import RunFolder, how_to_resume, list_
 from tensor_optix.core.types import LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
+
+if TYPE_CHECKING:
+    from tensor_optix.pipeline.evaluation_env import EvaluationEnv
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class RLOptimizer:
         max_env_steps: Environment steps of one run, training and evaluation, up to a tenth of which is
             kept for the last choice of a champion; None: no limit. The final report's steps come on top.
         evaluation_env: Environment (or a callable that makes one) for greedy evaluation. Default: the
-            pipeline's own, between two windows.
+            pipeline's own, between two windows. What is made from a callable is closed at the end of each run.
         target_score: End as soon as the lower confidence bound of fresh episodes reaches it.
         report_episodes: Fresh greedy episodes that report on the champion at the end; 0 for none.
 
@@ -110,7 +113,7 @@ class RLOptimizer:
         check_seed("seed", seed)
         callbacks = checked_callbacks(callbacks)
         seed = fresh_seed() if seed is None else int(seed)
-        play_episodes = None if evaluation_env is None else _play_in(evaluation_env, pipeline)
+        self._evaluation = None if evaluation_env is None else _play_in(evaluation_env, pipeline)
         _prepare_hyperparameter_optimizer(tuner, agent, seed)
         self._checkpoint_dir = checkpoint_dir
         self._run_folder = RunFolder.create(checkpoint_dir)
@@ -128,7 +131,7 @@ class RLOptimizer:
             seed=seed,
             max_env_steps=max_env_steps,
             target_score=target_score,
-            play_episodes=play_episodes,
+            play_episodes=self._evaluation,
             report_episodes=report_episodes,
         )
         self._max_snapshots = max_snapshots
@@ -183,7 +186,8 @@ class RLOptimizer:
             if not resume:
                 self._say_what_lies_beside()
                 folder.write_run_json(self._describe())
-            return self._controller.run(bool(resume))
+            with self._evaluation or contextlib.nullcontext():
+                return self._controller.run(bool(resume))
 
     def _say_what_lies_beside(self) -> None:
         own = self._run_folder.path
@@ -295,7 +299,7 @@ def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, se
         bind_bounds(agent.hyperparam_bounds() if hasattr(agent, "hyperparam_bounds") else {})
 
 
-def _play_in(evaluation_env: Any, pipeline: Any) -> PlayFn:
+def _play_in(evaluation_env: Any, pipeline: Any) -> EvaluationEnv:
     """Return what plays greedy episodes in an environment of their own."""
     from tensor_optix.pipeline.evaluation_env import EvaluationEnv
 

@@ -101,7 +101,7 @@ SIGNATURES = {
     "TFAgent.policy_model": "(self)",
     "TFEvaluator": """(reward_weight=..., stability_weight=..., length_weight=..., primary_score_fn=...,
         max_episode_length=1000)""",
-    "BatchPipeline": "(env, agent=None, window_size=200, *, seed=None)",
+    "BatchPipeline": "(env, agent=None, window_size=200, *, seed=None, close_env=False)",
     "BatchPipeline.set_agent": "(self, agent)",
     "LivePipeline": """(data_source, agent=None, episode_boundary_fn=None, buffer_size=1000,
         reconnect_on_disconnect=True)""",

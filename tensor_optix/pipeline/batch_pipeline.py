@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.checks import check_int, check_methods, check_seed
+from tensor_optix.core.checks import check_flags, check_int, check_methods, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
@@ -37,8 +37,8 @@ class BatchPipeline(BasePipeline):
 
     Args:
         env: ``gym.Env``, ``gym.vector.VectorEnv`` (any autoreset mode), EnvPool's gymnasium
-            environments, or a callable that makes one; only a callable can be counted on to work
-            again after ``teardown``.
+            environments, or a callable that makes one. An instance is left open by
+            ``teardown``, unless ``close_env`` is set.
         agent: What acts, or None until ``set_agent``.
         window_size: T, steps of a window; a vector of N environments takes T x N env steps.
         seed: Source of all the environment's randomness. None: the one of ``set_seed``, or drawn.
@@ -53,6 +53,8 @@ class BatchPipeline(BasePipeline):
     Attributes:
         not_saved: What of the environment's state the latest ``state_dict`` had to leave out, in phrases.
         not_restored: What of it the latest ``load_state_dict`` could not give back.
+        close_env: Whether ``teardown`` also closes an environment that was given as an instance. What the pipeline made
+            is always closed; an instance belongs to whoever made it.
 
     Raises:
         InvalidTypeError: ``env`` is no environment, ``agent`` cannot act, or a count is no integer.
@@ -80,7 +82,9 @@ class BatchPipeline(BasePipeline):
         seed: int | None = None,
         barrier_interval_steps: int | Literal["auto"] | None = "auto",
         on_env_error: Literal["raise", "restart"] = "raise",
+        close_env: bool = False,
     ) -> None:
+        check_flags(close_env=close_env)
         check_int("window_size", window_size, at_least=1)
         check_seed("seed", seed)
         if not (isinstance(barrier_interval_steps, str) and barrier_interval_steps == "auto"):
@@ -99,7 +103,7 @@ class BatchPipeline(BasePipeline):
         self.not_saved: list[str] = []
         self.not_restored: list[str] = []
         self._window: WindowBuilder | None = None
-        self._env = EnvKeeper(env, on_env_error)
+        self._env = EnvKeeper(env, on_env_error, close_instance=close_env)
         self._look_at_env()
         self._barrier_interval_steps = barrier_interval_steps
 
@@ -121,7 +125,7 @@ class BatchPipeline(BasePipeline):
         if not self._env.is_open:
             self._env.open()
             self._look_at_env()
-            if not self._env.made_here:
+            if self._env.closes_instance:
                 self._check_reusable()
 
     def _check_reusable(self) -> None:
@@ -240,7 +244,7 @@ class BatchPipeline(BasePipeline):
         return self._env.play(act, num_episodes, seed)
 
     def teardown(self) -> None:
-        """Close the environment."""
+        """Let go of the environment, and close it where it was made here, or ``close_env`` says so."""
         self._env.close()
 
     @property

@@ -13,6 +13,8 @@ from tensor_optix.pipeline.stepping.env_state import env_state, not_saved, resto
 class EvaluationEnv:
     """Plays greedy episodes; what its wrappers carry from one to the next is part of the run's state.
 
+    Use it in a ``with`` statement: what was made is closed at its end, an environment that was given stays open.
+
     Args:
         env: The environment, or a callable that makes one.
         on_env_error: What the pipeline does where its environment fails; here the same, if ``env`` is a callable.
@@ -24,9 +26,25 @@ class EvaluationEnv:
 
     def __init__(self, env: Any, on_env_error: Literal["raise", "restart"] = "raise") -> None:
         can_be_made_anew = callable(env) and not callable(getattr(env, "step", None))
-        self._pipeline = BatchPipeline(env, on_env_error=on_env_error if can_be_made_anew else "raise")
+        self._source = env
+        self._on_env_error: Literal["raise", "restart"] = on_env_error if can_be_made_anew else "raise"
+        self._opened: BatchPipeline | None = None if can_be_made_anew else BatchPipeline(env)
         self.not_saved: list[str] = []
         self.not_restored: list[str] = []
+
+    @property
+    def _pipeline(self) -> BatchPipeline:
+        """What plays; it makes the environment when it is first needed."""
+        if self._opened is None:
+            self._opened = BatchPipeline(self._source, on_env_error=self._on_env_error)
+        return self._opened
+
+    def __enter__(self) -> EvaluationEnv:
+        self._pipeline.setup()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pipeline.teardown()
 
     def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
         """Play whole seeded episodes, see ``BatchPipeline.play_episodes``."""

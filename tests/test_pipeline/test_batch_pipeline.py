@@ -7,10 +7,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from scripted_envs import ConstantAgent, CountingEnv, CountingVectorEnv, PolicyAgent, RandomLengthEnv, policy
 
+from tensor_optix import RLOptimizer
 from tensor_optix.adapters.tensorflow.tf_evaluator import TFEvaluator
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+from tensor_optix.testing.fakes import SixMethodAgent
 
 
 def take(pipeline, count):
@@ -484,20 +486,71 @@ def test_a_callable_is_called_again_after_teardown():
     assert window.completed_returns.size == 0
 
 
-def test_an_instance_that_can_be_used_again_is():
-    class Closing(CountingEnv):
-        closed = 0
+class Closing(CountingEnv):
+    closed = 0
 
-        def close(self):
-            self.closed += 1
+    def close(self):
+        self.closed += 1
 
+
+@pytest.mark.parametrize("close_env", [False, True])
+def test_an_instance_is_closed_only_where_that_was_asked_for_and_works_again(close_env):
     env = Closing()
-    pipeline = BatchPipeline(env, ConstantAgent(), 5, seed=0)
+    pipeline = BatchPipeline(env, ConstantAgent(), 5, seed=0, close_env=close_env)
+    take(pipeline, 1)
     pipeline.teardown()
     pipeline.teardown()
-    assert env.closed == 1
+    assert env.closed == close_env
     pipeline.setup()
     assert len(take(pipeline, 2)) == 2
+    assert pipeline.env is env
+
+
+@pytest.mark.parametrize("close_env", [False, True])
+def test_what_the_pipeline_made_it_closes(close_env):
+    made = []
+    pipeline = BatchPipeline(lambda: made.append(Closing()) or made[-1], ConstantAgent(), 5, close_env=close_env)
+    pipeline.teardown()
+    pipeline.setup()
+    pipeline.teardown()
+    assert [env.closed for env in made] == [1, 1]
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_a_run_leaves_the_users_environment_open_and_closes_what_it_made(tmp_path, vector):
+    """Two runs of one optimizer, with an environment of its own to evaluate in."""
+    made, given = [], SyncVectorEnv([lambda: Closing(3)] * 2) if vector else Closing(3)
+    agent = SixMethodAgent()
+    optimizer = RLOptimizer(
+        agent,
+        BatchPipeline(given, agent, 9),
+        checkpoint_dir=str(tmp_path),
+        max_episodes=3,
+        evaluation_env=lambda: made.append(Closing(3)) or made[-1],
+        report_episodes=2,
+    )
+    assert made == []
+    for _ in range(2):
+        assert optimizer.run().report.num_episodes == 2
+    assert [env.closed for env in made] == [1, 1]
+    assert not any(env.closed for env in (given.envs if vector else [given]))
+    given.reset(seed=1)
+    given.step(np.zeros(2, np.int64) if vector else 0)
+
+
+def test_an_evaluation_env_that_was_given_stays_open(tmp_path):
+    given, agent = Closing(3), SixMethodAgent()
+    optimizer = RLOptimizer(
+        agent,
+        BatchPipeline(lambda: CountingEnv(3), agent, 9),
+        checkpoint_dir=str(tmp_path),
+        max_episodes=3,
+        evaluation_env=given,
+        report_episodes=2,
+    )
+    optimizer.run()
+    assert optimizer.run().report.num_episodes == 2
+    assert given.closed == 0
 
 
 def test_a_failure_to_close_is_logged(caplog):
@@ -505,7 +558,7 @@ def test_a_failure_to_close_is_logged(caplog):
         def close(self):
             raise OSError("stuck")
 
-    BatchPipeline(Stuck(), ConstantAgent()).teardown()
+    BatchPipeline(Stuck, ConstantAgent()).teardown()
     assert "could not be closed" in caplog.text
 
 

@@ -322,7 +322,7 @@ def test_an_instance_that_cannot_be_used_again():
                 raise OSError("window is gone")
             return super().reset(seed=seed)
 
-    pipeline = BatchPipeline(Gone(), ConstantAgent(), 5, seed=0)
+    pipeline = BatchPipeline(Gone(), ConstantAgent(), 5, seed=0, close_env=True)
     pipeline.teardown()
     with pytest.raises(EnvironmentFailureError, match=r"cannot be used again.*window is gone.*Pass a callable"):
         pipeline.setup()

@@ -31,6 +31,7 @@ class EnvKeeper:
     Args:
         source: The environment, or a callable that makes one.
         on_error: ``"raise"``, or ``"restart"``, which needs a callable.
+        close_instance: Whether to close an environment that was given as an instance.
 
     Attributes:
         source: What was given.
@@ -43,10 +44,11 @@ class EnvKeeper:
         InvalidArgumentError: ``on_error`` is unknown, or an instance should be made anew.
     """
 
-    def __init__(self, source: Any, on_error: str = "raise") -> None:
+    def __init__(self, source: Any, on_error: str = "raise", *, close_instance: bool = False) -> None:
         check_choice("on_env_error", on_error, ON_ENV_ERROR)
         self.source = source
         self._on_error = on_error
+        self._close_instance = close_instance
         self._collector: Collector | None = None
         self.num_restarts = 0
         self.last_error = ""
@@ -84,15 +86,22 @@ class EnvKeeper:
         """The environment itself, guarded."""
         return self.collector.guard
 
+    @property
+    def closes_instance(self) -> bool:
+        """Whether an environment is closed that somebody else made."""
+        return self._close_instance and not self.made_here
+
     def open(self) -> None:
         """Make the environment, or take the one that was given."""
         env, self.made_here = open_env(self.source)
         self._collector = VectorEnvCollector(env) if is_vector(env) else SingleEnvCollector(env)
 
     def close(self) -> None:
-        """Close the environment; safe to call twice."""
+        """Let go of the environment, and close what was not given as an instance; safe to call twice."""
         if self._collector is not None:
-            self.guard.close()
+            is_given = self.guard.env is self.source  # an EnvPool is made anew when it is seeded
+            if self._close_instance or not is_given:
+                self.guard.close()
             self._collector = None
 
     def begin_anew(self, error: EnvironmentFailureError, num_failures: int, window: WindowBuilder | None) -> None:
