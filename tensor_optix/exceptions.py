@@ -68,3 +68,7 @@ class UnknownEnvironmentError(InvalidArgumentError):
 
 class MissingExtraError(TensorOptixError, ImportError):
     """A feature was asked for whose optional dependency is not installed."""
+
+
+class EpisodesCutError(TensorOptixError):
+    """Episodes that were being played are waited for no more: Ctrl-C."""

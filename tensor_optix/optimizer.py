@@ -164,7 +164,8 @@ class RLOptimizer:
     def run(self, resume: bool | str | Path = False) -> RunResult:
         """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
 
-        The first Ctrl-C ends the run cleanly after the current window, a second one at once.
+        The first Ctrl-C ends the run cleanly after the current window, with a report of at most 10 episodes and without
+        a last choice of a champion; a second one ends it at once. ``stop()`` leaves the end as it is.
         Called again, the run goes on from where it was, with a new budget.
 
         Args:
@@ -182,7 +183,7 @@ class RLOptimizer:
             self._run_folder = RunFolder.open(self._run_folder.path)
             self._controller.recorder.run_folder = self._run_folder
         # Two BLAS threads on small matrices wait for each other more than they work.
-        with stop_on_interrupt(self.stop), _BLAS.limit(limits=1), self._run_folder as folder:
+        with stop_on_interrupt(self._controller.stop_request), _BLAS.limit(limits=1), self._run_folder as folder:
             if not resume:
                 self._say_what_lies_beside()
                 folder.write_run_json(self._describe())

@@ -14,12 +14,9 @@ import typer
 from rich.console import Console
 
 from tensor_optix import __version__
+from tensor_optix.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, EXPLANATION, leave
 from tensor_optix.cli.options import EnvKwargs, RunEnvironment, TrustEnv, Wrappers, typed_environment
 from tensor_optix.cli.resume import resume
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Trains a reinforcement-learning agent by itself, and says how good it is.",
@@ -27,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    epilog=EXPLANATION,
 )
 
 
@@ -74,7 +72,7 @@ def root(
     """Trains a reinforcement-learning agent by itself, and says how good it is."""
 
 
-@app.command()
+@app.command(epilog=EXPLANATION)
 def train(
     env: Annotated[
         str, typer.Argument(metavar="ENV", help="Gymnasium id, for example CartPole-v1, or module:id of one of yours.")
@@ -135,10 +133,10 @@ def train(
             checkpoint_dir=checkpoint_dir,
             overrides=overrides,
         )
-        run_training(plan, Console(), quiet=quiet)
+        leave(run_training(plan, Console(), quiet=quiet))
 
 
-app.command()(resume)
+app.command(epilog=EXPLANATION)(resume)
 
 
 @app.command()

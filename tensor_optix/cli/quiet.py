@@ -31,7 +31,7 @@ def _stderr_turned_away() -> Iterator[None]:
         os.dup2(elsewhere.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             elsewhere.seek(0)
             os.write(kept, elsewhere.read())
             raise

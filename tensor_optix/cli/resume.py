@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tensor_optix.cli.exit_codes import leave
 from tensor_optix.cli.options import EnvKwargs, RunEnvironment, TrustEnv, Wrappers, typed_environment
 
 
@@ -43,4 +44,4 @@ def resume(
             max_env_steps=max_env_steps or plan.max_env_steps,
             max_windows=max_windows or plan.max_windows,
         )
-        run_training(plan, Console(), quiet=quiet, resume=run_dir)
+        leave(run_training(plan, Console(), quiet=quiet, resume=run_dir))

@@ -11,6 +11,7 @@ from rich.console import Console
 from tensor_optix.cli.plan import TrainingPlan, write_plan
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.core.callbacks import LoopCallback
+from tensor_optix.core.run_result import RunResult
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
 from tensor_optix.pipeline.environment_names import EnvironmentName
@@ -19,8 +20,8 @@ from tensor_optix.reporting.progress import Progress
 from tensor_optix.reporting.summary import loading_code, summary
 
 
-def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, resume: Path | None = None) -> None:
-    """Train as planned, show progress, and print what was reached, however the run ended.
+def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, resume: Path | None = None) -> RunResult:
+    """Train as planned, show progress, print what was reached, however the run ended, and return it.
 
     Args:
         plan: What to do.
@@ -41,9 +42,10 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
     if resume is None:
         write_plan(optimizer.run_dir, plan)
     try:
-        optimizer.run(resume=resume or False)
+        result = optimizer.run(resume=resume or False)
     finally:
         print_outcome(console, optimizer, plan.environment)
+    return result
 
 
 class PlanKeeper(LoopCallback):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from tensor_optix.core.judgement.trial import BoldTrial
 from tensor_optix.core.judgement.watchdog import Watchdog
 from tensor_optix.core.loop.conclusion import Conclusion
 from tensor_optix.core.loop.divergence import DivergenceGuard
+from tensor_optix.core.loop.interrupts import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.run_checkpoint import named_by_class
 from tensor_optix.core.loop.session import RunSession
@@ -105,7 +105,8 @@ class LoopController:
         self._tuning = Tuning(agent, optimizer, backoff_scheduler, self.callbacks)
         self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
         play = play_episodes or pipeline.play_episodes
-        self._arena = Arena(agent, play, derive_seed(self.seed, "arena"), pipeline.give_way)
+        self.stop_request = StopRequest(getattr(pipeline, "request_stop", lambda: None))
+        self._arena = Arena(agent, play, derive_seed(self.seed, "arena"), self._give_way)
         self._players = [] if play_episodes is None else [play_episodes]
         needs_barrier = play_episodes is None
         self._confirmation = Confirmation(
@@ -135,8 +136,8 @@ class LoopController:
             self._guard,
             self._shortfall,
             report_episodes,
+            self.stop_request,
         )
-        self._stop_requested = threading.Event()
         self._ending: tuple[str, str] | None = None
         if run_folder is not None:
             self._session.keep_on_disk(run_folder, self._keeper, self._parts(), self.evaluator)
@@ -172,8 +173,12 @@ class LoopController:
                 if self._ending is not None:
                     break
             return self._finish()
-        except Exception as error:
-            self.last_result = self._conclusion.draw_after_error(error)
+        except BaseException as error:
+            if self.stop_request.comes_from_a_worker(error):
+                self.last_result = self._conclusion.draw_after_lost_workers(error)
+                return self.last_result
+            if isinstance(error, Exception):
+                self.last_result = self._conclusion.draw_after_error(error)
             raise
         finally:
             self._session.close()
@@ -181,8 +186,11 @@ class LoopController:
 
     def stop(self) -> None:
         """Ask the loop to end after the current window; from any thread."""
-        self._stop_requested.set()
-        getattr(self.pipeline, "request_stop", lambda: None)()
+        self.stop_request.stop()
+
+    def _give_way(self) -> None:
+        self.stop_request.check_episodes()
+        self.pipeline.give_way()
 
     @property
     def seed(self) -> int:
@@ -341,7 +349,7 @@ class LoopController:
     # ---------------------------------------------------------------- beginning and end
 
     def _start(self) -> None:
-        self._stop_requested.clear()
+        self.stop_request.clear()
         self._ending = None
         self._ledger.start_run()
         if self.state is LoopState.DORMANT:
@@ -369,7 +377,7 @@ class LoopController:
 
     def _look_for_the_end(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
-        if self._ending is None and self._stop_requested.is_set():
+        if self._ending is None and self.stop_request.is_set:
             self._ending = ("stopped", "asked to stop")
         exhausted = self._ledger.exhausted(self._confirmation.reserved_steps())
         if self._ending is None and exhausted is not None:
@@ -378,10 +386,10 @@ class LoopController:
             return
         self._session.save_before_the_end()
         self.pipeline.cut_episodes()
-        if self._ending[0] != "target":
+        if self._ending[0] != "target" and not self.stop_request.is_interrupted:
             self._challenge(metrics, FINAL_EPISODES)
 
     def _finish(self) -> RunResult:
-        how = "asked to stop" if self._stop_requested.is_set() else "the pipeline's stream ended"
+        how = "asked to stop" if self.stop_request.is_set else "the pipeline's stream ended"
         self.last_result = self._conclusion.draw(*(self._ending or ("stopped", how)))
         return self.last_result

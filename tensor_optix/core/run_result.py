@@ -85,6 +85,7 @@ class RunResult:
         run_dir: Folder of the run.
         history: One list per quantity, one entry per window, as Keras's ``History.history``.
         notes: What else should be known, for example what kept a resumed run from being exact.
+        is_interrupted: Whether Ctrl-C came: the report is at most 10 episodes then.
     """
 
     reason: str
@@ -98,6 +99,7 @@ class RunResult:
     run_dir: str | None
     history: dict[str, list[Any]]
     notes: tuple[str, ...] = ()
+    is_interrupted: bool = False
 
     def __post_init__(self) -> None:
         check_choice("reason", self.reason, REASONS)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -91,7 +95,8 @@ class Progress(LoopCallback):
         if math.isfinite(self._started):
             self._show()
         if self._live is not None:
-            self._live.stop()
+            with interrupts_put_off():
+                self._live.stop()
             self._live = None
 
     def on_episode_end(self, episode_id: int, eval_metrics: EvalMetrics | None) -> None:
@@ -125,7 +130,8 @@ class Progress(LoopCallback):
     def _show(self) -> None:
         self._last_shown = self._clock()
         if self._live is not None:
-            self._live.update(self._panel(), refresh=True)
+            with interrupts_put_off():
+                self._live.update(self._panel(), refresh=True)
         elif not self._console.is_terminal:
             self._console.print(self._line(), highlight=False, soft_wrap=True)
 
@@ -166,6 +172,23 @@ class Progress(LoopCallback):
             self._rate.popleft()
         seconds, steps = now - self._rate[0][0], self._steps.total - self._rate[0][1]
         return steps / seconds if seconds > 0 else 0.0
+
+
+@contextlib.contextmanager
+def interrupts_put_off() -> Iterator[None]:
+    """Let a Ctrl-C that comes meanwhile be felt afterwards: half a drawing would stay on the terminal."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is None:  # None: set by something else than Python
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    handler = signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came and callable(handler):
+            handler(*came[0])
 
 
 class StepCounter:

@@ -190,8 +190,9 @@ class TestInterrupt:
         running = self.start()
         running.send_signal(signal.SIGINT)
         output, errors = running.communicate(timeout=120)
-        assert running.returncode == 0, errors
-        assert "stopped: asked to stop" in output
+        assert running.returncode == 130, errors
+        assert "stopped: asked to stop; interrupted by Ctrl-C" in output
+        assert "10 fresh greedy episodes" in output
         assert "mean return" in output
         assert "Traceback" not in errors
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.types import EpisodeData, EvaluationResult
+from tensor_optix.exceptions import EpisodesCutError
 from tensor_optix.functional.seeding import derive_seed
 
 EVALUATION_SHARE = 0.1
@@ -91,8 +92,11 @@ class Arena:
         return derive_seed(self._seed, use, self._num_sets)
 
     def play(self, num_episodes: int, seed: int) -> EvaluationResult | None:
-        """Play the agent as it is now, greedily."""
-        result = self._play(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
+        """Play the agent as it is now, greedily; None where that is not possible, or was cut by Ctrl-C."""
+        try:
+            result = self._play(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
+        except EpisodesCutError:
+            return None
         self.is_possible = result is not None
         if result is not None:
             self._note(result.lengths)

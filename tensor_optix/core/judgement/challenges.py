@@ -242,6 +242,11 @@ class Confirmation:
         return result
 
     @property
+    def plays_elsewhere(self) -> bool:
+        """Whether episodes are played in another environment than the pipeline's own."""
+        return not self._needs_barrier
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What should be known of the episodes, in sentences."""
         return self._arena.notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.budget import Ledger
@@ -12,6 +13,7 @@ from tensor_optix.core.judgement.challenges import Confirmation
 from tensor_optix.core.judgement.incumbent import ChampionKeeper
 from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.loop.divergence import DivergenceGuard
+from tensor_optix.core.loop.interrupts import REPORT_EPISODES_AFTER_INTERRUPT, StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome
 from tensor_optix.core.loop.session import RunSession
@@ -35,6 +37,7 @@ class Conclusion:
         guard: Has notes.
         shortfall: Has notes on the report.
         report_episodes: Fresh greedy episodes of the champion; 0 for none.
+        stop_request: Knows whether the user waits for the end.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Conclusion:
         guard: DivergenceGuard,
         shortfall: Shortfall,
         report_episodes: int,
+        stop_request: StopRequest,
     ) -> None:
         self._keeper = keeper
         self._registry = registry
@@ -60,14 +64,45 @@ class Conclusion:
         self._guard = guard
         self._shortfall = shortfall
         self.report_episodes = report_episodes
+        self._stop_request = stop_request
 
     def draw(self, reason: str, explanation: str) -> RunResult:
         """Hand back the champion, report on it, and keep the result."""
         self._keeper.restore()
-        report = self._confirmation.report(self.report_episodes) if self._keeper.snapshot else None
+        report = self._report()
+        if self._stop_request.is_interrupted:
+            explanation += (
+                f"; interrupted by Ctrl-C, so the report is at most {REPORT_EPISODES_AFTER_INTERRUPT} episodes"
+                + (", and no last choice of a champion was made" if reason == "stopped" else "")
+            )
         is_settled = reason != "stopped"
         report, notes = self._face_the_bar(report, is_settled)
         return self._conclude(reason, explanation, report, notes, is_settled)
+
+    def _report(self) -> EvaluationResult | None:
+        """Let the champion play; few episodes, where the user waits."""
+        if self._keeper.snapshot is None:
+            return None
+        report = None
+        if not self._stop_request.is_interrupted:
+            report = self._confirmation.report(self.report_episodes)
+        if report is None and self._stop_request.is_interrupted:
+            with self._stop_request.short_report():
+                report = self._confirmation.report(min(self.report_episodes, REPORT_EPISODES_AFTER_INTERRUPT))
+        return report
+
+    def draw_after_lost_workers(self, error: BaseException) -> RunResult:
+        """Hand back the champion after a Ctrl-C that reached the environment's processes as well."""
+        self._stop_request.interrupt()
+        how = f"interrupted by Ctrl-C, which ended the environment's processes, too ({type(error).__name__})"
+        self._keeper.restore()
+        plays_elsewhere = self._confirmation.plays_elsewhere
+        report = self._report() if plays_elsewhere else None
+        notes = (
+            () if plays_elsewhere else ("there is no report: the environment that it would have been played in ended",)
+        )
+        report, more = self._face_the_bar(report, is_settled=False)
+        return self._conclude("stopped", how, report, (*notes, *more), is_settled=False)
 
     def draw_again(self, outcome: Outcome) -> RunResult:
         """Hand back the champion of a run that is over, and what the run came to.
@@ -85,7 +120,7 @@ class Conclusion:
         )
         try:
             self._session.open()
-            result = self._session.result_of(outcome)
+            result = replace(self._session.result_of(outcome), is_interrupted=False)
             if self._keeper.snapshot is not None:
                 self._keeper.restore()
         finally:
@@ -146,6 +181,7 @@ class Conclusion:
             seconds=self._ledger.seconds,
             run_dir=self._recorder.run_dir,
             history=self._recorder.history.columns(),
+            is_interrupted=self._stop_request.is_interrupted,
             notes=(
                 *self._session.notes,
                 *self._confirmation.notes,

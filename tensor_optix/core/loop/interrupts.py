@@ -1,4 +1,4 @@
-"""Ctrl-C as a request: the first ends the run cleanly, the second at once."""
+"""Ctrl-C as a request: the first ends the run cleanly and soon, the second at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,80 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tensor_optix.exceptions import EnvironmentFailureError, EpisodesCutError
+
 logger = logging.getLogger(__name__)
+
+REPORT_EPISODES_AFTER_INTERRUPT = 10
+"""Who pressed Ctrl-C waits for no more than these, at most."""
+
+
+class StopRequest:
+    """Whether a run was asked to end, and how soon.
+
+    Args:
+        on_request: Called with each request, in whatever thread or signal handler it comes.
+
+    Attributes:
+        is_interrupted: By Ctrl-C: no last choice of a champion is made, and the report is short.
+        is_at_once: By a second one.
+        turns_interrupts: Whether Ctrl-C comes here; else it is Python's own ``KeyboardInterrupt``.
+    """
+
+    def __init__(self, on_request: Callable[[], None] = lambda: None) -> None:
+        self._on_request = on_request
+        self._requested = threading.Event()
+        self._may_play = False
+        self.is_interrupted = False
+        self.is_at_once = False
+        self.turns_interrupts = False
+
+    def clear(self) -> None:
+        """Forget what an earlier run was asked."""
+        self._requested.clear()
+        self._may_play = self.is_interrupted = self.is_at_once = False
+
+    def stop(self) -> None:
+        """Ask for the end after the current window, with all that belongs to it; from any thread."""
+        self._requested.set()
+        self._on_request()
+
+    def interrupt(self) -> None:
+        """Ask for the end after the current window, and soon; from a signal handler."""
+        self.is_interrupted = True
+        self.stop()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the run was asked to end."""
+        return self._requested.is_set()
+
+    def check_episodes(self) -> None:
+        """Raise ``EpisodesCutError`` if episodes that are being played are waited for no more."""
+        if self.is_interrupted and not self._may_play:
+            raise EpisodesCutError
+
+    @contextmanager
+    def short_report(self) -> Iterator[None]:
+        """Let those few episodes be played that report after an interrupt."""
+        self._may_play = True
+        try:
+            yield
+        finally:
+            self._may_play = False
+
+    def comes_from_a_worker(self, error: BaseException) -> bool:
+        """Tell whether an error is Ctrl-C as an environment's process felt it: they get it, too."""
+        if self.is_at_once:
+            return False
+        if isinstance(error, KeyboardInterrupt):
+            return self.turns_interrupts
+        return self.is_interrupted and isinstance(error, (EnvironmentFailureError, EOFError, ConnectionError))
 
 
 @contextmanager
-def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Turn the first SIGINT into ``stop()``; a second one raises ``KeyboardInterrupt``.
+def stop_on_interrupt(request: StopRequest) -> Iterator[None]:
+    """Hand the first SIGINT to ``request``; a second one raises ``KeyboardInterrupt``.
 
     Signals can only be handled in the main thread, and another handler than Python's own is
     somebody's choice: in both cases nothing is changed.
@@ -24,13 +92,19 @@ def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         yield
         return
 
+    def on_second(signum: int, frame: FrameType | None) -> None:
+        request.is_at_once = True
+        signal.default_int_handler(signum, frame)
+
     def on_first(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, on_second)
         logger.warning("Interrupted: ending after the current window. Once more to end at once.")
-        stop()
+        request.interrupt()
 
     signal.signal(signal.SIGINT, on_first)
+    request.turns_interrupts = True
     try:
         yield
     finally:
+        request.turns_interrupts = False
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -85,6 +85,7 @@ def write_outcome(root: Path, outcome: Outcome) -> None:
         "windows": result.windows,
         "seconds": result.seconds,
         "notes": list(result.notes),
+        "is_interrupted": result.is_interrupted,
         "run_number": outcome.run_number,
         "budget": asdict(outcome.budget),
         "used": asdict(outcome.used),
@@ -140,6 +141,7 @@ def _decode(root: Path, document: dict[str, Any]) -> Outcome:
         run_dir=str(root),
         history={},
         notes=tuple(str(note) for note in field(document, "notes", list, path)),
+        is_interrupted=document.get("is_interrupted") is True,
     )
     return Outcome(
         result,

@@ -11,6 +11,7 @@ import gymnasium as gym
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
 from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.space_layout import is_finite
+from tensor_optix.pipeline.stepping.worker_signals import interrupts_withheld, withhold_interrupts_from
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def open_env(env: Any) -> tuple[Any, bool]:
         EnvironmentFailureError: The callable raised.
     """
     if _steps(env):
+        withhold_interrupts_from(env)
         return env, False
     if isinstance(env, str):
         raise InvalidTypeError(f"`env` must be an environment. Received the id {env!r}: pass gym.make({env!r}).")
@@ -38,7 +40,8 @@ def open_env(env: Any) -> tuple[Any, bool]:
             f"Received: {env!r} of type {type(env).__name__}."
         )
     try:
-        made = env()
+        with interrupts_withheld():
+            made = env()
     except TensorOptixError:
         raise
     except Exception as error:
