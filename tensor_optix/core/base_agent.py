@@ -148,6 +148,19 @@ class BaseAgent(ABC):
         """Return how the agent that was saved was made otherwise than this one, in phrases. Default: not known."""
         return []
 
+    def global_randomness(self) -> dict[str, str]:
+        """Return, by name, where generators of the whole process stand that are not part of the agent's state.
+
+        A run says so where one moves. Default: none is known.
+        """
+        return {}
+
+    not_saved: Sequence[str] | None = None
+    """What the latest ``get_state`` had to leave out, in phrases; None where that is not known."""
+
+    not_restored: Sequence[str] = ()
+    """What the latest ``set_state`` could not give back, in phrases; a run that was resumed says so."""
+
     tells_what_it_used: bool = False
     """Whether ``learn`` sets ``used_hyperparams``: then the loop need not ask for them before each ``learn``."""
 

@@ -140,7 +140,9 @@ class LoopController:
         )
         self._ending: tuple[str, str] | None = None
         if run_folder is not None:
-            self._session.keep_on_disk(run_folder, self._keeper, self._parts(), self.evaluator)
+            self._session.keep_on_disk(
+                run_folder, self._keeper, self._parts(), self.evaluator, self.callbacks.callbacks
+            )
 
     # ---------------------------------------------------------------- the public face
 
@@ -168,7 +170,7 @@ class LoopController:
             self._tuning.note_learn()
             self._session.begin(resume, self._ledger.budget)
             self.callbacks.fire("on_loop_start")
-            for window in self.pipeline.episodes():
+            for window in self._session.windows():
                 self._process(window)
                 if self._ending is not None:
                     break

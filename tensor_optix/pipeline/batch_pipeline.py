@@ -15,6 +15,7 @@ from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.stepping.env_guard import space_of
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
+from tensor_optix.pipeline.stepping.env_memory import EnvMemory
 from tensor_optix.pipeline.stepping.env_state import env_state, not_saved, restore_env_state
 from tensor_optix.pipeline.stepping.episode_ledger import EpisodeLedger
 from tensor_optix.pipeline.stepping.episode_player import rowwise
@@ -51,7 +52,6 @@ class BatchPipeline(BasePipeline):
             say how often.
 
     Attributes:
-        not_saved: What of the environment's state the latest ``state_dict`` had to leave out, in phrases.
         not_restored: What of it the latest ``load_state_dict`` could not give back.
         close_env: Whether ``teardown`` also closes an environment that was given as an instance. What the pipeline made
             is always closed; an instance belongs to whoever made it.
@@ -100,7 +100,8 @@ class BatchPipeline(BasePipeline):
         self._env_steps = 0
         self._steps_since_barrier = 0
         self._barrier_requested = False
-        self.not_saved: list[str] = []
+        self._memory = EnvMemory()
+        self._not_saved: list[str] = []
         self.not_restored: list[str] = []
         self._window: WindowBuilder | None = None
         self._env = EnvKeeper(env, on_env_error, close_instance=close_env)
@@ -173,7 +174,9 @@ class BatchPipeline(BasePipeline):
         """Fill the window as far as the environment goes."""
         collector = self._env.collector
         if self._needs_reset:
+            self._memory.before_reset(collector.guard.env)
             collector.reset(derive_seed(self.seed, "env", self._num_resets))
+            self._memory.after_reset(collector.guard.env)
             self._num_resets += 1
         if self._window is None:
             if self._needs_reset:
@@ -251,6 +254,11 @@ class BatchPipeline(BasePipeline):
     def on_env_error(self) -> str:
         """What is done where the environment fails: ``"raise"`` or ``"restart"``."""
         return self._env.on_error
+
+    @property
+    def not_saved(self) -> list[str]:
+        """What of the environment's state :meth:`state_dict` leaves out, as far as that is known, in phrases."""
+        return [*self._not_saved, *self._memory.phrases()]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -348,7 +356,7 @@ class BatchPipeline(BasePipeline):
         otherwise the running episodes are cut.
         """
         env = env_state(self._env.guard.env) if self._env.is_open else {}
-        self.not_saved = not_saved(env)
+        self._not_saved = not_saved(env)
         return {
             "seed": self.seed,
             "next_window_id": self._next_window_id,

@@ -19,7 +19,7 @@ from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner, assemble_update
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
-from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state, forewarning
+from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state, forewarning, hidden_randomness
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments, unused_copy
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import BaseAgent, Policy
@@ -49,8 +49,9 @@ class TFAgent(BaseAgent):
     The model runs at inference (``training=False``) in acting and learning alike: Dropout is off
     and BatchNormalization uses its moving statistics, which do not move.
 
-    Subclass and override ``learn`` for another algorithm, with ``self.model``, ``self.optimizer``
-    and ``self._hyperparams.params``; acting follows the new weights by itself.
+    Subclass and override ``learn`` for another algorithm, with ``self.model``, ``self.optimizer`` and
+    ``self._hyperparams.params``; acting follows by itself, and networks, optimizers, variables, seeds
+    and NumPy generators among its attributes go with its state.
 
     Args:
         model: Any Keras 3 model with one output ``[batch, size]``.
@@ -244,6 +245,7 @@ class TFAgent(BaseAgent):
     describe_platform = staticmethod(agent_state.thread_counts)
     caveats = forewarning.loading_caveats
     structure_differences = agent_state.structure_differences
+    global_randomness = staticmethod(hidden_randomness.global_randomness)
 
     def on_divergence(self) -> None:
         """Halve the base learning rate."""
@@ -381,8 +383,6 @@ class TFAgent(BaseAgent):
         self._has_learned = True
         self.version += 1
         self.refresh()
-
-    # Inside
 
     def _infer(self, observation: Any) -> None:
         """Take the shapes from one observation, and the outputs for logits: nobody called ``bind``."""

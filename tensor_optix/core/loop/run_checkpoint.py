@@ -14,6 +14,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.incumbent import ChampionKeeper
 from tensor_optix.core.loop.run_structure import structure_differences
+from tensor_optix.core.loop.unsaved import UnsavedState
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.exact_json import to_exact
@@ -69,6 +70,7 @@ class RunCheckpoint:
         parts: Everything else, by name; a part without ``state_dict`` is left out and named.
         sync_history: Puts on the disk what the run has recorded so far; called from a thread.
         describe: Says what the run is made of, see ``describe_structure``.
+        unsaved: Watches what has a state and does not save it.
 
     Attributes:
         failures: Why saving failed, each time.
@@ -85,10 +87,12 @@ class RunCheckpoint:
         parts: Mapping[str, Any],
         sync_history: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
+        unsaved: UnsavedState,
     ) -> None:
         self._slots = slots
         self._sync_history = sync_history
         self._describe = describe
+        self._unsaved = unsaved
         self._agent = agent
         self._keeper = keeper
         self._registry = registry
@@ -96,6 +100,7 @@ class RunCheckpoint:
         self._left_out = {
             name: f"the {name} has no state_dict, so it starts afresh" for name in parts if name not in self._parts
         }
+        self._cannot_be_saved = list(self._left_out.values())
         self._next_save = -float("inf")
         self._last_taken = float("inf")
         self._cost_seconds = 0.0
@@ -154,6 +159,14 @@ class RunCheckpoint:
         self._set_next(taken.started, taken.seconds)
         self._thread = threading.Thread(target=self._write, args=(taken,), name="tensor-optix-checkpoint", daemon=True)
         self._thread.start()
+
+    def not_saved(self) -> list[str]:
+        """Return, in phrases, what is known so far not to be in a checkpoint."""
+        return [
+            *self._cannot_be_saved,
+            *_phrases([self._agent, *self._parts.values()], "not_saved"),
+            *self._unsaved.look(),
+        ]
 
     def flush(self) -> None:
         """Wait until what was taken is written."""
@@ -220,7 +233,7 @@ class RunCheckpoint:
         self._keeper.load_state_dict(document["keeper"], champion)
         for name in sorted(saved, key=lambda name: name == LAST_PART):
             self._parts[name].load_state_dict(saved[name]["state"])
-        self.inexact += _phrases(self._parts.values(), "not_restored")
+        self.inexact += _phrases([self._agent, *self._parts.values()], "not_restored")
         own: dict[str, Any] = document["own"]
         return own
 
@@ -257,7 +270,9 @@ class RunCheckpoint:
                 parts[name] = {"class": type(part).__qualname__, "state": to_exact(part.state_dict(), name)}
             except Exception as error:
                 left_out[name] = f"the state of the {name} cannot be saved, so it starts afresh ({error})"
-        inexact = [*left_out.values(), *_phrases(self._parts.values(), "not_saved")]
+        states = {"agent": capture(self._agent, "all")}
+        self._cannot_be_saved = list(left_out.values())
+        inexact = self.not_saved()
         if not has_own_state(self._agent):
             inexact.append("the agent has no get_state, so its random state and optimizer are not known")
         document = {
@@ -270,7 +285,6 @@ class RunCheckpoint:
             "structure": self._describe(),
             "last_snapshot_number": self._registry.last_number,
         }
-        states = {"agent": capture(self._agent, "all")}
         if self._keeper.state is not None:
             states["champion"] = self._keeper.state
         return document, states
@@ -311,7 +325,7 @@ class RunCheckpoint:
 
 def _phrases(parts: Iterable[Any], attribute: str) -> list[str]:
     """Return what parts say of themselves, where they do."""
-    return [str(phrase) for part in parts for phrase in getattr(part, attribute, ())]
+    return [str(phrase) for part in parts for phrase in getattr(part, attribute, None) or ()]
 
 
 def named_by_class(parts: Iterable[Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_outc
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
 from tensor_optix.core.loop.run_info import differences
 from tensor_optix.core.loop.run_structure import describe_structure
+from tensor_optix.core.loop.unsaved import NOT_EXACTLY, Omissions, UnsavedState
 from tensor_optix.core.run_result import History, RunResult
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.types import EpisodeData, PolicySnapshot
@@ -62,24 +63,40 @@ class RunSession:
         self._is_bound = False
         self._bar: Bar | None = None
         self._has_begun = False
+        self._is_resumed = False
         self._run_number = 0
         self._budget: dict[str, Any] = {}
+        self._omissions: Omissions | None = None
         self._resume_notes: list[str] = []
         self._caveats: list[str] | None = None
         self.seed = fresh_seed() if seed is None else seed
 
     def keep_on_disk(
-        self, folder: RunFolder, keeper: ChampionKeeper, parts: Mapping[str, Any], evaluator: BaseEvaluator
+        self,
+        folder: RunFolder,
+        keeper: ChampionKeeper,
+        parts: Mapping[str, Any],
+        evaluator: BaseEvaluator,
+        callbacks: Iterable[Any],
     ) -> None:
-        """Say where the run is saved, which parts have a state, and who scores."""
+        """Say where the run is saved, which parts have a state, who scores, and who listens."""
 
         def describe() -> dict[str, Any]:
             return describe_structure(self._agent, evaluator, parts["optimizer"], self._pipeline)
 
         self._keeper = keeper
+        unsaved = UnsavedState(self._agent, evaluator, parts["optimizer"], callbacks)
         self._checkpoint = RunCheckpoint(
-            CheckpointSlots(folder.path), self._agent, keeper, self._registry, parts, self._recorder.sync, describe
+            CheckpointSlots(folder.path),
+            self._agent,
+            keeper,
+            self._registry,
+            parts,
+            self._recorder.sync,
+            describe,
+            unsaved,
         )
+        self._omissions = Omissions(self._checkpoint.not_saved, unsaved)
 
     def open(self) -> None:
         """Get pipeline and agent ready for the first step.
@@ -130,7 +147,7 @@ class RunSession:
         Raises:
             CheckpointError: There is none to go on from.
         """
-        self._budget, self._bar, self._has_begun = asdict(budget), None, False
+        self._budget, self._bar, self._has_begun, self._is_resumed = asdict(budget), None, False, resume
         if not resume:
             self._run_number += 1
             self._has_begun = True
@@ -157,7 +174,7 @@ class RunSession:
             reasons.append("a live feed cannot be rewound")
         elif not self._has_barriers:
             reasons.append(f"{type(self._pipeline).__name__} has no barriers, at which episodes begin anew")
-        self._resume_notes = [f"the run was resumed, but not exactly: {reason}" for reason in reasons]
+        self._resume_notes = [NOT_EXACTLY + reason for reason in reasons]
         for note in self._resume_notes:
             logger.warning("%s.", note)
 
@@ -221,6 +238,12 @@ class RunSession:
         except CheckpointError as error:
             return [f"whether machine and versions are the same cannot be told ({error})"]
 
+    def windows(self) -> Iterator[EpisodeData]:
+        """Yield the pipeline's windows, and watch from here on what changes and is not saved."""
+        if self._omissions is not None:
+            self._omissions.begin(is_resumed=self._is_resumed)
+        yield from self._pipeline.episodes()
+
     def save_if_due(self, window: EpisodeData, ledger: Ledger, reserved_steps: int) -> None:
         """Save after a window from which the run can go on, if it is time.
 
@@ -232,7 +255,10 @@ class RunSession:
             ledger: Knows the budget.
             reserved_steps: Env steps that will be needed after the last window.
         """
-        if self._checkpoint is None or not (window.metadata.get("barrier") or not self._has_barriers):
+        is_moment = bool(window.metadata.get("barrier")) or not self._has_barriers
+        if self._omissions is not None:
+            self._omissions.after_window(is_moment=is_moment)
+        if self._checkpoint is None or not is_moment:
             return
         own = self._own(windows=ledger.windows, is_open=not ledger.has_decided)
         self._checkpoint.save_if_due(own)
@@ -264,9 +290,11 @@ class RunSession:
     @property
     def notes(self) -> tuple[str, ...]:
         """What else should be known of the run, in sentences."""
+        news = [] if self._omissions is None else self._omissions.notes(but=self._resume_notes)
         notes = [
             *(self._caveats or ()),
             *self._resume_notes,
+            *news,
             *self._recorder.notes,
             *getattr(self._pipeline, "notes", ()),
         ]

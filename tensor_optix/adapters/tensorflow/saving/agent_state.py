@@ -12,6 +12,8 @@ from tensor_optix.adapters.tensorflow.models.model_checks import require_ready
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
 from tensor_optix.adapters.tensorflow.saving.agent_class import describe_class
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import configs_of
+from tensor_optix.adapters.tensorflow.saving.attached_state import read_attached, restore_attached
+from tensor_optix.adapters.tensorflow.saving.hidden_randomness import draws_of_tensorflow
 from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.types import AgentState, HyperparamSet
@@ -40,12 +42,17 @@ def capture(agent: Any, scope: str) -> AgentState:
             arrays |= read_variables(prefix, variables)
         learner_arrays, learner_meta = agent._learner.state_dict()
         arrays |= {f"learner.{name}": array for name, array in learner_arrays.items()}
+        attached, described = read_attached(agent)
+        arrays |= attached
         meta |= {
+            "attached": described,
             "learner": learner_meta,
             "noise": agent._noise.state_dict(),
             "seed": agent._seed,
             **_hyperparams_of(agent),
         }
+    if scope == "all" and agent.not_saved is None:
+        agent.not_saved = draws_of_tensorflow(agent)
     return AgentState(arrays, meta, scope)
 
 
@@ -61,6 +68,10 @@ def restore(agent: Any, state: AgentState) -> None:
     groups = agent._policy_variables()
     if state.scope != "policy":
         groups += agent._learner_variables()
+    for prefix, variables in groups:
+        check_variables(prefix, variables, state.arrays)
+    if state.scope != "policy":
+        agent.not_restored = restore_attached(agent, state.arrays, state.meta.get("attached", {}))
     _write(groups, state)
     _adopt_description(agent, state)
     _count_on(agent, state)

@@ -1,0 +1,153 @@
+"""State of the user's that no checkpoint holds: found where it shows itself, by changing during the run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tensor_optix.core.attributes import belongs_to_package, fingerprints, own_attributes
+from tensor_optix.core.storage.agent_files import has_own_state
+
+NOT_EXACTLY = "the run was resumed, but not exactly: "
+
+_FIRST_WINDOWS = 4
+"""After each of so many it is looked whether something changes that is not saved; then at barriers."""
+
+_MOST_NAMED = 6
+
+logger = logging.getLogger(__name__)
+
+
+class UnsavedState:
+    """Watches what users bring into a run, and names what changes there and is not saved.
+
+    A part that has ``state_dict`` of its own (an agent: ``get_state``) is believed to save all of itself.
+    One that inherits this package's is watched for what it has besides; this package's own parts are not.
+
+    Args:
+        agent: Acts and learns.
+        evaluator: Scores windows.
+        tuner: The hyperparameter optimizer.
+        callbacks: Hooks.
+    """
+
+    def __init__(self, agent: Any, evaluator: Any, tuner: Any, callbacks: Iterable[Any]) -> None:
+        roles = [("evaluator", evaluator), ("hyperparameter optimizer", tuner)]
+        roles += [("callback", callback) for callback in callbacks]
+        self._watched = [_Watched(role, part, "state_dict") for role, part in roles]
+        if has_own_state(agent):
+            self._watched.append(_Watched("agent", agent, "get_state"))
+        self._agent = agent
+        self._randomness: dict[str, str] = {}
+        self._drawn: list[str] = []
+
+    def begin(self) -> None:
+        """Take what is there now for what a new process would begin with, too."""
+        for watched in self._watched:
+            watched.begin()
+        self._randomness = self._global_randomness()
+
+    def look(self) -> list[str]:
+        """Return, in phrases, all that was found so far."""
+        for name, state in self._global_randomness().items():
+            if name not in self._drawn and self._randomness.get(name, state) != state:
+                self._drawn.append(name)
+            self._randomness.setdefault(name, state)
+        drawn = [
+            f"{name} is drawn from, whose state is not saved: after a resume other numbers come. Draw from a "
+            "keras.random.SeedGenerator or a NumPy generator that is an attribute of the agent"
+            for name in self._drawn
+        ]
+        return [phrase for watched in self._watched for phrase in watched.look()] + drawn
+
+    def _global_randomness(self) -> dict[str, str]:
+        return dict(getattr(self._agent, "global_randomness", dict)())
+
+
+class Omissions:
+    """Names, once each, what a resume would not bring back.
+
+    Args:
+        not_saved: Returns, in phrases, what is known so far not to be in a checkpoint.
+        unsaved: Watches what has a state and does not save it.
+    """
+
+    def __init__(self, not_saved: Callable[[], list[str]], unsaved: UnsavedState) -> None:
+        self._not_saved = not_saved
+        self._unsaved = unsaved
+        self._told: dict[str, str] = {}
+        self._num_windows = 0
+        self._is_resumed = False
+
+    def begin(self, *, is_resumed: bool) -> None:
+        """Watch from here on."""
+        self._unsaved.begin()
+        self._num_windows, self._is_resumed = 0, is_resumed
+
+    def after_window(self, *, is_moment: bool) -> None:
+        """Look, if this is one of the first windows or a moment from which a run can go on."""
+        self._num_windows += 1
+        if is_moment or self._num_windows <= _FIRST_WINDOWS:
+            self._look()
+
+    def notes(self, *, but: Iterable[str]) -> list[str]:
+        """Return everything that was found, in sentences; what was not saved was not brought back either.
+
+        Args:
+            but: Sentences that say some of it already.
+        """
+        self._look()
+        said = {_subject(note) for note in but}
+        found = [NOT_EXACTLY + phrase if self._is_resumed else phrase for phrase in self._told.values()]
+        return [note for note in found if _subject(note) not in said]
+
+    def _look(self) -> None:
+        for phrase in self._not_saved():
+            if _subject(phrase) not in self._told:
+                self._told[_subject(phrase)] = phrase
+                logger.warning("Not in the run's checkpoints: %s.", phrase)
+
+
+def _subject(phrase: str) -> str:
+    """Return what a phrase is about: the attributes named in it are those that had changed by then."""
+    return phrase.partition(" (attributes")[0]
+
+
+class _Watched:
+    """One part, with the names of those of its attributes that are saved anyway."""
+
+    def __init__(self, role: str, part: Any, method: str) -> None:
+        self._part = part
+        self._name = f"the {role} {type(part).__qualname__}"
+        self._counts_generators = method != "get_state"  # those of an agent are saved where it inherits it
+        self._before: dict[str, str] | None = None
+        self._changed: list[str] = []
+        self._saved: frozenset[str] = frozenset()
+        self._why = f"but has no {method}"
+        kind: Any = type(part)
+        definer = next((cls for cls in kind.__mro__ if method in vars(cls)), None)
+        inherits = definer is not None and belongs_to_package(definer)
+        if inherits:
+            self._saved = own_attributes(kind)
+            self._why = f"that the inherited {method} does not know"
+        self._is_complete = belongs_to_package(kind) or (definer is not None and not inherits)
+
+    def begin(self) -> None:
+        if not self._is_complete:
+            self._before = self._state()
+
+    def look(self) -> list[str]:
+        if self._before is None:
+            return []
+        for name, state in self._state().items():
+            if self._before.get(name) != state and name not in self._changed:
+                self._changed.append(name)
+        if not self._changed:
+            return []
+        more = "" if len(self._changed) <= _MOST_NAMED else ", ..."
+        named = ", ".join(self._changed[:_MOST_NAMED]) + more
+        return [f"{self._name} holds state (attributes: {named}) {self._why}: after a resume it starts anew"]
+
+    def _state(self) -> dict[str, str]:
+        return fingerprints(self._part, self._saved, generators=self._counts_generators)
