@@ -1,0 +1,84 @@
+import random
+from collections import Counter, deque
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tensor_optix import BackoffOptimizer, LoopCallback
+from tensor_optix.core.attributes import fingerprints, own_attributes
+
+
+class Thing:
+    def __init__(self, value):
+        self.value = value
+
+
+def changed(value, change):
+    thing = Thing(value)
+    before = fingerprints(thing)
+    result = change(value)
+    if result is not None:
+        thing.value = result
+    return fingerprints(thing) != before
+
+
+@pytest.mark.parametrize(
+    ("value", "change"),
+    [
+        (1, lambda x: 2),
+        (None, lambda x: 0.5),
+        (0.0, lambda x: -0.0),
+        ("a" * 2000 + "b", lambda x: "a" * 2000 + "c"),
+        ([], lambda x: x.append(1)),
+        ([0] * 5000, lambda x: x.append(0)),
+        ([[0], {}], lambda x: x[1].update(a=[1])),
+        (deque([1, 2], maxlen=2), lambda x: x.append(3)),
+        (Counter("a"), lambda x: x.update("a")),
+        ({1, 2}, lambda x: x.add(3)),
+        (np.zeros(3), lambda x: x.__setitem__(1, 1.0)),
+        (np.float32(1), lambda x: np.float64(1)),
+        (np.random.default_rng(0), lambda x: x.normal() and None),
+        (random.Random(0), lambda x: x.random() and None),
+        (Thing([Thing(1)]), lambda x: setattr(x.value[0], "value", 2)),
+    ],
+)
+def test_a_change_of_numbers_and_containers_is_seen(value, change):
+    assert changed(value, change)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [print, np, Thing, LoopCallback(), BackoffOptimizer(), Path("a"), lambda: 0],
+)
+def test_what_belongs_to_a_library_is_not_looked_into(value):
+    assert fingerprints(Thing(value)) == {}
+
+
+def test_the_holder_of_a_part_is_not_its_owner():
+    tuner = BackoffOptimizer({"x": (0.0, 1.0)})
+    assert not changed(tuner, lambda x: setattr(x, "_turn", 5))
+
+
+def test_an_endless_structure_is_left_alone():
+    endless = []
+    endless.append(endless)
+    assert fingerprints(Thing(endless))["value"] == fingerprints(Thing(endless))["value"]
+
+
+def test_generators_may_be_left_out():
+    thing = Thing([np.random.default_rng(0)])
+    before = fingerprints(thing, generators=False)
+    thing.value[0].normal()
+    assert fingerprints(thing, generators=False) == before
+    assert fingerprints(thing, {"value"}) == {}
+
+
+def test_own_attributes_are_those_of_the_package_s_part_of_a_class():
+    class Mine(BackoffOptimizer):
+        def __init__(self):
+            super().__init__()
+            self.extra = 1
+
+    assert "_rng" in own_attributes(Mine)
+    assert set(vars(Mine())) - own_attributes(Mine) == {"extra"}
