@@ -8,9 +8,12 @@ the latest checkpoint that had been written whole.
 
 Power cuts: the same, and what was never flushed to the disk is lost as well, all or any part of it.
 
+Kinds: the same with what users bring along: wrappers with statistics, a second network, seeds, callbacks.
+
 Damage, full and read-only disks, crafted files: see `durability_damage.py` and `durability_crafted.py`.
 
     python benchmarks/durability.py --kills 50 --output benchmarks/results/durability.json
+    python benchmarks/durability.py --parts kinds --kills-a-kind 8 --add benchmarks/results/durability.json --output ...
     python benchmarks/durability.py --parts kills --algorithms tf_agent --kills 4 --seed 1
 """
 
@@ -28,18 +31,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import durability_crafted
 import durability_damage
+import durability_kinds
 import numpy as np
-from durability_runs import ALGORITHMS, TUNERS, Job, about, in_a_process, load_tensorflow
+from durability_runs import ALGORITHMS, TUNERS, Job, about, in_a_process, kind_of, load_tensorflow
 
 from tensor_optix.testing.kill_points import MOMENTS
 
-PARTS = ("kills", "damage", "crafted")
+PARTS = ("kills", "kinds", "damage", "crafted")
 MAX_KILLS_A_RUN = 4
 
 
 def cases_of(algorithm, args):
+    """Yield the cases of an algorithm, or of a kind of state that users bring along with the first one."""
+    own = {"algorithm": algorithm} if algorithm in ALGORITHMS else {"algorithm": ALGORITHMS[0], "kind": algorithm}
     for num_envs, tuner in itertools.product(args.num_envs, args.tuners):
-        yield {"algorithm": algorithm, "num_envs": num_envs, "tuner": tuner, "env_steps": args.env_steps}
+        yield {**own, "num_envs": num_envs, "tuner": tuner, "env_steps": args.env_steps}
 
 
 def kill_and_resume(job, reference, draw_kill, kills_left):
@@ -61,8 +67,10 @@ def kill_and_resume(job, reference, draw_kill, kills_left):
             restarts += 1
             job.resume = False
         else:
-            here = done["outcome"]
+            here, says = done["outcome"], kind_of(job.case).get("says")
             differs = sorted(name for name in reference if here[name] != reference[name])
+            if says is not None:  # it cannot be saved: the result must say so
+                differs = [] if any(says in note for note in here["notes"]) else ["notes"]
             return {"kills": kills, "restarts": restarts, "went_back": went_back(job), "differs": differs}
 
 
@@ -76,6 +84,10 @@ def went_back(job):
     return num_back
 
 
+def folder_name(text):
+    return text.replace(" ", "-")
+
+
 class Left:
     """Runs that were left alone, one for each case; made when first asked for."""
 
@@ -87,7 +99,7 @@ class Left:
         key = json.dumps(case, sort_keys=True)
         if key not in self._done:
             started = time.perf_counter()
-            place = self._folder / f"{case['algorithm']}-left-alone-{len(self._done)}"
+            place = self._folder / f"{folder_name(case.get('kind', case['algorithm']))}-left-alone-{len(self._done)}"
             self._done[key] = in_a_process(Job(case, place))
             say(f"{case}: left alone, {time.perf_counter() - started:.1f} s")
         return self._done[key]
@@ -107,7 +119,7 @@ def measure(algorithm, args, folder, left, *, num_kills, is_power_cut, note):
             moment = next(moments)
             return moment, int(rng.integers(1, max(2, counts.get(moment, 1) + 1)))
 
-        job = Job(case, folder / f"{algorithm}-{'cut' if is_power_cut else 'killed'}-{number}")
+        job = Job(case, folder / f"{folder_name(algorithm)}-{'cut' if is_power_cut else 'killed'}-{number}")
         job.is_power_cut = is_power_cut
         runs.append({**case, **kill_and_resume(job, alone["outcome"], draw_kill, num_kills - done)})
         done += len(runs[-1]["kills"])
@@ -140,6 +152,8 @@ def main():
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS)
     parser.add_argument("--kills", type=int, default=50, help="per algorithm")
+    parser.add_argument("--kinds", nargs="*", choices=list(durability_kinds.KINDS), help="default: all")
+    parser.add_argument("--kills-a-kind", type=int, default=8, help="per kind of state that users bring")
     parser.add_argument("--power-cuts", type=int, default=10, help="per algorithm; Linux only")
     parser.add_argument("--num-envs", nargs="+", type=int, default=[1, 4])
     parser.add_argument("--tuners", nargs="+", choices=list(TUNERS), default=list(TUNERS))
@@ -154,7 +168,10 @@ def main():
     report = {}
     for path in args.add:
         report = merged(report, json.loads(path.read_text()))
-    report |= {"about": about(), "options": {k: v for k, v in vars(args).items() if k not in ("output", "add")}}
+    taken = {"about": about(), "options": {k: v for k, v in vars(args).items() if k not in ("output", "add")}}
+    if args.add:  # what was taken earlier was taken then
+        report |= {f"{name}_{part}": told for part in args.parts for name, told in taken.items()}
+    report = {**taken, **report}
     earlier_seconds = report.get("seconds", 0)
     folder = Path(tempfile.mkdtemp(prefix="durability-"))
     started = time.perf_counter()
@@ -177,6 +194,10 @@ def main():
             for what, number in (("kills", args.kills), ("power_cuts", args.power_cuts)):
                 note = note_at(what, algorithm)
                 measure(algorithm, args, folder, left, num_kills=number, is_power_cut=what != "kills", note=note)
+    if "kinds" in args.parts:
+        for kind in args.kinds or durability_kinds.KINDS:
+            note = note_at("kinds", kind)
+            measure(kind, args, folder, Left(folder), num_kills=args.kills_a_kind, is_power_cut=False, note=note)
     if "damage" in args.parts:
         for algorithm in args.damaged:
             durability_damage.damage(algorithm, args, folder, note_at("damage", algorithm), say)

@@ -70,15 +70,27 @@ def make_agent(algorithm, env_id, model_seed):
     return SACAgent(hyperparams=rare, num_steps=2, **REPLAY)
 
 
+def kind_of(case):
+    """Return what the user brings into a case besides the usual, see ``durability_kinds``."""
+    if "kind" not in case:
+        return {}
+    from durability_kinds import KINDS
+
+    return KINDS[case["kind"]]
+
+
 def make_run(case, folder, model_seed, seed, *callbacks):
     """Return agent, callback and optimizer of one case."""
     env_id = "Pendulum-v1" if case["algorithm"] == "sac" else "CartPole-v1"
-    num_envs = case["num_envs"]
+    num_envs, kind = case["num_envs"], kind_of(case)
 
     def make_env():
+        if "env" in kind:
+            return kind["env"](num_envs)
         return gym.make(env_id) if num_envs == 1 else gym.make_vec(env_id, num_envs, vectorization_mode="sync")
 
-    agent = make_agent(case["algorithm"], env_id, model_seed)
+    agent = kind["agent"](model_seed) if "agent" in kind else make_agent(case["algorithm"], env_id, model_seed)
+    callbacks = [*callbacks, *(make() for make in kind.get("callbacks", ()))]
     bounds = {name: agent.hyperparam_bounds()[name] for name in ("learning_rate", "gamma")}
     tuner = TUNERS[case["tuner"]]
     counts = Counts()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import itertools
 import types
 from collections import deque
 from collections.abc import Mapping, Set
@@ -29,6 +30,7 @@ _PARTS = (BaseAgent, BasePipeline, BaseOptimizer)
 _SCALARS = (bool, int, float, complex, str, bytes, Enum, np.generic)
 _MAX_DEPTH = 4
 _MOST_ITEMS = 128
+_MOST_PARTS = 10_000
 _MOST_BYTES = 2**16
 
 
@@ -60,8 +62,9 @@ def fingerprints(owner: Any, but: Set[str] = frozenset(), *, generators: bool = 
         but: Names of those that are saved anyway.
         generators: Whether NumPy generators count, too.
     """
+    look = _Look(generators)
     own = getattr(owner, "__dict__", {})
-    found = {name: _digest(value, 0, generators) for name, value in own.items() if name not in but}
+    found = {name: look.at(value) for name, value in own.items() if name not in but}
     return {name: digest for name, digest in found.items() if digest is not None}
 
 
@@ -72,38 +75,58 @@ def _assigned_in(method: Any) -> set[str]:
     return {str(step.argval) for step in dis.get_instructions(function) if step.opname == "STORE_ATTR"}
 
 
-def _digest(value: Any, depth: int, generators: bool) -> str | None:
-    if value is None or isinstance(value, _SCALARS):
-        return f"{type(value).__name__} {_short(repr(value))}"
-    if depth > _MAX_DEPTH:
-        return None
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape} {_digest_of_array(value)}"
-    if isinstance(value, np.random.Generator):
-        return _short(repr(value.bit_generator.state)) if generators else None
-    if type(value).__module__ == "random":  # Python's own generators
-        return _short(repr(value.getstate()))
-    if isinstance(value, Mapping):
-        items = [part for pair in list(value.items())[-_MOST_ITEMS:] for part in pair]
-        return _of_many(type(value).__name__, len(value), items, depth, generators)
-    if isinstance(value, (list, tuple, deque)):
-        ends = [*list(value)[: _MOST_ITEMS // 2], *list(value)[-_MOST_ITEMS // 2 :]]
-        return _of_many(type(value).__name__, len(value), ends, depth, generators)
-    if isinstance(value, Set):
-        return _short(f"{type(value).__name__} {len(value)} {sorted(map(repr, value))[:_MOST_ITEMS]}")
-    return None if isinstance(value, _PARTS) else _of_object(value, depth, generators)
+class _Look:
+    """Digests values; gives up on what is nested deeply or made of very many parts."""
+
+    def __init__(self, generators: bool) -> None:
+        self._generators = generators
+        self._parts_left = _MOST_PARTS
+
+    def at(self, value: Any) -> str | None:
+        """Return a digest, or None for what cannot be looked into: whatever it does, the run goes on."""
+        try:
+            return self._digest(value, 0)
+        except Exception:
+            return None
+
+    def _digest(self, value: Any, depth: int) -> str | None:
+        self._parts_left -= 1
+        if value is None or isinstance(value, _SCALARS):
+            text = hex(value) if type(value) is int else repr(value)  # a long one has no repr
+            return f"{type(value).__name__} {_short(text)}"
+        if depth > _MAX_DEPTH or self._parts_left < 0 or isinstance(value, _PARTS):
+            return None
+        if isinstance(value, np.ndarray):
+            return f"{value.dtype} {value.shape} {_digest_of_array(value)}"
+        if isinstance(value, np.random.Generator):
+            return _short(repr(value.bit_generator.state)) if self._generators else None
+        if type(value).__module__ == "random":  # Python's own generators
+            return _short(repr(value.getstate()))
+        if isinstance(value, Mapping):
+            return self._of_many(value, [*_ends(value), *(value[key] for key in _ends(value))], depth)
+        if isinstance(value, (list, tuple, deque)):
+            return self._of_many(value, _ends(value), depth)
+        if isinstance(value, Set):
+            items = sorted(map(repr, value)) if len(value) <= _MOST_PARTS else []
+            return _short(f"{type(value).__name__} {len(value)} {items}")
+        return self._of_object(value, depth)
+
+    def _of_many(self, value: Any, items: list[Any], depth: int) -> str:
+        digests = " ".join(str(self._digest(item, depth + 1)) for item in items)
+        return _short(f"{type(value).__name__} {len(value)} {digests}")
+
+    def _of_object(self, value: Any, depth: int) -> str | None:
+        is_foreign = type(value).__module__.split(".")[0] in _OF_LIBRARIES
+        if is_foreign or callable(value) or isinstance(value, types.ModuleType) or not hasattr(value, "__dict__"):
+            return None
+        parts = {name: self._digest(inner, depth + 1) for name, inner in vars(value).items()}
+        return _short(f"{type(value).__qualname__} {sorted((name, part) for name, part in parts.items() if part)}")
 
 
-def _of_many(kind: str, length: int, items: list[Any], depth: int, generators: bool) -> str:
-    return _short(f"{kind} {length} " + " ".join(str(_digest(item, depth + 1, generators)) for item in items))
-
-
-def _of_object(value: Any, depth: int, generators: bool) -> str | None:
-    is_foreign = type(value).__module__.split(".")[0] in _OF_LIBRARIES
-    if is_foreign or callable(value) or isinstance(value, types.ModuleType) or not hasattr(value, "__dict__"):
-        return None
-    parts = {name: _digest(inner, depth + 1, generators) for name, inner in vars(value).items()}
-    return _short(f"{type(value).__qualname__} {sorted((name, part) for name, part in parts.items() if part)}")
+def _ends(values: Any) -> list[Any]:
+    """Return the first and the last items of what may be very long."""
+    first = list(itertools.islice(iter(values), _MOST_ITEMS // 2))
+    return [*first, *itertools.islice(reversed(values), _MOST_ITEMS // 2)] if hasattr(values, "__reversed__") else first
 
 
 def _digest_of_array(array: np.ndarray) -> str:

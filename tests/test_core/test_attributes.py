@@ -1,4 +1,5 @@
 import random
+import time
 from collections import Counter, deque
 from pathlib import Path
 
@@ -28,6 +29,9 @@ def changed(value, change):
     [
         (1, lambda x: 2),
         (None, lambda x: 0.5),
+        pytest.param(10**5000, lambda x: x + 1, id="long integer"),
+        ({i: i for i in range(5000)}, lambda x: x.update({4999: 0})),
+        (tuple(range(5000)), lambda x: (*x[:-1], 0)),
         (0.0, lambda x: -0.0),
         ("a" * 2000 + "b", lambda x: "a" * 2000 + "c"),
         ([], lambda x: x.append(1)),
@@ -82,3 +86,16 @@ def test_own_attributes_are_those_of_the_package_s_part_of_a_class():
 
     assert "_rng" in own_attributes(Mine)
     assert set(vars(Mine())) - own_attributes(Mine) == {"extra"}
+
+
+def test_what_is_very_large_costs_little():
+    class Odd:
+        @property
+        def __dict__(self):
+            raise RuntimeError
+
+    tree = [[[list(range(100)) for _ in range(100)] for _ in range(100)], Odd()]
+    started = time.perf_counter()
+    assert fingerprints(Thing(tree))
+    assert time.perf_counter() - started < 2.0
+    assert fingerprints(Thing(Odd())) == {}
