@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import types
 from collections import deque
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from enum import Enum
 from typing import Any
 
@@ -125,8 +125,9 @@ class _Look:
 
 def _ends(values: Any) -> list[Any]:
     """Return the first and the last items of what may be very long."""
-    first = list(itertools.islice(iter(values), _MOST_ITEMS // 2))
-    return [*first, *itertools.islice(reversed(values), _MOST_ITEMS // 2)] if hasattr(values, "__reversed__") else first
+    first = itertools.islice(iter(values), _MOST_ITEMS // 2)
+    can_reverse = isinstance(values, Sequence) or hasattr(values, "__reversed__")
+    return [*first, *(itertools.islice(reversed(values), _MOST_ITEMS // 2) if can_reverse else ())]
 
 
 def _digest_of_array(array: np.ndarray) -> str:
