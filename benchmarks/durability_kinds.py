@@ -132,7 +132,7 @@ KINDS = {
     "a second network": {"agent": two_networks},
     "layers with seeds": {
         "agent": with_dropout(
-            lambda seed: keras.layers.Dropout(0.3, seed=seed), lambda seed: keras.layers.GaussianNoise(0.1)
+            lambda seed: keras.layers.Dropout(0.3, seed=seed), lambda seed: keras.layers.GaussianNoise(0.1, seed=seed)
         )
     },
     "a callback without state_dict": {"callbacks": [Forgetful], "says": "the callback Forgetful holds state"},
