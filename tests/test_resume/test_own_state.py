@@ -105,7 +105,8 @@ def run(folder, agent, *, resume=False, stop_at=None, **arguments):
     result = optimizer.run(resume=resume)
     without = {"agent_meta", "report", "champion_weights"}  # the description names layers, which count on in a process
     found = outcome_of(optimizer, result) if result.report else {"rows": repr(result.history)}
-    return {name: value for name, value in found.items() if name not in without} | {"notes": result.notes}
+    notes = tuple(note for note in result.notes if "load_agent" not in note)
+    return {name: value for name, value in found.items() if name not in without} | {"notes": notes}
 
 
 def test_what_hangs_on_an_agent_goes_on_exactly(tmp_path):
