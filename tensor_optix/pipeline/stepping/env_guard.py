@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -111,13 +111,26 @@ class EnvGuard:
         self.name = getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
         self.num_steps = 0
 
-    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(
+        self,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,
+        *,
+        prepare: Callable[[], None] | None = None,
+    ) -> Any:
         """Reset and return the observation.
+
+        Args:
+            seed: Of the environment; None: it goes on with what it has.
+            options: Of the environment.
+            prepare: Is called before.
 
         Raises:
             EnvironmentFailureError: It raised, or does not speak Gymnasium's API.
         """
         try:
+            if prepare is not None:
+                prepare()
             if seed is not None and envpool_support.is_envpool(self.env):
                 self.env, seed = envpool_support.rebuilt(self.env, seed), None
             arguments = {key: value for key, value in (("seed", seed), ("options", options)) if value is not None}

@@ -6,12 +6,12 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping import envpool_support
+from tensor_optix.pipeline.stepping.async_workers import workers_that_reset_again
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, space_of
 from tensor_optix.pipeline.stepping.space_layout import Layout, Reader, copy_of, reader, writer
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
@@ -56,7 +56,7 @@ class VectorDriver:
         num_envs: N.
         mode: When sub-environments are reset.
         ended: Sub-environments whose last step ended an episode and that have not been reset
-            since, ``[N]``; always False in same-step mode. The caller of ``step`` keeps it.
+            since, ``[N]``; always False in same-step mode. The caller of ``step`` assigns it.
         step_limit: Where an episode that is played is cut; None before anyone asked.
     """
 
@@ -70,26 +70,35 @@ class VectorDriver:
             self.num_envs = int(env.num_envs)
         self.guard = EnvGuard(env)
         self.mode = Autoreset.of(env)
-        self.ended: BoolArray = np.zeros(self.num_envs, np.bool_)
-        inner = getattr(env, "unwrapped", env)
-        # a worker of AsyncVectorEnv without shared memory that was about to autoreset still does so
-        # on the first step after a full reset (Gymnasium 1.4, async_vector_env.py)
-        self._resets_again = (
-            isinstance(inner, gym.vector.AsyncVectorEnv)
-            and not inner.shared_memory
-            and self.mode is Autoreset.NEXT_STEP
-        )
+        self._workers = workers_that_reset_again(env) if self.mode is Autoreset.NEXT_STEP else None
+        nothing = np.zeros(self.num_envs, np.bool_)
+        self._ended: BoolArray = nothing if self._workers is None else self._workers.known_to_reset(nothing)
+
+    @property
+    def ended(self) -> BoolArray:
+        """See the class."""
+        return self._ended
+
+    @ended.setter
+    def ended(self, ended: BoolArray) -> None:
+        self._ended = ended
+        if self._workers is not None:
+            self._workers.note(ended)
 
     def reset(self, seed: int) -> Any:
         """Start fresh episodes in all sub-environments; they get ``seed``, ``seed + 1``, ..."""
-        if not self._resets_again:
-            self.ended[:] = False
-        return self.guard.reset(seed)
+        observations = self.guard.reset(seed, prepare=self._finish_resets)
+        self.ended = np.zeros(self.num_envs, np.bool_)
+        return observations
+
+    def _finish_resets(self) -> None:
+        if self._workers is not None:
+            self._workers.reset(self._workers.known_to_reset(self._ended))
 
     def reset_ended(self) -> Any:
         """Reset the sub-environments that have ended (mode DISABLED) and return all observations."""
         observations = self.guard.reset(options={"reset_mask": self.ended.copy()})
-        self.ended[:] = False
+        self.ended = np.zeros(self.num_envs, np.bool_)
         return observations
 
 
