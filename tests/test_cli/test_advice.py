@@ -83,6 +83,18 @@ class TestGoingOn:
         assert_fails(done, 1, "is resumed by that script: RLOptimizer(...).run(resume='script/run-0001')")
 
 
+def test_a_run_that_had_ended_goes_on_with_what_is_advised(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        invoke("resume", "command/run-0001", "--quiet")
+    assert "on the command line --max-env-steps, --max-windows" in caplog.text
+    assert "in Python, give the agent of load_agent to a new RLOptimizer" in caplog.text
+    assert "max_episodes=4" in invoke("resume", "command/run-0001", "--quiet", "--max-windows", "4").output
+    agent = load_agent("command/run-0001")
+    pipeline = BatchPipeline(lambda: gym.make("CartPole-v1"), agent, window_size=50)
+    optimizer = RLOptimizer(agent, pipeline, checkpoint_dir="on", max_episodes=2, seed=1, report_episodes=2)
+    assert optimizer.run().reason == "budget"
+
+
 class TestPlaying:
     def test_a_layer_of_the_users_own_is_named_in_python(self, place: Path) -> None:
         done = invoke("evaluate", "script/run-0001")

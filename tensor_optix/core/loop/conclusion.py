@@ -112,8 +112,9 @@ class Conclusion:
         """
         logger.warning(
             "The run in %s had ended (%s: %s), and what it may use now would not change that: its result is returned, "
-            "nothing is trained. Give a larger budget to go on with one that had used it up; to train its champion on, "
-            "give the agent of load_agent to a new RLOptimizer.",
+            "nothing is trained. Give a larger budget (max_env_steps, max_episodes; on the command line "
+            "--max-env-steps, --max-windows) to go on with one that had used it up; to train its champion on, in "
+            "Python, give the agent of load_agent to a new RLOptimizer.",
             self._recorder.run_dir,
             outcome.result.reason,
             outcome.result.explanation,
