@@ -49,7 +49,8 @@ class LivePipeline(BasePipeline):
     - ``send_action(action)``: called with each action (never on an item that ends an episode).
     - neither: the source is only observed. Actions are chosen and recorded as if they had been
       taken, but go nowhere, so nothing can be learned about their effect; unless the feed tells
-      what was done instead, in ``info["applied_action"]``, which is then recorded.
+      what was done instead, in ``info["applied_action"]`` (an action of the source's ``action_space``),
+      which is then recorded.
 
     An agent that has ``policy()`` acts through a frozen copy, swapped between two steps whenever
     the loop asks for the next window: no action waits for an update. While a feed is open, the
@@ -77,7 +78,8 @@ class LivePipeline(BasePipeline):
         on_full: With ``"block"`` the feed waits while the learner is ``buffer_size`` steps behind,
             and so do its actions; with ``"drop_oldest"`` none ever waits, and what was dropped is
             counted.
-        silence_timeout_seconds: How long the source may give nothing; None: for ever.
+        silence_timeout_seconds: How long the source may give nothing, or not come back from
+            ``send_action``; None: for ever.
         on_bad_step: ``"raise"``, or ``"skip"``: leave unusable items out, count them, and answer
             them with the last action again.
         max_reconnect_wait_seconds: Ceiling of the waits between reconnects.
@@ -275,15 +277,20 @@ class LivePipeline(BasePipeline):
             time.sleep(_GIVE_WAY_SECONDS)
 
     def teardown(self) -> None:
-        """Close the source and end the feed's thread, within 2 s where the source lets go of it."""
+        """Close the source and end the feed's thread; what of the source blocks is left behind after 2 s."""
         with self._teardown_lock:
             if self._is_down:
                 return
             self._is_down = True
             if self._worker is not None:
                 self._worker.stop()
-            close_source(self._source)
-            if self._worker is not None and not self._worker.join(_TEARDOWN_SECONDS):
+            deadline = time.monotonic() + _TEARDOWN_SECONDS
+            closing = close_source(self._source)
+            if closing is not None:
+                closing.join(_TEARDOWN_SECONDS)
+                if closing.is_alive():
+                    logger.warning("The data source's close() has not come back in time, and is left behind.")
+            if self._worker is not None and not self._worker.join(max(0.0, deadline - time.monotonic())):
                 logger.warning(
                     "The feed's thread still waits inside the data source. Give the source a close() or stop() that "
                     "interrupts its reads."
@@ -316,7 +323,7 @@ class LivePipeline(BasePipeline):
             self._worker = StreamWorker(
                 self._source,
                 LiveActor(self._agent),
-                StepChecker(self.observation_space),
+                StepChecker(self.observation_space, self.action_space),
                 self._queue,
                 waits=self._make_waits() if self._reconnects_wanted else None,
                 skip_bad_steps=self._skip_bad_steps,
@@ -358,9 +365,13 @@ class LivePipeline(BasePipeline):
 
     def _check_silence(self, worker: StreamWorker) -> None:
         limit = self._silence_timeout_seconds
-        silent = worker.silent_seconds()
-        if limit is not None and silent > limit:
-            raise StreamSilenceError(
-                f"The data source has given nothing for {silent:.1f} s; silence_timeout_seconds is {limit}. Check the "
-                "feed, or pass a longer time-out (None: wait for ever)."
-            )
+        where, silent = worker.silence()
+        if limit is None or silent <= limit:
+            return
+        what = "The data source has given nothing"
+        if where != "its stream":
+            what = f"The data source's {where} has not come back"
+        raise StreamSilenceError(
+            f"{what} for {silent:.1f} s; silence_timeout_seconds is {limit}. Check the feed, or pass a longer time-out "
+            "(None: wait for ever)."
+        )

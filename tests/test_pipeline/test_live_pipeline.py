@@ -127,8 +127,69 @@ class TestPairing:
                 yield [0.0], 0.0, False, False, {}
                 yield [1.0], 1.0, False, False, {"applied_action": [1, 2]}
 
-        with pytest.raises(StreamError, match=r"must have the shape \(\) of the agent's actions. Received: \[1, 2\]"):
+        with pytest.raises(StreamError, match=r"Step 1 .* expected info\['applied_action'\] to have shape \(\)"):
             take(live(Feed()), 1)
+
+    @pytest.mark.parametrize("skip", [False, True])
+    @pytest.mark.parametrize(
+        ("space", "chosen", "applied", "fault"),
+        [
+            (None, 0, float("nan"), "holds NaN or infinity"),
+            (None, 0, "left", "is not an array of numbers"),
+            (None, 0, 0.5, r"must hold whole numbers, as the agent's actions do, not 0\.5"),
+            (gym.spaces.Discrete(3), 0, 3, r"is 3, which is not in Discrete\(3\)"),
+            (gym.spaces.MultiDiscrete([2, 2]), np.array([0, 1]), [1, 2], "which is not in MultiDiscrete"),
+            (gym.spaces.Box(-1.0, 1.0, (2,)), np.zeros(2, np.float32), [0.0, 1.5], "which is not in Box"),
+            (gym.spaces.Box(-1.0, 1.0, (2,)), np.zeros(2, np.float32), [0.0, np.inf], "holds NaN or infinity"),
+            (None, np.zeros(2, np.float32), [0.0, 1e300], "is out of the range of float32"),
+        ],
+    )
+    def test_what_the_world_did_is_an_action(self, live, space, chosen, applied, fault, skip):
+        class Feed:
+            action_space = space
+
+            def stream(self):
+                for k in range(6):
+                    yield [float(k)], 1.0, k == 5, False, {"applied_action": applied} if k == 2 else {}
+
+        class Still:
+            def act(self, observation):
+                return chosen
+
+        pipeline = live(Feed(), Still(), on_bad_step="skip" if skip else "raise", reconnect_on_disconnect=False)
+        if skip:
+            windows = list(pipeline.episodes())
+            assert pipeline.skipped_steps == 1
+            np.testing.assert_array_equal([action for w in windows for action in w.actions], [chosen] * 3)
+        else:
+            with pytest.raises(StreamError, match=rf"Step 2 .*{fault}"):
+                list(pipeline.episodes())
+
+    @pytest.mark.parametrize(
+        ("space", "chosen", "applied", "recorded"),
+        [
+            (gym.spaces.Discrete(3), 0, 2.0, 2),
+            (gym.spaces.Discrete(3), 0, None, 0),
+            (gym.spaces.MultiBinary(2), np.array([0, 1], np.int8), [True, True], [1, 1]),
+            (gym.spaces.Box(-1.0, 0.1, (1,)), np.zeros(1, np.float32), [0.1], [np.float32(0.1)]),
+            (gym.spaces.Box(-1.0, 0.1, (1,)), np.zeros(1, np.float32), [0.1000001], [np.float32(0.1)]),
+        ],
+    )
+    def test_it_is_recorded_in_the_type_of_an_action(self, live, space, chosen, applied, recorded):
+        class Feed:
+            action_space = space
+
+            def stream(self):
+                yield [0.0], 0.0, False, False, {}
+                yield [1.0], 1.0, True, False, {"applied_action": applied}
+
+        class Still:
+            def act(self, observation):
+                return chosen
+
+        (window,) = live(Feed(), Still(), reconnect_on_disconnect=False).episodes()
+        np.testing.assert_array_equal(window.actions[0], recorded)
+        assert window.actions.dtype == np.asarray(chosen).dtype
 
     def test_a_source_may_refill_one_array(self, live):
         class Feed:

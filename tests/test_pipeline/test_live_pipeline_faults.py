@@ -295,6 +295,58 @@ class TestSilence:
         with pytest.raises(StreamSilenceError, match=r"has given nothing for .* silence_timeout_seconds is 0\.05"):
             list(pipeline.episodes())
 
+    @pytest.mark.parametrize(
+        ("method", "name"),
+        [("stream", r"stream\(\)"), ("send_action", r"send_action\(\)"), ("generator", "end of its generator")],
+    )
+    def test_every_call_into_the_source_has_the_time_out(self, live, method, name):
+        released = threading.Event()
+
+        class Stuck(EchoFeed):
+            def stream(self):
+                if method == "stream":
+                    released.wait(20)
+                return self._items()
+
+            def _items(self):
+                try:
+                    yield from super().stream()
+                finally:
+                    released.wait(20)
+
+            def close(self):
+                released.set()
+
+        def send_action(action):
+            if method == "generator":
+                raise ConnectionError("gone")
+            released.wait(20)
+
+        feed = Stuck(endless_episode=True)
+        if method != "stream":
+            feed.send_action = send_action
+        pipeline = live(feed, silence_timeout_seconds=0.05)
+        started = time.monotonic()
+        with pytest.raises(StreamSilenceError, match=rf"{name} has not come back for .* is 0\.05"):
+            list(pipeline.episodes())
+        pipeline.teardown()
+        assert time.monotonic() - started < 5.0
+
+    def test_an_error_does_not_wait_for_the_generator(self, live):
+        released = threading.Event()
+
+        class Slow:
+            def stream(self):
+                try:
+                    yield "text", 0.0, False, False, {}
+                finally:
+                    released.wait(20)
+
+        pipeline = live(Slow(), silence_timeout_seconds=None)
+        with pytest.raises(StreamError, match="Step 0 of the feed"):
+            list(pipeline.episodes())
+        released.set()
+
     def test_a_slow_learner_is_no_silence(self, live):
         pipeline = live(
             EchoFeed(endless_episode=True),
@@ -463,6 +515,17 @@ class TestTheEnd:
         assert "still waits inside the data source" in caplog.text
         release()
         wait_until(lambda: not feed_threads())
+
+    def test_a_close_that_blocks_is_left_behind(self, live, caplog):
+        feed, released = EchoFeed(endless_episode=True), threading.Event()
+        feed.close = lambda: released.wait(20)
+        pipeline = live(feed, episode_boundary_fn=LivePipeline.every_n_steps(2))
+        take(pipeline, 1)
+        started = time.monotonic()
+        pipeline.teardown()
+        assert time.monotonic() - started < 2.0
+        assert "close() has not come back in time" in caplog.text
+        released.set()
 
     def test_a_close_that_fails_is_logged(self, live, caplog):
         feed = EchoFeed([1])

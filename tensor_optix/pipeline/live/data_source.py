@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from tensor_optix.core.checks import has_method, received
@@ -23,7 +24,8 @@ class DataSource(Protocol):
     - ``disconnect_errors``: exception types that mean a lost connection (``OSError`` and
       ``EOFError`` always do).
     - ``observation_space``, ``action_space``.
-    - ``info["applied_action"]``, on the item after an action: what the world did instead of it.
+    - ``info["applied_action"]``, on the item after an action: what the world did instead of it; None
+      where it did as it was asked.
     """
 
     def stream(self) -> Iterator[Any]:
@@ -43,11 +45,20 @@ def check_source(source: Any) -> None:
         )
 
 
-def close_source(source: Any) -> None:
-    """Call the source's ``close`` or else ``stop``, where it has one; what that raises is logged."""
+def close_source(source: Any) -> threading.Thread | None:
+    """Call the source's ``close`` or else ``stop``, where it has one, in a thread of its own, and return that.
+
+    It may block; what it raises is logged.
+    """
     close = getattr(source, "close", None) or getattr(source, "stop", None)
     if close is None:
-        return
+        return None
+    thread = threading.Thread(target=_close, args=(close,), name="tensor-optix-source-closer", daemon=True)
+    thread.start()
+    return thread
+
+
+def _close(close: Callable[[], None]) -> None:
     try:
         close()
     except Exception:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.exceptions import StreamError
 from tensor_optix.pipeline.live.live_actor import Choice
 from tensor_optix.pipeline.live.step_queue import LiveStep
 from tensor_optix.pipeline.stepping.step_checks import FeedItem
@@ -42,17 +41,13 @@ class StepPairing:
         self._is_whole = True
 
     def complete(self, item: FeedItem, now: float) -> LiveStep | None:
-        """Return the step that ``item`` ends; None where it only begins an episode.
-
-        Raises:
-            StreamError: ``applied_action`` has another shape than the agent's action.
-        """
+        """Return the step that ``item`` ends; None where it only begins an episode."""
         begun, self._begun = self._begun, None
         if begun is None:
             if item.done:
                 self.start_episode()
             return None
-        action, log_prob = _applied(begun.choice, item.info)
+        action, log_prob = _applied(begun.choice, item.applied_action)
         self._return += item.reward
         self._length += 1
         step = LiveStep(
@@ -74,6 +69,11 @@ class StepPairing:
             self.start_episode()
         return step
 
+    @property
+    def chosen_action(self) -> Any:
+        """The action whose outcome the next item tells; None where it begins an episode."""
+        return None if self._begun is None else self._begun.choice.action
+
     def begin(self, observation: Any, choice: Choice, now: float) -> None:
         """Note what was done on ``observation``; the next item tells what followed."""
         self._begun = _Begun(observation, choice, now)
@@ -89,17 +89,9 @@ class StepPairing:
         self._is_whole = False
 
 
-def _applied(choice: Choice, info: dict[str, Any]) -> tuple[Any, float | None]:
+def _applied(choice: Choice, applied: Any) -> tuple[Any, float | None]:
     """Return the action to record and its log-probability, NaN where the action was another's."""
     chosen = choice.action.copy() if isinstance(choice.action, np.ndarray) else choice.action
-    if "applied_action" not in info:
-        return chosen, choice.log_prob
-    applied = info["applied_action"]
-    if np.shape(applied) != np.shape(chosen):
-        raise StreamError(
-            f"`info['applied_action']` must have the shape {np.shape(chosen)} of the agent's actions. "
-            f"Received: {applied!r}."
-        )
-    if np.array_equal(applied, chosen):
+    if applied is None or np.array_equal(applied, chosen):
         return chosen, choice.log_prob
     return applied, None if choice.log_prob is None else math.nan

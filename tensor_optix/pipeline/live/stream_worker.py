@@ -69,7 +69,7 @@ class StreamWorker:
         self._num_items = 0
         self._last_action: Any = None
         self._warned_of_empty_episode = False
-        self._reading_since: float | None = None
+        self._waits_inside: tuple[str, float] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tensor-optix-feed", daemon=True)
 
@@ -94,10 +94,10 @@ class StreamWorker:
             self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def silent_seconds(self) -> float:
-        """Return how long the source has been read without an answer; 0 while it is not read."""
-        since = self._reading_since
-        return 0.0 if since is None else time.monotonic() - since
+    def silence(self) -> tuple[str, float]:
+        """Return what of the source has not answered, and for how many seconds; 0 while it is not waited for."""
+        waiting = self._waits_inside
+        return ("", 0.0) if waiting is None else (waiting[0], time.monotonic() - waiting[1])
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -121,17 +121,22 @@ class StreamWorker:
         try:
             while not self._stopped.is_set():
                 answer = self._handle(self._read(stream, answer if is_answered else None))
+        except _StreamEndedError:
+            raise
+        except BaseException as error:
+            self._queue.close(error)  # at once: the source's generator may take its time to end
+            raise
         finally:
-            _close_generator(stream)
+            self._close_generator(stream)
 
     def _open(self) -> Iterator[Any]:
-        self._reading_since = time.monotonic()
+        self._waits_inside = ("stream()", time.monotonic())
         try:
             stream = self._source.stream()
         except Exception as error:
             raise _StreamEndedError from error
         finally:
-            self._reading_since = None
+            self._waits_inside = None
         if hasattr(stream, "__next__"):
             return stream  # type: ignore[no-any-return]
         if hasattr(stream, "__iter__"):
@@ -142,7 +147,7 @@ class StreamWorker:
         )
 
     def _read(self, stream: Iterator[Any], answer: Any) -> Any:
-        self._reading_since = time.monotonic()
+        self._waits_inside = ("its stream", time.monotonic())
         try:
             return next(stream) if answer is None else stream.send(answer)  # type: ignore[attr-defined]
         except StopIteration:
@@ -150,7 +155,7 @@ class StreamWorker:
         except Exception as error:
             raise _StreamEndedError from error
         finally:
-            self._reading_since = None
+            self._waits_inside = None
 
     def _handle(self, raw: Any) -> Any:
         """Turn one item into an answer for the source; None where there is none."""
@@ -159,7 +164,7 @@ class StreamWorker:
         if self._waits is not None:
             self._waits.reset()
         try:
-            item = self._checker.check(raw, number)
+            item = self._checker.check(raw, number, self._pairing.chosen_action)
         except StreamError as fault:
             if not self._skip_bad_steps:
                 raise
@@ -189,10 +194,24 @@ class StreamWorker:
     def _deliver(self, action: Any) -> None:
         if self._send_action is None or action is None:
             return
+        self._waits_inside = ("send_action()", time.monotonic())
         try:
             self._send_action(action)
         except Exception as error:
             raise _StreamEndedError from error
+        finally:
+            self._waits_inside = None
+
+    def _close_generator(self, stream: Iterator[Any]) -> None:
+        if not isinstance(stream, GeneratorType):
+            return
+        self._waits_inside = ("the end of its generator", time.monotonic())
+        try:
+            stream.close()
+        except Exception:
+            logger.warning("The feed's generator failed while it was closed.", exc_info=True)
+        finally:
+            self._waits_inside = None
 
     def _skip(self, fault: StreamError) -> Any:
         """Leave one item out; a source that waits for an answer gets the last action again."""
@@ -247,14 +266,6 @@ class StreamWorker:
             f"The data source failed after {self._num_items} items: {_tell(cause)}. Name errors that only mean a lost "
             "connection in its `disconnect_errors`, or pass reconnect_on_disconnect=True."
         ) from cause
-
-
-def _close_generator(stream: Iterator[Any]) -> None:
-    if isinstance(stream, GeneratorType):
-        try:
-            stream.close()
-        except Exception:
-            logger.warning("The feed's generator failed while it was closed.", exc_info=True)
 
 
 def _tell(cause: BaseException | None) -> str:

@@ -24,6 +24,8 @@ class FeedItem:
         terminated: The task ended here; ``observation`` is the last of its episode.
         truncated: The episode was cut here; ``observation`` is the last of its episode.
         info: Whatever else the feed tells.
+        applied_action: What the world did instead of the action it was asked for, in the type of that action;
+            None where the feed does not tell.
     """
 
     observation: Any
@@ -31,6 +33,7 @@ class FeedItem:
     terminated: bool
     truncated: bool
     info: dict[str, Any]
+    applied_action: Any = None
 
     @property
     def done(self) -> bool:
@@ -46,24 +49,30 @@ class StepChecker:
 
     Args:
         observation_space: Space of the feed's observations, or None.
+        action_space: Space of what ``info["applied_action"]`` tells, or None.
     """
 
-    def __init__(self, observation_space: Any = None) -> None:
+    def __init__(self, observation_space: Any = None, action_space: Any = None) -> None:
+        self._action_space = action_space
         self._layout: Any = None if observation_space is None else _layout_of_space(observation_space)
 
-    def check(self, raw: Any, number: int) -> FeedItem:
+    def check(self, raw: Any, number: int, chosen_action: Any = None) -> FeedItem:
         """Return ``raw`` as an item with an observation of its own.
 
         Args:
             raw: What the feed sent.
             number: Its number, counted from 0 over the whole run.
+            chosen_action: The action whose outcome it tells; None where it begins an episode.
 
         Raises:
-            StreamError: It is not five values, its reward or observation is not finite, or its
-                observation has another shape than expected.
+            StreamError: It is not five values, its reward or observation is not finite, its
+                observation has another shape than expected, or its ``applied_action`` is no action.
         """
         try:
-            return self._parse(raw)
+            item = self._parse(raw)
+            if chosen_action is not None:
+                item.applied_action = applied_action(item.info, chosen_action, self._action_space)
+            return item
         except _UnusableError as fault:
             raise StreamError(
                 f"Step {number} of the feed (counted from 0) cannot be used: {fault}. Received: {_shorten(raw)}. "
@@ -101,6 +110,28 @@ class StepChecker:
 
 class _UnusableError(Exception):
     """What is wrong with one item."""
+
+
+def applied_action(info: Mapping[str, Any], chosen: Any, space: Any) -> Any:
+    """Return ``info["applied_action"]`` in the type of the action that was chosen; None where it is not told."""
+    given = info.get("applied_action")
+    if given is None:
+        return None
+    name, like = "info['applied_action']", np.asarray(chosen)
+    if like.dtype.kind not in "biuf":  # an action of several parts
+        return given
+    array = _copy_array(given, (like.shape, None), name)
+    cast = _cast(array, like.dtype, name)
+    if like.dtype.kind in "biu" and not np.array_equal(cast, array):
+        raise _UnusableError(f"{name} must hold whole numbers, as the agent's actions do, not {_shorten(given)}")
+    low, high = getattr(space, "low", None), getattr(space, "high", None)
+    if low is not None and cast.shape == low.shape:  # rounding on the way is no fault
+        cast = np.where(np.isclose(cast, np.clip(cast, low, high), rtol=1e-5), np.clip(cast, low, high), cast)
+        cast = cast.astype(like.dtype)
+    action = cast if isinstance(chosen, np.ndarray) else cast[()].item()
+    if space is not None and not space.contains(action):
+        raise _UnusableError(f"{name} is {_shorten(given)}, which is not in {space}")
+    return action
 
 
 def _copy_observation(observation: Any, layout: Any) -> Any:
