@@ -422,7 +422,7 @@ def test_bad_arguments_are_named_before_the_first_step():
             DQNAgent(**{name: 0})
     with pytest.raises(InvalidArgumentError, match="`learning_starts`"):
         DQNAgent(learning_starts=-1)
-    with pytest.raises(InvalidArgumentError, match="`hidden_units`"):
+    with pytest.raises(InvalidArgumentError, match="`hidden_units"):
         DQNAgent(hidden_units=(0,))
     with pytest.raises(IncompatibleModelError, match=r"gives 2 outputs, but Discrete\(3\) needs 3"):
         make(model=keras.Sequential([keras.layers.Dense(2)]))
@@ -480,9 +480,9 @@ def test_observations_are_normalised_alike_in_acting_learning_and_export(tmp_pat
     assert [other.act_greedy(o) for o in seen] == expected.argmax(axis=1).tolist()
 
 
-def test_binding_again_starts_afresh_with_the_new_seed():
+def test_binding_one_that_only_acted_starts_afresh_with_the_new_seed():
     agent = make(seed=1, learning_starts=0)
-    play_on(agent, 0, 2)
+    play(agent, 0)
     agent.bind(VECTOR, ACTIONS, seed=2)
     assert_same_arrays(agent.get_state("all"), make(seed=2, learning_starts=0).get_state("all"))
 
