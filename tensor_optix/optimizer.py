@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from threadpoolctl import ThreadpoolController
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -18,13 +17,15 @@ from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import LoopCallback, checked_callbacks
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.checks import check_path, check_seed
+from tensor_optix.core.checks import check_int, check_path
+from tensor_optix.core.loop.blas_threads import ONE_BLAS_THREAD
 from tensor_optix.core.loop.interrupts import stop_on_interrupt
 from tensor_optix.core.loop.run_info import describe_run, setting_differences
 from tensor_optix.core.loop_controller import LoopController
-from tensor_optix.core.loop_parts import check_parts
+from tensor_optix.core.loop_parts import check_parts, check_report, check_settings
 from tensor_optix.core.protocols import EnvSource
 from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.storage.atomic_files import check_may_be_made, make_writable_folder
 from tensor_optix.core.storage.run_folder import RunFolder, how_to_resume, list_runs, was_started
 from tensor_optix.core.types import LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, TensorOptixError
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from tensor_optix.pipeline.evaluation_env import EvaluationEnv
 
 logger = logging.getLogger(__name__)
-
-_BLAS = ThreadpoolController().select(user_api="blas")
-"""NumPy's linear algebra. Looking for it takes a while in a process that has loaded TensorFlow: done once."""
 
 
 class RLOptimizer:
@@ -48,7 +46,7 @@ class RLOptimizer:
         evaluator: Scores windows. Default: ``TFEvaluator``, the mean return of the episodes that ended.
         optimizer: Hyperparameter optimizer. Default: ``BackoffOptimizer``, which tunes nothing until it
             is given bounds.
-        checkpoint_dir: Each new optimizer makes a folder ``run-0001``, ``run-0002``, ... in it.
+        checkpoint_dir: Each optimizer makes a folder ``run-0001``, ``run-0002``, ... in it, when it runs.
         max_snapshots: Champions kept on disk.
         rollback_on_degradation: Whether an alarm while learning brings back the champion.
         improvement_margin: What a challenger must be better by, on top of the noise.
@@ -109,14 +107,17 @@ class RLOptimizer:
             degradation_threshold,
         )
         check_parts(agent, evaluator, tuner, pipeline)
-        check_path("checkpoint_dir", checkpoint_dir)
-        check_seed("seed", seed)
+        _check_place(checkpoint_dir, max_snapshots)
+        check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
         callbacks = checked_callbacks(callbacks)
         seed = fresh_seed() if seed is None else int(seed)
         self._evaluation = None if evaluation_env is None else _play_in(evaluation_env, pipeline)
         _prepare_hyperparameter_optimizer(tuner, agent, seed)
+        check_report(report_episodes, self._evaluation)
         self._checkpoint_dir = checkpoint_dir
-        self._run_folder = RunFolder.create(checkpoint_dir)
+        self._scheduler = scheduler
+        self._folder_in_use: RunFolder | None = None
+        self._controller_in_use: LoopController | None = None
         self._make_controller = functools.partial(
             LoopController,
             agent,
@@ -135,7 +136,6 @@ class RLOptimizer:
             report_episodes=report_episodes,
         )
         self._max_snapshots = max_snapshots
-        self._controller = self._controller_in(self._run_folder)
         self._agent, self._pipeline = agent, pipeline
         self._settings = {
             "max_snapshots": max_snapshots,
@@ -180,10 +180,9 @@ class RLOptimizer:
         if resume:
             self._take_over(self._latest_run() if resume is True else Path(resume).absolute())
         elif self._run_folder.is_closed:
-            self._run_folder = RunFolder.open(self._run_folder.path)
+            self._folder_in_use = RunFolder.open(self._run_folder.path)
             self._controller.recorder.run_folder = self._run_folder
-        # Two BLAS threads on small matrices wait for each other more than they work.
-        with stop_on_interrupt(self._controller.stop_request), _BLAS.limit(limits=1), self._run_folder as folder:
+        with stop_on_interrupt(self._controller.stop_request), ONE_BLAS_THREAD, self._run_folder as folder:
             if not resume:
                 self._say_what_lies_beside()
                 folder.write_run_json(self._describe())
@@ -215,16 +214,31 @@ class RLOptimizer:
             )
         return started[-1].absolute()
 
+    @property
+    def _run_folder(self) -> RunFolder:
+        """The folder of this run, made when first asked for; one in which nothing ever ran goes with this object."""
+        if self._folder_in_use is None:
+            self._folder_in_use = RunFolder.create(self._checkpoint_dir)
+            weakref.finalize(self, self._folder_in_use.discard_if_unused)
+        return self._folder_in_use
+
+    @property
+    def _controller(self) -> LoopController:
+        if self._controller_in_use is None:
+            self._controller_in_use = self._controller_in(self._run_folder)
+        return self._controller_in_use
+
     def _take_over(self, path: Path) -> None:
-        """Go on in the folder of an earlier run; the one made for this run was never used."""
-        unused = self._run_folder
-        if path.resolve() == unused.path.resolve():
+        """Go on in the folder of an earlier run; the one made for this run, if any, was never used."""
+        make_writable_folder(Path(self._checkpoint_dir).absolute())
+        unused = self._folder_in_use
+        if unused is not None and path.resolve() == unused.path.resolve():
             unused.close()
-            self._run_folder = RunFolder.open(path)
-        else:
-            self._run_folder = RunFolder.open(path)
+            unused = None
+        self._folder_in_use = RunFolder.open(path)
+        if unused is not None:
             unused.discard_if_unused()
-        self._controller = self._controller_in(self._run_folder)
+        self._controller_in_use = self._controller_in(self._folder_in_use)
         self._say_what_is_asked_for_otherwise()
 
     def _say_what_is_asked_for_otherwise(self) -> None:
@@ -250,32 +264,40 @@ class RLOptimizer:
 
     def stop(self) -> None:
         """Ask the run to end after the current window; from any thread."""
-        self._controller.stop()
+        if self._controller_in_use is not None:
+            self._controller_in_use.stop()
 
     @property
     def state(self) -> LoopState:
         """What the loop is doing."""
-        return self._controller.state
+        return self._scheduler.current_state
 
     @property
     def best_snapshot(self) -> PolicySnapshot | None:
         """The champion, None before the first scored window."""
-        return self._controller.best_snapshot
+        return None if self._controller_in_use is None else self._controller_in_use.best_snapshot
 
     @property
     def last_result(self) -> RunResult | None:
         """What the last run came to, also when it ended with an error."""
-        return self._controller.last_result
+        return None if self._controller_in_use is None else self._controller_in_use.last_result
 
     @property
     def seed(self) -> int:
         """The seed in use: the one given, or the one drawn."""
-        return self._controller.seed
+        return self._seed if self._controller_in_use is None else self._controller_in_use.seed
 
     @property
     def run_dir(self) -> Path:
-        """Folder of this run."""
+        """Folder of this run; asking for it reserves it."""
         return Path(self._run_folder.path)
+
+
+def _check_place(checkpoint_dir: Any, max_snapshots: Any) -> None:
+    """Raise unless so many snapshots could be kept in such a folder; nothing is made."""
+    check_path("checkpoint_dir", checkpoint_dir)
+    check_may_be_made(Path(checkpoint_dir))
+    check_int("max_snapshots", max_snapshots, at_least=1)
 
 
 def _default_evaluator() -> BaseEvaluator:

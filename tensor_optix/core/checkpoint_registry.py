@@ -135,8 +135,7 @@ class CheckpointRegistry:
         entry = self._as_made_before(Entry(self._name(eval_metrics, hyperparams, is_final, state), state=state))
         if background:
             self._shelf.admit(entry, is_best)
-            self._writer.start_thread()
-            self._writer.request()
+            self._request_beside()
         else:
             self._writer.write_entry(entry)
             self._shelf.admit(entry, is_best)
@@ -247,7 +246,7 @@ class CheckpointRegistry:
     def release(self) -> None:
         """Call that snapshot the best on disk that is it."""
         self._shelf.hold(None)
-        self._writer.request()
+        self._request_beside()
 
     def reinstate(self, snapshot_id: str) -> PolicySnapshot:
         """Make a snapshot the best again that a resumed run was to make anew.
@@ -261,13 +260,13 @@ class CheckpointRegistry:
             self._writer.take_back([snapshot_id])
         if is_later or snapshot_id != self._shelf.best_id:
             self._shelf.admit(entry, is_best=True)
-            self._writer.request()
+            self._request_beside()
         return entry.snapshot
 
     def forget_later(self) -> None:
         """Let go of what a resumed run was to make again, and did not."""
         self._writer.take_back(self._shelf.forget_later())
-        self._writer.request()
+        self._request_beside()
 
     def readmit(self, plain: dict[str, Any], state: AgentState) -> None:
         """Take a snapshot back under its own id, unless it is here: it was pruned or damaged since.
@@ -286,8 +285,7 @@ class CheckpointRegistry:
                 return
             self._writer.may_replace(snapshot.snapshot_id)
             self._shelf.admit(Entry(snapshot, state=state), is_best=True)
-        self._writer.start_thread()
-        self._writer.request()
+        self._request_beside()
 
     @property
     def failures(self) -> list[Exception]:
@@ -298,8 +296,11 @@ class CheckpointRegistry:
         """Try again, beside the caller, what could not be written so far, if there is such a thing."""
         is_missing = any(entry.stored is None for entry in self._shelf.entries)
         if is_missing and not self.read_only:
-            self._writer.start_thread()
-            self._writer.request()
+            self._request_beside()
+
+    def _request_beside(self) -> None:
+        self._writer.start_thread()
+        self._writer.request()
 
     def flush(self) -> list[Exception]:
         """Wait until nothing is on its way to the disk; return what failed since the last call, and is in memory."""

@@ -107,7 +107,7 @@ class RunResult:
             self, explanation=str, state=LoopState, champion=(PolicySnapshot, None), windows=int, seconds=float
         )
         check_fields(self, report=(EvaluationResult, None), run_dir=(str, None), env_steps=Mapping, history=Mapping)
-        check_fields(self, notes=tuple)
+        check_fields(self, notes=tuple, is_interrupted=bool)
 
     @property
     def confirmed_mean(self) -> float | None:

@@ -308,7 +308,7 @@ class RunSession:
 
     def close(self) -> None:
         """Let go of everything; nothing here may hide an error that is on its way out."""
-        releases = [self._pipeline.teardown, self._registry.retry, self._registry.flush, self._recorder.flush]
+        releases = [self._pipeline.teardown, self._registry.retry, self._registry.close, self._recorder.flush]
         if self._checkpoint is not None:
             releases.append(self._checkpoint.flush)
         for release in releases:

@@ -185,6 +185,21 @@ def make_writable_folder(path: Path) -> None:
         ) from error
 
 
+def check_may_be_made(path: Path) -> None:
+    """Raise unless a folder is there, or could be made, and files in it; nothing is made.
+
+    Raises:
+        CheckpointError: It could not.
+    """
+    nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if os.path.lexists(folder))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "Permission denied" if nearest.is_dir() else "Not a directory"
+        raise CheckpointError(
+            f"The folder {path} cannot be written to: {why}. "
+            "Make it writable, or choose another place for runs: checkpoint_dir=, on the command line --checkpoint-dir."
+        )
+
+
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """Return the content of a file that must not be larger than ``max_bytes``.
 

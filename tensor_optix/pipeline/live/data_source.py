@@ -19,8 +19,8 @@ class DataSource(Protocol):
     Optional beside ``stream``:
 
     - ``send_action(action)``: delivers an action, instead of the generator's ``yield``.
-    - ``close()`` or ``stop()``: called by ``teardown`` from another thread, to interrupt a read. It ends the stream that
-      the pipeline opened; the source itself is its maker's, and may be asked for another stream.
+    - ``close()`` or ``stop()``: called by ``teardown`` from another thread, to interrupt a read. It ends the stream
+      that the pipeline opened; the source itself is its maker's, and may be asked for another stream.
     - ``disconnect_errors``: exception types that mean a lost connection (``OSError`` and
       ``EOFError`` always do).
     - ``observation_space``, ``action_space``.
