@@ -455,6 +455,23 @@ class TestBadSteps:
             with pytest.raises(StreamError, match=message):
                 list(live(feed_of([item(a=[1.0], b=[1.0, 2.0]), bad]), agent).episodes())
 
+    def test_nested_dicts_keep_their_keys_and_shapes(self, live):
+        def item(**inner):
+            return {"arm": inner, "eye": [0.5]}, 0.0, False, False, {}
+
+        agent = SixMethodAgent()
+        agent.act = lambda observation: int(observation["arm"]["left"].sum() > 0)
+        good = [item(left=[1.0], right=[1.0, 2.0])] * 6
+        window = next(iter(live(feed_of(good), agent, episode_boundary_fn=LivePipeline.every_n_steps(3)).episodes()))
+        assert window.observations["arm"]["right"].shape[1:] == (2,)
+        for bad, message in [
+            (item(left=[1.0]), r"an observation's 'arm' with the keys \['left', 'right'\], got \['left'\]"),
+            (item(left=[1.0], right=[1.0]), r"the observation's 'arm''s 'right' to have shape \(2,\), got \(1,\)"),
+            (({"arm": [1.0], "eye": [0.5]}, 0.0, False, False, {}), "a dict as observation's 'arm', got list"),
+        ]:
+            with pytest.raises(StreamError, match=message):
+                list(live(feed_of([*good, bad]), agent).episodes())
+
     def test_the_space_decides_before_the_first_item_does(self, live):
         class Space:
             shape = (3,)

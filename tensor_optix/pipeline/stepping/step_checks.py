@@ -19,7 +19,7 @@ class FeedItem:
     """One usable item of a feed.
 
     Attributes:
-        observation: An own copy, ``[...]``, or a dict of such arrays.
+        observation: An own copy, ``[...]``, or a dict of such, nested as the space is.
         reward: What followed the action taken on the previous item's observation.
         terminated: The task ended here; ``observation`` is the last of its episode.
         truncated: The episode was cut here; ``observation`` is the last of its episode.
@@ -102,9 +102,6 @@ class StepChecker:
             parsed = _copy_observation(observation, None)
             self._layout = _layout_of(parsed)
             return parsed
-        if isinstance(self._layout, dict) != isinstance(observation, Mapping):
-            kind = "a dict" if isinstance(self._layout, dict) else "an array"
-            raise _UnusableError(f"expected {kind} as observation, got {type(observation).__name__}")
         return _copy_observation(observation, self._layout)
 
 
@@ -134,15 +131,21 @@ def applied_action(info: Mapping[str, Any], chosen: Any, space: Any) -> Any:
     return action
 
 
-def _copy_observation(observation: Any, layout: Any) -> Any:
-    if not isinstance(observation, Mapping):
-        return _copy_array(observation, layout, "the observation")
-    if layout is not None and set(layout) != set(observation):
-        raise _UnusableError(f"expected an observation with the keys {sorted(layout)}, got {sorted(observation)}")
-    return {
-        key: _copy_array(value, None if layout is None else layout[key], f"the observation's {key!r}")
-        for key, value in observation.items()
-    }
+def _copy_observation(observation: Any, layout: Any, name: str = "the observation") -> Any:
+    """Return a copy, of which every array is checked; nested as the layout is, or as it comes where there is none."""
+    what = name.removeprefix("the ")
+    if isinstance(layout, dict) or (layout is None and isinstance(observation, Mapping)):
+        if not isinstance(observation, Mapping):
+            raise _UnusableError(f"expected a dict as {what}, got {type(observation).__name__}")
+        if layout is not None and set(layout) != set(observation):
+            raise _UnusableError(f"expected an {what} with the keys {sorted(layout)}, got {sorted(observation)}")
+        return {
+            key: _copy_observation(value, None if layout is None else layout[key], f"{name}'s {key!r}")
+            for key, value in observation.items()
+        }
+    if layout is not None and isinstance(observation, Mapping):
+        raise _UnusableError(f"expected an array as {what}, got {type(observation).__name__}")
+    return _copy_array(observation, layout, name)
 
 
 def _copy_array(value: Any, layout: Any, name: str) -> np.ndarray:
@@ -171,14 +174,14 @@ def _cast(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
 
 def _layout_of(observation: Any) -> Any:
     if isinstance(observation, dict):
-        return {key: (value.shape, None) for key, value in observation.items()}
+        return {key: _layout_of(value) for key, value in observation.items()}
     return observation.shape, None
 
 
 def _layout_of_space(space: Any) -> Any:
     members = getattr(space, "spaces", None)
     if isinstance(members, Mapping):
-        return {key: (member.shape, member.dtype) for key, member in members.items()}
+        return {key: _layout_of_space(member) for key, member in members.items()}
     shape = getattr(space, "shape", None)
     return None if shape is None else (tuple(shape), getattr(space, "dtype", None))
 
