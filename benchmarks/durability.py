@@ -131,10 +131,12 @@ def measure(algorithm, args, folder, left, *, num_kills, is_power_cut, note):
 
 def summary(runs):
     kills = [kill for run in runs for kill in run["kills"]]
+    # what cannot be saved cannot end the same: those runs must say so
+    ended = "kills_in_runs_that_" + ("said_so" if kind_of(runs[0]).get("says") else "ended_bit_identical")
     return {
         "kills": len(kills),
         "killed_runs": sum(bool(run["kills"]) for run in runs),
-        "kills_in_runs_that_ended_bit_identical": sum(len(run["kills"]) for run in runs if not run["differs"]),
+        ended: sum(len(run["kills"]) for run in runs if not run["differs"]),
         "went_on_from_an_older_checkpoint_than_the_latest_whole_one": sum(run["went_back"] for run in runs),
         "before_the_first_checkpoint_was_whole": sum(run["restarts"] for run in runs),
         "moments": {moment: sum(kill[0] == moment for kill in kills) for moment in MOMENTS},
