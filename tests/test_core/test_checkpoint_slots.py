@@ -141,3 +141,21 @@ def test_documents_that_no_run_wrote_are_refused(two, change, caplog):
     edit(two / "checkpoint" / "b" / "loop.json", lambda document: document.update(change))
     assert number_in(two) == 1
     assert "is not whole and is skipped" in caplog.text
+
+
+def test_the_newest_open_state_stays_beside_later_ones_that_are_not(tmp_path):
+    slots = CheckpointSlots(tmp_path)
+    write(slots, 1)
+    write(slots, 2)
+    for number in range(3, 8):
+        slots.write({"number": number}, {"agent": state(number)}, False)
+        assert number_in(tmp_path) == number
+        again = CheckpointSlots(tmp_path)
+        again.is_wanted = lambda document: document["number"] < 3
+        assert again.read()[0]["number"] == 2
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == ["a", "b", "c"]
+    write(slots, 8)
+    again = CheckpointSlots(tmp_path)
+    assert again.newest_document() == {"number": 8}
+    again.is_wanted = lambda document: document["number"] < 2
+    assert again.read()[0]["number"] == 8, "nothing wanted is left: the newest"

@@ -143,3 +143,64 @@ def test_kill_9_loses_no_row_that_was_appended(path):
     windows = [row["window"] for row in read_history(path)]
     assert windows == list(range(len(windows)))
     assert len(windows) >= said[-1] + 1
+
+
+class TestRowsThatAreMadeAgain:
+    @staticmethod
+    def old(path, count=6):
+        write_rows(path, *({"window": window, "score": 1} for window in range(count)))
+        return path.read_bytes()
+
+    def test_the_same_rows_change_nothing_and_later_ones_follow(self, path):
+        before = self.old(path)
+        file = HistoryFile(path)
+        assert file.rewind(3, 2).num_rows == 3
+        for window in range(3, 6):
+            assert path.read_bytes() == before
+            file.append({"window": window, "score": 1})
+        file.append({"window": 6, "score": 1})
+        file.close()
+        assert path.read_bytes().startswith(before)
+        assert [row["window"] for row in read_history(path)] == list(range(7))
+
+    def test_other_rows_wait_beside_until_there_are_as_many(self, path):
+        before = self.old(path)
+        file = HistoryFile(path)
+        file.rewind(3, 2)
+        for window in (3, 4):
+            file.append({"window": window, "score": 2})
+            assert path.read_bytes() == before
+        file.append({"window": 5, "score": 2})
+        file.sync()
+        assert [row["score"] for row in read_history(path)] == [1, 1, 1, 2, 2, 2]
+        file.append({"window": 6, "score": 2})
+        file.close()
+        assert [row["window"] for row in read_history(path)] == list(range(7))
+        assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+    @pytest.mark.parametrize("num_rows", [2, 3, 4, 5])
+    def test_a_crash_in_between_is_gone_on_from_on_either_side(self, path, num_rows):
+        before = self.old(path)
+        file = HistoryFile(path)
+        file.rewind(3, 2)
+        for window in (3, 4):
+            file.append({"window": window, "score": 2})
+        file.close()
+        assert path.read_bytes() == before
+        again = HistoryFile(path)
+        rows = again.rewind(num_rows, num_rows - 1)
+        assert rows.history.columns()["score"] == [1, 1, 1, 2, 2][:num_rows]
+        for window in range(num_rows, 8):
+            again.append({"window": window, "score": 1 if window < 3 else 2})
+        again.close()
+        assert [row["score"] for row in read_history(path)] == [1, 1, 1, 2, 2, 2, 2, 2]
+
+    def test_a_run_that_ends_earlier_keeps_the_old_rows_beside(self, path):
+        before = self.old(path)
+        file = HistoryFile(path)
+        file.rewind(3, 2)
+        file.append({"window": 3, "score": 2})
+        file.settle()
+        file.close()
+        assert [row["score"] for row in read_history(path)] == [1, 1, 1, 2]
+        assert path.with_name("history.superseded.jsonl").read_bytes() == before

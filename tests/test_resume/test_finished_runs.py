@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 from resume_fakes import LinearAgent, MeanReturn, Scores, SixMethods, assert_same, make_run, outcome_of
 
-from tensor_optix import BatchPipeline, LoopCallback, RLOptimizer
+from tensor_optix import BatchPipeline, LoopCallback, RLOptimizer, make_agent, make_pipeline
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.loop.result_file import read_outcome
-from tensor_optix.core.storage.json_files import read_sealed_json
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.core.types import AgentState, HyperparamSet
 
 RUN = "run-0001"
@@ -335,3 +336,56 @@ class TestTheFile:
         _, result = resumed(tmp_path)
         assert "cannot be read and is not used" in caplog.text
         assert result.history == first.history
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"version": 99}, "is no result of this version"),
+            ({"reason": "luck"}, "is no result of this version"),
+            ({"windows": "many"}, "`windows` is 'many', which it cannot be"),
+            ({"budget": {"max_windows": "all"}}, "a budget is .*which it cannot be"),
+            ({"report": {"episodes": "../x"}}, "leads outside"),
+        ],
+    )
+    def test_what_no_run_wrote_is_not_believed(self, tmp_path, caplog, change, message):
+        make_run(tmp_path).run()
+        path = tmp_path / RUN / "result.json"
+        write_sealed_json(path, {**read_sealed_json(path), **change})
+        assert read_outcome(tmp_path / RUN) is None
+        assert re.search(message, caplog.text)
+
+    def test_nor_are_other_episodes_than_those_of_the_report(self, tmp_path, caplog):
+        make_run(tmp_path).run()
+        (path,) = (tmp_path / RUN).glob("report-*.json")
+        write_sealed_json(path, {"returns": [1.0], "lengths": [1]})
+        assert read_outcome(tmp_path / RUN) is None
+        assert "holds other episodes than" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "env_id", "num_envs"),
+    [
+        ("policy_gradient", "CartPole-v1", 1),
+        pytest.param("ppo", "CartPole-v1", 2, marks=pytest.mark.slow),
+        pytest.param("dqn", "CartPole-v1", 1, marks=pytest.mark.slow),
+        pytest.param("sac", "Pendulum-v1", 2, marks=pytest.mark.slow),
+    ],
+)
+def test_every_algorithm_goes_on_as_if_it_had_had_the_budget_from_the_start(tmp_path, algorithm, env_id, num_envs):
+    def run(folder, max_env_steps, *, resume=False, seed=3):
+        pipeline = make_pipeline(env_id, algorithm=algorithm, num_envs=num_envs)
+        off_policy = {"learning_starts": 200} if algorithm in ("dqn", "sac") else {}
+        agent = make_agent(env_id, algorithm, seed=seed, hidden_units=(8,), **off_policy)
+        pipeline = BatchPipeline(pipeline.env, agent, pipeline.window_size, barrier_interval_steps=500)
+        optimizer = RLOptimizer(
+            agent, pipeline, checkpoint_dir=str(folder), max_env_steps=max_env_steps, seed=seed, report_episodes=3
+        )
+        result = optimizer.run(resume=resume)
+        state = {name: np.asarray(array).tobytes() for name, array in agent.get_state().arrays.items()}
+        history = (Path(result.run_dir) / "history.jsonl").read_text()
+        return state, history, result.champion.snapshot_id, result.report.returns.tolist(), dict(result.env_steps)
+
+    small, large = (6000, 9000) if algorithm == "ppo" else (1500, 2500)
+    run(tmp_path / "cut", small)
+    resumed_run = run(tmp_path / "cut", large, resume=True, seed=8)
+    assert resumed_run == run(tmp_path / "left-alone", large)
