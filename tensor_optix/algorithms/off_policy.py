@@ -93,6 +93,9 @@ class OffPolicyAgent(TFAgent):
         for optimizer in self._rated_optimizers():
             optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
 
+    def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
+        checked(hyperparams, self._settings, type(self).__name__)
+
     def hyperparam_bounds(self) -> dict[str, ParamSpec]:
         """Return what may be tuned."""
         return bounds_of(self._settings)

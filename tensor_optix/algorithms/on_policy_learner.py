@@ -9,6 +9,8 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
 from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive
+from tensor_optix.core.storage.state_likeness import require_like
 
 KL_FACTOR_STEP = 1.3
 KL_FACTOR_BOUNDS = (0.03, 5.0)
@@ -87,6 +89,13 @@ class OnPolicyLearner:
         """Return arrays and JSON-able values that :meth:`load_state_dict` takes."""
         arrays = {f"rewards.{name}": array for name, array in self._reward_scaler.state_dict().items()}
         return arrays, {"kl_factor": self.kl_factor, "generator": self._rng.bit_generator.state}
+
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raise unless :meth:`load_state_dict` can take this."""
+        own_arrays, own = self.state_dict()
+        require_like(meta, own, "learner")
+        check_positive("learner", kl_factor=meta["kl_factor"])
+        require_like(arrays, own_arrays, "reward scaler")
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become the learner whose ``state_dict`` this is."""

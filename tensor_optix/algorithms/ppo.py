@@ -171,6 +171,9 @@ class PPOAgent(TFAgent):
         self._hyperparams = checked(hyperparams, self._settings, type(self).__name__)
         self.optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
 
+    def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
+        checked(hyperparams, SETTINGS, type(self).__name__)
+
     def hyperparam_bounds(self) -> dict[str, ParamSpec]:
         """Return ranges around the usual values."""
         return bounds_of(self._settings)

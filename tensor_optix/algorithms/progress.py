@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
 from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer
+from tensor_optix.core.storage.state_likeness import require_like
 
 
 class Progress:
@@ -74,6 +76,11 @@ class LearnerState:
     def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays (none) and JSON-able values."""
         return {}, {"progress": self._progress.state_dict(), "generator": self._rng.bit_generator.state}
+
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raise unless :meth:`load_state_dict` can take this."""
+        require_like(meta, self.state_dict()[1], "learner")
+        check_counts("learner", **meta["progress"])
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""

@@ -112,6 +112,10 @@ class ScoreBins:
             raise StateMismatchError(
                 f"Expected fewer than {self.capacity} bins of equal number. Received: {sorted(counts)}."
             )
+        if len(state["open"]) != len(self._open):
+            raise StateMismatchError(
+                f"Expected {len(self._open)} sums of the open bin. Received: {state['open']!r:.80}."
+            )
         self.bin_size = int(state["bin_size"])
         self.num_bins = max(counts)
         for name in ("means", "scatters", "roughness"):

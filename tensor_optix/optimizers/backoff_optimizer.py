@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.plain_state import made_of
 from tensor_optix.core.types import Bounds, EvalMetrics
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.coordinate import BOLD_SHARE, Side
@@ -291,7 +292,7 @@ class BackoffOptimizer(BoundedOptimizer):
         self._news.load_state_dict(state["news"])
         self._buffer.load_state_dict(state["buffer"])
         self._point.load_state_dict(state["point"], self._specs)
-        self._unbracketed = [Probe(**saved) for saved in state["unbracketed"]]
+        self._unbracketed = [made_of(Probe, saved) for saved in state["unbracketed"]]
         self._turn = state["turn"]
 
     def _names_in(self, state: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.checks import check_mapping, check_seed
+from tensor_optix.core.plain_state import require_type
 from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
@@ -152,6 +153,7 @@ class BoundedOptimizer(BaseOptimizer):
             raise StateMismatchError(f"The state holds {unknown}, but there are no bounds for them: {self._specs}.")
         self._rng = np.random.default_rng()
         self._rng.bit_generator.state = state["rng"]
+        require_type(state["episode_id"], int, "episode id")
         self._episode_id = state["episode_id"]
 
     @abstractmethod

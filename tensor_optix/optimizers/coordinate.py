@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from tensor_optix.core.plain_state import made_of, require_type
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.evidence import PooledMean, parabola_through
 
@@ -205,10 +206,13 @@ class Coordinate:
     def from_state(cls, spec: ParamSpec, state: dict[str, Any]) -> Coordinate:
         """Return what ``state_dict`` was taken from."""
         upper, lower = state["gains"]
+        for name in ("centre", "direction", "reach", "looks", "pairs"):
+            require_type(state[name], float, name)
+        require_type(state["width"], float | None, "width")
         rebuilt: dict[str, Any] = {
-            "half": None if state["half"] is None else Side(*state["half"]),
-            "slope": PooledMean(*state["slope"]),
-            "curvature": PooledMean(*state["curvature"]),
-            "gains": (PooledMean(*upper), PooledMean(*lower)),
+            "half": None if state["half"] is None else made_of(Side, state["half"]),
+            "slope": made_of(PooledMean, state["slope"]),
+            "curvature": made_of(PooledMean, state["curvature"]),
+            "gains": (made_of(PooledMean, upper), made_of(PooledMean, lower)),
         }
         return cls(spec, **{**state, **rebuilt})

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.plain_state import made_of, require_type
 from tensor_optix.core.types import Bounds, EvalMetrics
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.response_model import ResponseModel, fit_response
@@ -189,8 +190,9 @@ class PBTOptimizer(BoundedOptimizer):
         super().load_state_dict(state)
         self._news.load_state_dict(state["news"])
         self._seen = state["seen"]
+        require_type(state["names"], list[str], "names")
         self._names = list(state["names"])
-        self._past = deque((Member(**saved) for saved in state["past"]), maxlen=self._past.maxlen)
+        self._past = deque((made_of(Member, saved) for saved in state["past"]), maxlen=self._past.maxlen)
 
     def _names_in(self, state: dict[str, Any]) -> list[str]:
         return list(state["names"])

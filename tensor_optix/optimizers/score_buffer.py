@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from tensor_optix.core.plain_state import require_type
 from tensor_optix.core.types import EvalMetrics
+from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.optimizers.evidence import line_at, noise_variance
 
 _MAX_VISITS = 8
@@ -50,6 +52,8 @@ class NewScores:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what ``state_dict`` returned."""
+        require_type(state["last"], tuple[int, float, float] | None, "latest score")
+        require_type(state["length"], int, "number of scores")
         self._last = None if state["last"] is None else tuple(state["last"])
         self._length = state["length"]
 
@@ -142,8 +146,12 @@ class ScoreBuffer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what ``state_dict`` returned."""
+        require_type(state["seen"], int, "number of scores seen")
+        if len(state["times"]) != len(state["scores"]):
+            raise StateMismatchError(f"{len(state['times'])} times were saved for {len(state['scores'])} scores.")
         self.seen = state["seen"]
         for name in ("recent", "raw_differences", "differences", "times", "scores"):
+            require_type(state[name], list[float], name)
             values = getattr(self, f"_{name}")
             values.clear()
             values.extend(state[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tensor_optix.core.plain_state import made_of, require_type
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.bounded_optimizer import is_same
 from tensor_optix.optimizers.coordinate import Coordinate
@@ -134,7 +135,8 @@ class SearchPoint:
         self.coordinates = {
             name: Coordinate.from_state(specs[name], saved) for name, saved in state["coordinates"].items()
         }
-        self.probe = None if state["probe"] is None else Probe(**state["probe"])
+        self.probe = None if state["probe"] is None else made_of(Probe, state["probe"])
+        require_type(state["issued"], dict[str, float], "issued values")
         self._issued = dict(state["issued"])
 
 

@@ -18,6 +18,7 @@ from tensor_optix.core.loop.unsaved import UnsavedState
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.exact_json import to_exact
+from tensor_optix.core.storage.state_likeness import require_like
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError, NotBoundError, StateMismatchError, TensorOptixError
 
@@ -221,6 +222,9 @@ class RunCheckpoint:
         self, document: dict[str, Any], states: dict[str, AgentState], is_same_platform: bool, is_wanted: bool
     ) -> dict[str, Any]:
         saved = {name: entry for name, entry in document["parts"].items() if self._fits(name, entry)}
+        for name, entry in saved.items():
+            if type(self._parts[name]).__module__.startswith("tensor_optix."):  # a user's own state may be anything
+                require_like(entry["state"], self._parts[name].state_dict(), name)
         self._note_what_is_inexact(document)
         if not is_wanted:
             self.inexact.append("the earlier budget had decided something, and nothing saved before that is whole")

@@ -13,6 +13,8 @@ from tensor_optix.adapters.tensorflow.hyperparameters import read
 from tensor_optix.adapters.tensorflow.learning.policy_update import BATCH_SIZE, PolicyUpdate, UpdateResult
 from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, Steps
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive, require_same_form
+from tensor_optix.core.storage.state_likeness import require_like
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.returns import discounted_returns, generalized_advantages, lambda_returns
 
@@ -104,6 +106,14 @@ class PolicyLearner:
         arrays |= {f"recent.{name}": array for name, array in self._recent.state_dict().items()}
         usual = [self._usual.count, self._usual.mean_square]
         return arrays, {"kl_factor": self._kl_factor, "usual_spread": usual, "generator": self._rng.bit_generator.state}
+
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raise unless :meth:`load_state_dict` can take this."""
+        usual = [self._usual.count, self._usual.mean_square]
+        own = {"kl_factor": self._kl_factor, "usual_spread": usual, "generator": self._rng.bit_generator.state}
+        require_like(meta, own, "learner")
+        check_positive("learner", kl_factor=meta["kl_factor"])
+        require_same_form(_below("baseline.", arrays), self._baseline.state_dict(), "baseline")
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become the learner whose ``state_dict`` this is."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.exceptions import StateMismatchError
+from tensor_optix.exceptions import NonFiniteError, StateMismatchError
 
 
 def read_variables(prefix: str, variables: Sequence[Any]) -> dict[str, np.ndarray]:
@@ -18,10 +18,11 @@ def read_variables(prefix: str, variables: Sequence[Any]) -> dict[str, np.ndarra
 
 
 def check_variables(prefix: str, variables: Sequence[Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise unless ``arrays`` holds a value of the right shape for each variable, and no others.
+    """Raise unless ``arrays`` holds a value of the right shape and type for each variable, and no others.
 
     Raises:
         StateMismatchError: The state belongs to a model or optimizer of another structure.
+        NonFiniteError: A value is NaN, or that of a weight that is trained infinite.
     """
     expected = {f"{prefix}.{i}": tuple(variable.shape) for i, variable in enumerate(variables)}
     found = {name: tuple(a.shape) for name, a in arrays.items() if name.startswith(f"{prefix}.")}
@@ -32,6 +33,27 @@ def check_variables(prefix: str, variables: Sequence[Any], arrays: Mapping[str, 
             f"The state does not fit this agent: {len(differing)} arrays of '{prefix}' differ, first {name!r} "
             f"(here {expected.get(name, 'none')}, in the state {found.get(name, 'none')}). "
             "Give the state to an agent with the same model and the same kind of optimizer."
+        )
+
+    for i, variable in enumerate(variables):
+        _check_values(f"{prefix}.{i}", variable, arrays[f"{prefix}.{i}"])
+
+
+def _check_values(name: str, variable: Any, array: np.ndarray) -> None:
+    where, expected = getattr(variable, "path", name), tf.as_dtype(variable.dtype).name
+    if array.dtype.name != expected:
+        raise StateMismatchError(
+            f"The array {name!r} ({where}) holds {array.dtype.name}, but the agent's variable is {expected}. "
+            "Give the state to an agent with the same model and the same dtypes."
+        )
+    if not tf.as_dtype(expected).is_floating:
+        return
+    numbers = array.astype(np.float32) if expected == "bfloat16" else array
+    bad = int((~np.isfinite(numbers)).sum() if variable.trainable else np.isnan(numbers).sum())
+    if bad:
+        raise NonFiniteError(
+            f"The array {name!r} ({where}) of the state holds {bad} of {array.size} values that are NaN or infinite. "
+            "It is not loaded; an earlier snapshot may be whole."
         )
 
 

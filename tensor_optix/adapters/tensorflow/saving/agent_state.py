@@ -15,6 +15,7 @@ from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import config
 from tensor_optix.adapters.tensorflow.saving.attached_state import read_attached, restore_attached
 from tensor_optix.adapters.tensorflow.saving.hidden_randomness import draws_of_tensorflow
 from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_state
 from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
@@ -61,6 +62,8 @@ def restore(agent: Any, state: AgentState) -> None:
 
     Raises:
         StateMismatchError: It belongs to an agent of another structure; nothing has changed.
+        NonFiniteError: A weight is NaN or infinite; nothing has changed.
+        CheckpointError: It says something that no agent can be; nothing has changed.
     """
     if state.meta.get(_MODELS_ONLY):
         restore_networks(agent, state)
@@ -70,6 +73,7 @@ def restore(agent: Any, state: AgentState) -> None:
         groups += agent._learner_variables()
     for prefix, variables in groups:
         check_variables(prefix, variables, state.arrays)
+    check_state(agent, state)
     if state.scope != "policy":
         agent.not_restored = restore_attached(agent, state.arrays, state.meta.get("attached", {}))
     _write(groups, state)

@@ -112,7 +112,10 @@ class ConfigReader:
         """
         if not isinstance(config, dict):
             raise TypeError(f"The configuration of {found.__name__} is {config!r:.80}, not an object")
-        return {key: self._argument(found, key, value) for key, value in config.items()}
+        ours = {
+            key: value for key, value in config.items() if value is not None or not _is_for_another_keras(found, key)
+        }
+        return {key: self._argument(found, key, value) for key, value in ours.items()}
 
     def _argument(self, found: type, key: str, value: Any) -> Any:
         rule = arguments.OWN_RULES.get(found.__name__, {}).get(key, arguments.RULE_OF.get(key))
@@ -231,6 +234,11 @@ def _taken_by(found: type) -> frozenset[str]:
     if takes_more and issubclass(found, keras.layers.Layer):
         names |= {*arguments.ALWAYS, *arguments.BY_KEYWORDS.get(found.__name__, ())}
     return frozenset(names)
+
+
+def _is_for_another_keras(found: type, key: str) -> bool:
+    """Tell whether an argument is one of Keras's that this version does not take there: None asks for nothing."""
+    return key not in _taken_by(found) and (key in arguments.RULE_OF or key in arguments.OBJECT_OF)
 
 
 def _policy_name(value: Any) -> str:

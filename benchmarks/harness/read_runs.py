@@ -1,6 +1,6 @@
-"""Load one agent from a run's folder, in a process of its own; say on the last line what came of it.
+"""Load agents from runs' folders, in a process of its own; say on the last line what came of each.
 
-    python read_one.py RUN [RUN ...]
+    python read_runs.py GOOD GOOD RUN [RUN ...]
 
 Whoever starts it watches the memory and the time that it takes. An audit hook notes what must not
 happen meanwhile: processes, connections, files written, imports of modules that have nothing to do here.
@@ -59,11 +59,11 @@ def main():
     from tensor_optix import load_agent
     from tensor_optix.exceptions import TensorOptixError
 
-    good, *runs = sys.argv[1:]
-    tell(good, load_agent, TensorOptixError)  # what is imported and traced for the first time is not the file's doing
+    for run in sys.argv[1:3]:  # what is imported and traced for the first time is not the crafted files' doing
+        tell(run, load_agent, TensorOptixError)
     watch = Watch()
     answers = []
-    for run in runs:
+    for run in sys.argv[3:]:
         watch.is_on, watch.seen[:] = True, []
         answer = tell(run, load_agent, TensorOptixError)
         watch.is_on = False

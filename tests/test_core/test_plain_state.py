@@ -1,0 +1,68 @@
+"""Saved values of the wrong type are named when they are read."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from tensor_optix.core.plain_state import made_of, require_type
+from tensor_optix.core.storage.state_likeness import require_like
+from tensor_optix.exceptions import CheckpointError, StateMismatchError
+
+
+@dataclass
+class Member:
+    time: int
+    score: float
+    name: str | None = None
+    past: list[float] = field(default_factory=list)
+    pair: tuple[int, float] = (0, 0.0)
+
+
+def test_a_dataclass_is_made_of_its_fields_in_order_or_by_name():
+    assert made_of(Member, [1, 2]) == Member(1, 2.0)
+    assert made_of(Member, {"time": 1, "score": 2.0, "past": [1, 2.5], "pair": [3, 4]}).past == [1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ([1, "many"], "Member.score is 'many', not a float"),
+        ([True, 1.0], "Member.time is True, not a int"),
+        ({"time": 1}, "cannot be made of"),
+        ({"time": 1, "score": 1.0, "past": [None]}, r"Member.past is \[None\]"),
+        ({"time": 1, "score": 1.0, "pair": [1]}, r"Member.pair is \[1\]"),
+        ({"time": 1, "score": 1.0, "code": 1}, "has the fields"),
+        ("ab", "has the fields"),
+        ([1, 2.0, None, [], (0, 0.0), 7], "has the fields"),
+    ],
+)
+def test_what_no_dataclass_can_be_is_named(plain, message):
+    with pytest.raises(StateMismatchError, match=message):
+        made_of(Member, plain)
+
+
+def test_types_of_dicts():
+    require_type({"a": 1}, dict[str, float], "values")
+    with pytest.raises(StateMismatchError, match=r"The saved values is \{'a': 'b'\}, not a dict"):
+        require_type({"a": "b"}, dict[str, float], "values")
+
+
+@pytest.mark.parametrize(
+    ("state", "own", "message"),
+    [
+        ({"a": "x"}, {"a": 1}, r"`part\['a'\]` is 'x', where a number was expected"),
+        ({"a": None}, {"a": 1}, "is None, where a number"),
+        ({}, {"a": 1}, "lacks a"),
+        ({"a": [1, "x"]}, {"a": []}, "things of several kinds: number, text"),
+        ({"a": [{"b": 1}]}, {"a": [{"b": "x"}]}, r"`part\['a'\]\[0\]\['b'\]` is 1"),
+        (np.zeros(3), np.zeros((3, 1)), "with 1 axes, where one of float64 with 2"),
+    ],
+)
+def test_a_state_that_is_built_otherwise_is_named(state, own, message):
+    with pytest.raises(CheckpointError, match=message):
+        require_like(state, own, "part")
+
+
+def test_what_is_left_open_may_be_anything():
+    require_like({"a": 1.5, "b": None, "c": [1, 2], "d": {}}, {"a": 1, "b": {"x": 1}, "c": [], "d": None}, "part")
