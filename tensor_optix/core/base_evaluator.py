@@ -6,7 +6,9 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-from tensor_optix.core.checks import received
+import numpy as np
+
+from tensor_optix.core.checks import fits_float, received
 from tensor_optix.core.types import EpisodeData, EvalMetrics
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
@@ -33,7 +35,10 @@ class BaseEvaluator(ABC):
 
 
 def check_score(metrics: Any, evaluator: str, window: int) -> None:
-    """Raise unless an evaluator returned EvalMetrics whose score is a number or NaN (no evidence)."""
+    """Raise unless an evaluator returned EvalMetrics whose score is a number or NaN (no evidence).
+
+    What else it measured must be what a file can hold: numbers, texts, and lists, dicts and arrays of them.
+    """
     if not isinstance(metrics, EvalMetrics):
         raise InvalidTypeError(f"`{evaluator}.score` must return EvalMetrics. {received(metrics)}")
     if math.isinf(metrics.primary_score):
@@ -41,3 +46,19 @@ def check_score(metrics: Any, evaluator: str, window: int) -> None:
             f"`{evaluator}.score` gave {metrics.primary_score} for window {window}. "
             "Return NaN where a window gives no evidence."
         )
+    for name, value in metrics.metrics.items():
+        if not _can_be_saved(value):
+            raise InvalidTypeError(
+                f"`{evaluator}.score` gave metrics[{name!r}] for window {window}, which cannot be saved: it must be a "
+                f"number, a text, or a list, dict or array of them. {received(value)}"
+            )
+
+
+def _can_be_saved(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(_can_be_saved(part) for part in value)
+    if type(value) is dict:
+        return all(type(key) is str and _can_be_saved(part) for key, part in value.items())
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype.kind in "biuf"
+    return value is None or (type(value) in (bool, int, float, str) and fits_float(value))

@@ -185,6 +185,21 @@ def check_fields(record: Any, **kinds: Any) -> None:
         if not any(_is_of(value, one) for one in allowed):
             names = " or ".join(_NAMES_OF_KINDS.get(one, getattr(one, "__name__", "None")) for one in allowed)
             raise InvalidTypeError(f"`{name}` of {type(record).__name__} must be {names}. {received(value)}")
+        if float in allowed and not fits_float(value):
+            raise InvalidArgumentError(
+                f"`{name}` of {type(record).__name__} must be a number that fits a float. Received: {value!r:.50}..."
+            )
+
+
+def fits_float(value: Any) -> bool:
+    """Tell whether a number is no integer beyond the largest float; anything else is none, either."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    except (TypeError, ValueError):
+        return True
+    return True
 
 
 _NAMES_OF_KINDS: dict[Any, str] = {

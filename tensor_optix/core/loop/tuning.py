@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -10,8 +11,10 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.callbacks import CallbackList
+from tensor_optix.core.checks import fits_float, is_number, received
 from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
 from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
+from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
 _METRICS_KEPT = 512
 
@@ -68,6 +71,7 @@ class Tuning:
             return
         current = self._agent.get_hyperparams()
         suggested = self._optimizer.suggest(current.copy(), list(self._history))
+        _check_suggestion(suggested, current, type(self._optimizer).__name__)
         if suggested.params != current.params:
             self._agent.set_hyperparams(suggested)
             self.announce(current)
@@ -106,3 +110,24 @@ class Tuning:
         self._history = deque((decode_metrics(plain) for plain in state["history"]), maxlen=_METRICS_KEPT)
         self._behind_weights = None if behind is None else decode_hyperparams(behind)
         self._num_evidence = int(state["num_evidence"])
+
+
+def _check_suggestion(suggested: Any, current: HyperparamSet, optimizer: str) -> None:
+    """Raise unless a hyperparameter optimizer returned hyperparameters that an agent can be given.
+
+    Raises:
+        InvalidTypeError: It is no HyperparamSet.
+        NonFiniteError: A value that was changed is NaN, infinite, or an integer beyond the largest float.
+    """
+    if not isinstance(suggested, HyperparamSet):
+        raise InvalidTypeError(
+            f"`{optimizer}.suggest` must return a HyperparamSet; an unchanged copy where nothing is to change. "
+            f"{received(suggested)}"
+        )
+    for name, value in suggested.params.items():
+        is_usable = fits_float(value) and (not is_number(value) or math.isfinite(value))
+        if not is_usable and value is not current.params.get(name):
+            raise NonFiniteError(
+                f"`{optimizer}.suggest` returned {name}={value!r:.50}, which is no finite number; it was "
+                f"{current.params.get(name)!r:.50}. The agent was not given it."
+            )
