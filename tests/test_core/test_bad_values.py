@@ -64,9 +64,7 @@ def test_what_is_opaque_may_be_anything(tmp_path):
 
 
 def test_a_score_beyond_a_float(tmp_path):
-    with pytest.raises(
-        InvalidArgumentError, match="`primary_score` of EvalMetrics must be a number that a float can hold"
-    ):
+    with pytest.raises(InvalidArgumentError, match="`primary_score` of EvalMetrics must be a number that fits a float"):
         run(tmp_path, evaluator=Measures(score=10**400))
 
 
