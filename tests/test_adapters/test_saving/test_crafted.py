@@ -1,0 +1,68 @@
+"""Configurations that were crafted by hand: refused in words of ours, at once, and with nothing allocated.
+
+The same ones are loaded by processes of their own, watched from outside, in `benchmarks/harness`.
+"""
+
+import importlib
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
+from tensor_optix.adapters.tensorflow.saving.demands.ledger import Demands
+from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
+from tensor_optix.exceptions import CheckpointError, TensorOptixError, UnsafeFileError
+
+HARNESS = Path(__file__).parents[3] / "benchmarks" / "harness"
+sys.path.insert(0, str(HARNESS))
+crafted = importlib.import_module("crafted_architectures")
+sys.path.remove(str(HARNESS))
+
+HARMLESS = ("a module in build_config", "a loss in compile_config", "eval as a registered name")
+HARMLESS += ("an initial constant of a million",)
+"""What is not looked at, or no more than a file of its size."""
+SEEN_WHEN_IT_IS_BOUND = ("weights of a model that is not built", "results of many layers", "multiplications")
+SEEN_WHEN_IT_IS_BOUND += ("scores of an attention",)
+TEXTS = {
+    name: case if isinstance(case, str) else json.dumps(case)
+    for cases in (crafted.runs_code("precious"), crafted.asks_for_too_much(), crafted.as_texts())
+    for name, case in cases.items()
+}
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name not in (*HARMLESS, *SEEN_WHEN_IT_IS_BOUND)])
+def test_it_is_refused_at_once(name):
+    memory, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
+    with pytest.raises(TensorOptixError):
+        build_from_config(TEXTS[name], None, 1000)
+    assert time.thread_time() - begin < 5.0
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024 < 200
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_would_have_been_used_by_keras_is_not_looked_at(name):
+    assert build_from_config(TEXTS[name], None, 10_000).count_params() == 10
+
+
+@pytest.mark.parametrize(
+    ("structure", "message"),
+    [
+        ({"buffer_size": 10**12}, "buffer_size=1000000000000 asks for 64,000,000,000,000 bytes"),
+        ({"batch_size": 10**9}, "`batch_size` asks for 1000000000; 1000000 are allowed"),
+        ({"hidden_units": [64, 10**9]}, "`hidden_units` asks for 1000000000"),
+        ({"hidden_units": [1] * 10**4}, "`hidden_units` holds 10000 values"),
+    ],
+)
+def test_the_arguments_of_an_agent_are_counted(structure, message):
+    with pytest.raises(UnsafeFileError, match=message):
+        check_structure({"structure": structure}, Demands(1000))
+    check_structure({"structure": {"buffer_size": 10**6, "batch_size": 256, "hidden_units": [256, 256]}}, Demands(1000))
+
+
+def test_a_description_that_is_none_is_named():
+    with pytest.raises(CheckpointError, match="description of the agent is none"):
+        check_structure([], Demands(1000))
