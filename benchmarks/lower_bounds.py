@@ -67,7 +67,8 @@ for algorithm, env, steps in (("policy_gradient", "CartPole-v1", 20_000), ("ppo"
     model = loaded.policy_model()
     model.export(folder + "/saved_model", verbose=False)
     observation = np.zeros((1, *model.inputs[0].shape[1:]), np.float32)
-    served = tf.saved_model.load(folder + "/saved_model").serve(observation)
+    saved = tf.saved_model.load(folder + "/saved_model")
+    served = saved.serve(observation)
     exported = bool(np.allclose(np.asarray(served), np.asarray(model(observation))))
     reached[algorithm] = {"reason": result.reason, "mean": result.confirmed_mean, "loads": same, "exports": exported}
 print(json.dumps(reached))

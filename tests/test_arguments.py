@@ -281,6 +281,86 @@ def saved_run(folder: Path) -> Path:
     return registry.root
 
 
+SPACE, ACTIONS = gym.spaces.Box(-1.0, 1.0, (3,)), gym.spaces.Discrete(2)
+
+
+def ready_agent(folder: Path) -> tx.TFAgent:
+    agent = tx.TFAgent(model(), keras.optimizers.Adam(), tx.HyperparamSet({}, 0))
+    agent.bind(SPACE, ACTIONS, seed=0)
+    agent.save_weights(str(folder / "weights"))
+    return agent
+
+
+def filled_registry(folder: Path) -> tx.CheckpointRegistry:
+    registry = tx.CheckpointRegistry(folder / "filled")
+    if registry.best is None:
+        registry.save(StatefulAgent(), tx.EvalMetrics(1.0, {}, 0), tx.HyperparamSet({}, 0))
+    return registry
+
+
+def calibrated(_: Path) -> tx.DegradationDetector:
+    detector = tx.DegradationDetector()
+    detector.calibrate([1.0, 2.0, 1.0])
+    return detector
+
+
+def small(agent: type[tx.TFAgent], **settings: Any) -> Callable[[Path], tx.TFAgent]:
+    return lambda _: agent(hidden_units=(4,), **settings)
+
+
+METRICS, PARAMS = tx.EvalMetrics(1.0, {}, 0), tx.HyperparamSet({"a": 1.0}, 0)
+SPACES = {"observation_space": SPACE, "action_space": ACTIONS}
+BOXES = {"observation_space": SPACE, "action_space": gym.spaces.Box(-1.0, 1.0, (2,))}
+SUGGESTION = {"current_hyperparams": PARAMS, "metrics_history": [METRICS]}
+
+METHODS: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
+    "TFAgent.bind": (ready_agent, SPACES),
+    "PPOAgent.bind": (small(tx.PPOAgent), SPACES),
+    "DQNAgent.bind": (small(tx.DQNAgent, buffer_size=100), SPACES),
+    "SACAgent.bind": (small(tx.SACAgent, buffer_size=100), BOXES),
+    "TFAgent.get_state": (ready_agent, {}),
+    "TFAgent.set_state": (ready_agent, {"state": tx.AgentState({})}),
+    "TFAgent.set_hyperparams": (ready_agent, {"hyperparams": PARAMS}),
+    "PPOAgent.set_hyperparams": (small(tx.PPOAgent), {"hyperparams": tx.HyperparamSet({}, 0)}),
+    "TFAgent.save_weights": (ready_agent, {"path": "weights"}),
+    "TFAgent.load_weights": (ready_agent, {"path": "weights"}),
+    "RLOptimizer.run": (lambda folder: tx.RLOptimizer(**loop_arguments(folder)), {}),
+    "LoopController.run": (lambda folder: tx.LoopController(**controller_arguments(folder)), {}),
+    "BatchPipeline.set_agent": (lambda _: tx.BatchPipeline(CountedEnv()), {"agent": Actor()}),
+    "BatchPipeline.set_seed": (lambda _: tx.BatchPipeline(CountedEnv()), {"seed": 1}),
+    "BatchPipeline.play_episodes": (
+        lambda _: tx.BatchPipeline(CountedEnv()),
+        {"act": lambda observation: 0, "num_episodes": 1, "seed": 1},
+    ),
+    "LivePipeline.set_agent": (lambda _: tx.LivePipeline(Feed()), {"agent": Actor()}),
+    "LivePipeline.set_seed": (lambda _: tx.LivePipeline(Feed()), {"seed": 1}),
+    "LivePipeline.every_n_steps": (lambda _: tx.LivePipeline, {"n": 1}),
+    "LivePipeline.every_n_seconds": (lambda _: tx.LivePipeline, {"s": 1.0}),
+    "BackoffScheduler.record_improvement": (lambda _: tx.BackoffScheduler(), {"score": 1.0}),
+    "BackoffScheduler.check_degradation": (lambda _: tx.BackoffScheduler(), {"score": 1.0}),
+    "BackoffScheduler.should_adapt": (lambda _: tx.BackoffScheduler(), {"n": 1}),
+    "CheckpointRegistry.save": (
+        filled_registry,
+        {"agent": StatefulAgent(), "eval_metrics": METRICS, "hyperparams": PARAMS},
+    ),
+    "CheckpointRegistry.load": (filled_registry, {"agent": StatefulAgent(), "snapshot_id": "000001"}),
+    "CheckpointRegistry.load_best": (filled_registry, {"agent": StatefulAgent()}),
+    "CheckpointRegistry.load_state": (filled_registry, {"snapshot_id": "000001"}),
+    "CheckpointRegistry.set_best": (filled_registry, {"snapshot_id": "000001"}),
+    "CheckpointRegistry.update_metrics": (filled_registry, {"snapshot_id": "000001", "eval_metrics": METRICS}),
+    "BackoffOptimizer.suggest": (lambda _: tx.BackoffOptimizer({"a": (0.0, 2.0)}), SUGGESTION),
+    "PBTOptimizer.suggest": (lambda _: tx.PBTOptimizer({"a": (0.0, 2.0)}), SUGGESTION),
+    "BackoffOptimizer.bind_bounds": (lambda _: tx.BackoffOptimizer("agent"), {"bounds": {"a": (0.0, 1.0)}}),
+    "BackoffOptimizer.set_seed": (lambda _: tx.BackoffOptimizer(), {"seed": 1}),
+    "PlateauDetector.update": (lambda _: tx.PlateauDetector(), {"score": 1.0}),
+    "DegradationDetector.update": (calibrated, {"score": 1.0}),
+    "DegradationDetector.calibrate": (calibrated, {"scores": [1.0, 2.0, 1.0]}),
+    "DegradationDetector.raise_threshold": (calibrated, {}),
+    "EvalMetrics.beats": (lambda _: METRICS, {"other": METRICS}),
+}
+"""Methods that users call themselves, on what, and with which valid arguments."""
+
+
 def test_every_public_name_is_called() -> None:
     assert sorted({*CALLS, *NOT_CALLED_BY_USERS}) == tx.__all__
 
@@ -289,26 +369,49 @@ def test_every_public_name_is_called() -> None:
 def test_each_argument_of_each_kind(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a text is a path, too
     call = CALLS[name]
-    hints = hints_of(call.function)
-    wrong = []
-    parameters = inspect.signature(call.function).parameters.values()
-    for parameter in parameters:
-        if parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
-            continue
-        for kind, value in KINDS.items():
-            arguments = {**call.valid(tmp_path), parameter.name: value}
-            outcome = outcome_of(call, arguments)
-            if outcome == "accepted" and not fits(value, hints.get(parameter.name, Any), call.inner):
-                outcome = f"was accepted, though it is no {hints[parameter.name]}"
-            if outcome not in ("accepted", "refused"):
-                wrong.append(f"{parameter.name}={kind}: {outcome}")
+    wrong = mistakes(call.function, lambda: call.valid(tmp_path), call.function, call.works, call.inner)
     assert wrong == []
 
 
-def outcome_of(call: Call, arguments: dict[str, Any]) -> str:
+@pytest.mark.parametrize("name", METHODS)
+def test_each_argument_of_methods(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make, valid = METHODS[name]
+    method = name.partition(".")[2]
+
+    def call(**arguments: Any) -> Any:
+        return getattr(make(tmp_path), method)(**arguments)
+
+    wrong = mistakes(getattr(make(tmp_path), method), lambda: valid, call)
+    assert wrong == []
+
+
+def mistakes(
+    signed: Callable[..., Any],
+    valid: Callable[[], dict[str, Any]],
+    call: Callable[..., Any],
+    works: Callable[[Any], Any] = lambda result: None,
+    inner: bool = True,
+) -> list[str]:
+    """Give each argument a value of each kind and return what was neither refused by us nor right."""
+    hints, wrong = hints_of(signed), []
+    for parameter in inspect.signature(signed).parameters.values():
+        if parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
+            continue
+        hint = hints.get(parameter.name, Any)
+        for kind, value in KINDS.items():
+            outcome = outcome_of(call, works, {**valid(), parameter.name: value})
+            if outcome == "accepted" and not fits(value, hint, inner):
+                outcome = f"was accepted, though it is no {hint}"
+            if outcome not in ("accepted", "refused"):
+                wrong.append(f"{parameter.name}={kind}: {outcome}")
+    return wrong
+
+
+def outcome_of(call: Callable[..., Any], works: Callable[[Any], Any], arguments: dict[str, Any]) -> str:
     CountedEnv.num_steps = 0
     try:
-        call.works(call.function(**arguments))
+        works(call(**arguments))
     except TensorOptixError as error:
         return "refused" if CountedEnv.num_steps == 0 else f"failed after a step: {error}"
     except Exception as error:
@@ -340,6 +443,13 @@ def outcome_of(call: Call, arguments: dict[str, Any]) -> str:
             lambda: tx.BackoffOptimizer(high_variance_threshold=0),
             "`high_variance_threshold` must be > 0.0. Received: 0",
         ),
+        (lambda: tx.PPOAgent().bind(5, ACTIONS), "`observation_space` must be a Space. Received: 5 of type int"),
+        (lambda: tx.PPOAgent().bind(SPACE, ACTIONS, num_envs=0), "`num_envs` must be an integer >= 1. Received: 0"),
+        (lambda: tx.BackoffScheduler().check_degradation("1"), "`score` must be a number. Received: '1'"),
+        (lambda: METRICS.beats(1.0), "`other` must be an EvalMetrics. Received: 1.0"),
+        (lambda: tx.BackoffOptimizer().suggest({}, []), "`current_hyperparams` must be a HyperparamSet. Received: {}"),
+        (lambda: tx.BackoffOptimizer().suggest(PARAMS, 5), "`metrics_history` must be a list or tuple. Received: 5"),
+        (lambda: calibrated(Path()).calibrate(["a"]), "`scores` must be a sequence of numbers. Received: .'a'."),
         (lambda: tx.PlateauDetector(min_looks=16.5), "`min_looks` must be an integer. Received: 16.5"),
         (lambda: tx.DegradationDetector(threshold="3"), "`threshold` must be a number. Received: '3'"),
         (
@@ -377,6 +487,8 @@ def fits(value: Any, hint: Any, inner: bool = True) -> bool:
     if hint is bool:
         return isinstance(value, bool | np.bool_)
     if hint in (int, float):
+        if hint is float and isinstance(value, np.ndarray) and value.ndim == 0:
+            return True  # where it is accepted, as from a framework that computes with such
         kind = numbers.Integral if hint is int else numbers.Real
         return isinstance(value, kind) and not isinstance(value, bool)
     if origin is collections.abc.Callable or hint is PlayFn:

@@ -19,7 +19,7 @@ from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
 from tensor_optix.algorithms.settings import Setting, bounds_of, checked, with_rate_of
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
-from tensor_optix.core.checks import check_flags, check_int, check_ints
+from tensor_optix.core.checks import check_flags, check_instance, check_int, check_ints
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng
@@ -264,6 +264,7 @@ class OffPolicyAgent(TFAgent):
     def set_state(self, state: AgentState) -> None:
         """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit."""
         self._require_ready()
+        check_instance("state", state, AgentState)
         arrays = {n.removeprefix(_REPLAY): a for n, a in state.arrays.items() if n.startswith(_REPLAY)}
         if state.scope == "all":
             self.replay.check_state(arrays, state.meta["replay"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensor_optix.core.checks import check_int, check_number
+from tensor_optix.core.checks import check_int, check_is_number, check_number
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import InvalidArgumentError
 
@@ -93,6 +93,7 @@ class BackoffScheduler:
 
     def record_improvement(self, score: float) -> None:
         """Note a look that improved: the count starts again and the state is ACTIVE."""
+        check_is_number("score", score)
         self._best = score if self._best is None else max(self._best, score)
         self._reactivate()
 
@@ -122,12 +123,14 @@ class BackoffScheduler:
 
         Records nothing. The loop does not decide by this formula alone: it knows no noise.
         """
+        check_is_number("score", score)
         if self._best is None:
             return False
         return bool(score < self._best - abs(self._best) * (1.0 - self.degradation_threshold))
 
     def should_adapt(self, n: int) -> bool:
         """Tell whether an action is due at count ``n``."""
+        check_int("n", n, at_least=0)
         return n == 0 or n % self._interval == 0
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.core.checks import check_flags, check_int, check_path
+from tensor_optix.core.checks import check_flags, check_int, check_methods, check_path
 from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, apply_hyperparams, is_same_state, read_files, restore
 from tensor_optix.core.storage.atomic_files import make_writable_folder
 from tensor_optix.core.storage.manifest import age_key, highest_number, ids_on_disk, take_inventory
@@ -17,6 +17,7 @@ from tensor_optix.core.storage.snapshot_files import (
     METADATA_FILE,
     StoredSnapshot,
     check_files,
+    check_named,
     described_snapshot,
     folder_name,
 )
@@ -163,8 +164,7 @@ class CheckpointRegistry:
         Raises:
             CheckpointError: There is no such snapshot, or it is damaged.
         """
-        entry = self._entry(snapshot_id)
-        self._give(agent, entry)
+        self._give(agent, entry := self._entry(snapshot_id))
         return entry.snapshot
 
     def load_state(self, snapshot_id: str) -> AgentState:
@@ -348,6 +348,7 @@ class CheckpointRegistry:
         self, metrics: EvalMetrics, hyperparams: HyperparamSet, is_final: bool, state: AgentState | None = None
     ) -> PolicySnapshot:
         self._refuse_if_read_only()
+        check_named(metrics, hyperparams, is_final)
 
         def may_be_used(snapshot_id: str) -> bool:
             is_held = snapshot_id == self._shelf.held_id
@@ -374,10 +375,10 @@ class CheckpointRegistry:
         return entry
 
     def _give(self, agent: Any, entry: Entry) -> None:
+        check_methods("agent", agent, "load_weights")
         state, snapshot = entry.state, entry.snapshot
         if state is None:
-            stored = _stored(entry)
-            check_files(self.root, stored)
+            check_files(self.root, stored := _stored(entry))
             if stored.written_by == "state":
                 state = read_agent_state(snapshot.weights_path)
         if state is not None:

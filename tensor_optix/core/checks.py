@@ -96,6 +96,12 @@ def check_number(
         raise InvalidArgumentError(f"`{name}` {must_be} {expected}{upper}. Received: {value!r:.200}.")
 
 
+def check_is_number(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a number by its type; NaN and infinity are."""
+    if not is_number(value):
+        raise InvalidTypeError(f"`{name}` must be a number. {received(value)}")
+
+
 def check_flags(**flags: Any) -> None:
     """Raise unless each of the named values is True or False."""
     for name, value in flags.items():

@@ -14,6 +14,7 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.callbacks import CallbackList, LoopCallback
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.checks import check_flags
 from tensor_optix.core.judgement.alarm import AlarmResponse
 from tensor_optix.core.judgement.arena import Arena, PlayFn
 from tensor_optix.core.judgement.challenges import FINAL_EPISODES, Confirmation
@@ -160,6 +161,7 @@ class LoopController:
             Exception: Whatever the environment, agent or evaluator raised; everything saved so
                 far is kept, and :attr:`last_result` says what was reached.
         """
+        check_flags(resume=resume)
         outcome = self._session.finished(self._ledger.budget) if resume else None
         if outcome is not None:
             self.last_result = self._conclusion.draw_again(outcome)

@@ -22,6 +22,7 @@ from tensor_optix.core.checks import (
     check_fields,
     check_flags,
     check_instance,
+    check_is_number,
     check_mapping,
     is_number,
     received,
@@ -181,6 +182,8 @@ class EvalMetrics:
 
     def beats(self, other: EvalMetrics, margin: float = 0.0) -> bool:
         """Tell whether this score is strictly greater than the other's plus ``margin``."""
+        check_instance("other", other, EvalMetrics)
+        check_is_number("margin", margin)
         return bool(self.primary_score > other.primary_score + margin)
 
     @property

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tensor_optix.core.checks import is_int, is_number, received
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError, StateMismatchError
 
@@ -31,13 +34,12 @@ def check_score(score: float) -> float | None:
         InvalidTypeError: ``score`` is not a number.
         NonFiniteError: ``score`` is infinite, or too large to be squared.
     """
-    try:
-        value = float(score)
-    except (TypeError, ValueError):
+    value = None if isinstance(score, bool | str | bytes) else _as_float(score)
+    if value is None:
         raise InvalidTypeError(
             f"A score must be a number (NaN where a window gave no evidence). Received: {score!r} "
             f"of type {type(score).__name__}."
-        ) from None
+        )
     if math.isnan(value):
         return None
     if abs(value) > LARGEST_SCORE:
@@ -46,6 +48,28 @@ def check_score(score: float) -> float | None:
             "Pass NaN where a window gave no evidence, and look for a division or an overflow in the reward."
         )
     return value
+
+
+def as_scores(scores: Any) -> npt.NDArray[np.float64]:
+    """Return scores as one row of numbers.
+
+    Raises:
+        InvalidTypeError: They are none.
+    """
+    try:
+        array = np.asarray(scores)
+    except ValueError:  # ragged
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "biuf":
+        raise InvalidTypeError(f"`scores` must be a sequence of numbers. {received(scores)}")
+    return array.astype(np.float64).ravel()
+
+
+def _as_float(score: Any) -> float | None:
+    try:
+        return float(score)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def check_state(state: Mapping[str, Any], kind: str, version: int, keys: frozenset[str]) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tensor_optix.core.checks import check_flags
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
 from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
-from tensor_optix.monitoring.checks import check_score, check_setting, check_state
+from tensor_optix.monitoring.checks import as_scores, check_score, check_setting, check_state
 from tensor_optix.monitoring.moments import Moments, sum_variance
 
 _VERSION = 3
@@ -148,7 +148,8 @@ class DegradationDetector:
             InvalidArgumentError: Fewer than 3 scores are numbers.
             NonFiniteError: A score is infinite.
         """
-        checked = [check_score(score) for score in np.asarray(scores, dtype=np.float64).ravel()]
+        check_setting("earlier_looks", earlier_looks, at_least=0, integer=True)
+        checked = [check_score(score) for score in as_scores(scores)]
         values = [score for score in checked if score is not None]
         if len(values) < 3:
             raise InvalidArgumentError(

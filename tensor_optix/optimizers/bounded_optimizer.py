@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
-from tensor_optix.core.checks import check_mapping, check_seed
+from tensor_optix.core.checks import check_instance, check_mapping, check_seed
 from tensor_optix.core.plain_state import require_type
 from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
@@ -70,6 +70,7 @@ class BoundedOptimizer(BaseOptimizer):
 
     def set_seed(self, seed: int) -> None:
         """Draw from this seed from now on, unless the constructor was given one of its own."""
+        check_seed("seed", seed, optional=False)
         if not self._has_own_seed:
             self._rng = derive_rng(seed, type(self).__name__)
 
@@ -91,6 +92,10 @@ class BoundedOptimizer(BaseOptimizer):
 
     def suggest(self, current_hyperparams: HyperparamSet, metrics_history: list[EvalMetrics]) -> HyperparamSet:
         """Return the hyperparameters for the next ``learn``; untuned ones as they are."""
+        check_instance("current_hyperparams", current_hyperparams, HyperparamSet)
+        check_instance("metrics_history", metrics_history, list, tuple)
+        for metrics in metrics_history[-1:]:
+            check_instance("metrics_history[-1]", metrics, EvalMetrics)
         values = self._tuned_values(current_hyperparams)
         suggested = current_hyperparams.copy()
         if not metrics_history or not values:

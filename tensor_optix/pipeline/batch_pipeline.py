@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.checks import check_flags, check_int, check_methods, check_seed
+from tensor_optix.core.checks import check_callable, check_flags, check_int, check_methods, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
@@ -236,6 +236,7 @@ class BatchPipeline(BasePipeline):
             NotBoundError: Episodes are still running, or the pipeline is closed.
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
+        check_callable("act", act, takes="(observation) -> action", optional=False)
         check_int("num_episodes", num_episodes, at_least=1)
         check_seed("seed", seed, optional=False)
         _ = self._env.collector

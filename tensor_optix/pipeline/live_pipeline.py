@@ -199,6 +199,7 @@ class LivePipeline(BasePipeline):
 
     def set_seed(self, seed: int) -> None:
         """Take the source of the jitter, unless one was given."""
+        check_seed("seed", seed, optional=False)
         if self._seed is None:
             self._seed = seed
 

@@ -17,19 +17,26 @@ from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.models.model_checks import example_of
 from tensor_optix.adapters.tensorflow.models.served_spaces import Spaces, bounds_differ, require_served, sampler_in
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
+from tensor_optix.core.checks import check_instance, check_int, check_seed
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng
 
 logger = logging.getLogger(__name__)
 
 
-def bind(agent: Any, spaces: Spaces, seed: int | None) -> None:
+def bind(agent: Any, spaces: Spaces, seed: int | None, num_envs: int = 1) -> None:
     """Get an agent ready for the spaces of an environment, and seed all its randomness.
 
     Raises:
         UnsupportedSpaceError: The agent cannot act there, or what it holds was learned elsewhere.
         IncompatibleModelError: The user's model does not fit.
+        InvalidTypeError: A space, a count or a seed is none.
     """
+    for name, space in zip(("observation_space", "action_space"), spaces, strict=True):
+        check_instance(name, space, gym.spaces.Space)
+    check_int("num_envs", num_envs, at_least=1)
+    check_seed("seed", seed)
+    seed = None if seed is None else int(seed)
     if agent._sampler is None:
         _make(agent, spaces, seed)
     elif agent._has_learned:

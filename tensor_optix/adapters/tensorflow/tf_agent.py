@@ -130,7 +130,7 @@ class TFAgent(BaseAgent):
             IncompatibleModelError: The model does not take such observations, or gives another
                 number of outputs than the actions need.
         """
-        binding.bind(self, (observation_space, action_space), seed)
+        binding.bind(self, (observation_space, action_space), seed, num_envs)
 
     def acting_copy(self, observation_space: Any, action_space: Any, *, seed: int) -> TFAgent:
         """Return an agent that acts as this one does now; acting with it changes nothing here."""

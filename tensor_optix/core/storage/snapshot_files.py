@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tensor_optix.core.checks import check_flags, check_instance
 from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, list_tree
 from tensor_optix.core.storage.atomic_files import inside, regular_file, sha256_of, sync_all
 from tensor_optix.core.storage.encoding import (
@@ -26,7 +27,7 @@ from tensor_optix.core.storage.encoding import (
 )
 from tensor_optix.core.storage.exact_json import from_exact, to_exact
 from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
-from tensor_optix.core.types import PolicySnapshot
+from tensor_optix.core.types import EvalMetrics, HyperparamSet, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 METADATA_FILE = "metadata.json"
@@ -248,3 +249,10 @@ def _list_files(folder: Path) -> tuple[dict[str, Any], ...]:
         path = regular_file(folder, name)
         files.append({"path": name, "bytes": path.stat().st_size, "sha256": sha256_of(path)})
     return tuple(files)
+
+
+def check_named(metrics: Any, hyperparams: Any, is_final: Any) -> None:
+    """Raise ``InvalidTypeError`` unless a snapshot can be named by these."""
+    check_instance("eval_metrics", metrics, EvalMetrics)
+    check_instance("hyperparams", hyperparams, HyperparamSet)
+    check_flags(is_final=is_final)

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 
+from tensor_optix.core.checks import check_flags
 from tensor_optix.core.storage.manifest import age_key
 from tensor_optix.core.storage.snapshot_writer import Entry
 from tensor_optix.core.types import PolicySnapshot
@@ -58,7 +59,11 @@ class SnapshotShelf:
     def get(self, snapshot_id: str) -> Entry | None:
         """Return an entry, a later one included."""
         with self.lock:
-            return self._entries.get(snapshot_id) or self._later.get(snapshot_id)
+            return (
+                (self._entries.get(snapshot_id) or self._later.get(snapshot_id))
+                if isinstance(snapshot_id, str)
+                else None
+            )
 
     def get_later(self, snapshot_id: str) -> Entry | None:
         """Return an entry that the run is to make again."""
@@ -72,6 +77,7 @@ class SnapshotShelf:
 
     def admit(self, entry: Entry, is_best: bool) -> None:
         """Take an entry in, see whether it is the best, and let go of the oldest ones."""
+        check_flags(is_best=is_best)
         with self.lock:
             self._later.pop(entry.snapshot.snapshot_id, None)
             self.put(entry)

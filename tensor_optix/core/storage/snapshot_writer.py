@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tensor_optix.core.checks import check_methods
 from tensor_optix.core.storage.agent_files import is_file_state, write_files
 from tensor_optix.core.storage.manifest import unfinished_folders, write_manifest
 from tensor_optix.core.storage.snapshot_files import (
@@ -121,6 +122,7 @@ class SnapshotWriter:
         Raises:
             CheckpointError: They cannot be written; nothing of them is left.
         """
+        check_methods("agent", agent, "save_weights")
         with self._disk:
             self._sweep()
             stored = self._write(snapshot, "agent", lambda path: agent.save_weights(str(path)))

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.checks import check_path
 from tensor_optix.core.storage.atomic_files import regular_file, replacing, sync_all
 from tensor_optix.core.storage.exact_json import are_axes, axes_in_memory, from_exact, to_exact
 from tensor_optix.core.storage.json_files import parse_json, read_sealed_json, seal
@@ -70,6 +71,7 @@ def write_agent_state(path: str | os.PathLike[str], state: AgentState, *, flush:
         >>> read_agent_state(folder).meta
         {'updates': 7}
     """
+    check_path("path", path)
     folder = Path(path)
     _check_scope(state.scope, "The state to write")
     document = {
@@ -101,6 +103,7 @@ def read_agent_state(path: str | os.PathLike[str]) -> AgentState:
         CheckpointError: A file is missing, truncated, altered, or made by a newer version.
         UnsafeFileError: A file is a link that leads outside, or no ordinary file.
     """
+    check_path("path", path)
     folder = Path(path)
     document = read_sealed_json(regular_file(folder, META_FILE))
     if document.get("format") != _FORMAT:

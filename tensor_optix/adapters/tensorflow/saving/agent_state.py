@@ -17,8 +17,9 @@ from tensor_optix.adapters.tensorflow.saving.hidden_randomness import draws_of_t
 from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_state
 from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
+from tensor_optix.core.checks import check_choice, check_instance
 from tensor_optix.core.types import AgentState, HyperparamSet
-from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
+from tensor_optix.exceptions import NotBoundError
 
 _MODELS_ONLY = "models_only"
 """Marks the state of an agent that was never bound: it holds what its models hold."""
@@ -32,8 +33,7 @@ def capture(agent: Any, scope: str) -> AgentState:
     Raises:
         InvalidArgumentError: There is no such scope.
     """
-    if scope not in SCOPES:
-        raise InvalidArgumentError(f"`scope` must be one of {SCOPES}. Received: {scope!r}.")
+    check_choice("scope", scope, SCOPES)
     arrays: dict[str, Any] = {}
     meta = {"version": agent.version, "architecture": describe(agent)}
     for prefix, variables in agent._policy_variables():
@@ -65,6 +65,7 @@ def restore(agent: Any, state: AgentState) -> None:
         NonFiniteError: A weight is NaN or infinite; nothing has changed.
         CheckpointError: It says something that no agent can be; nothing has changed.
     """
+    check_instance("state", state, AgentState)
     if state.meta.get(_MODELS_ONLY):
         restore_networks(agent, state)
         return
