@@ -167,7 +167,7 @@ def run_champion(number):
     with tempfile.TemporaryDirectory() as folder:
         trainer, agent, pipeline, world = make_champion(name, seed, steps, window, settings, folder)
         loop = trainer._controller
-        loop._ledger.max_env_steps = None  # its training used the budget up, and alarms come after it
+        loop.parts.ledger.max_env_steps = None  # its training used the budget up, and alarms come after it
         pipeline.setup()
         champion = agent.get_state("learner")
         before = play(pipeline, agent, 7)
@@ -177,8 +177,8 @@ def run_champion(number):
             done = bring_about(case, name, rng, world, agent, pipeline, before)
             if done is None:
                 continue
-            loop._ledger.steps["diagnosis"] = 0  # each case is the first alarm of its run
-            cause = loop._alarm.play_for_cause()
+            loop.parts.ledger.steps["diagnosis"] = 0  # each case is the first alarm of its run
+            cause = loop.parts.alarm.play_for_cause()
             records.append({
                 "env": name,
                 "seed": seed,

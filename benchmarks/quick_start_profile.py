@@ -69,11 +69,11 @@ def sections_of(optimizer, agent):
         "env.step": [loop.pipeline.env.step, loop.pipeline.env.reset],
         "building": [agent.bind],
         "evaluation": [
-            *(loop.pipeline.play_episodes, loop._confirmation.challenger_wins, loop._confirmation.report),
-            loop._alarm.play_for_cause,
+            *(loop.pipeline.play_episodes, loop.parts.challenges.winner, loop.parts.challenges.report),
+            loop.parts.alarm.play_for_cause,
         ],
         "saving": [
-            *(loop._keeper.crown, loop._session.begin, loop._session.save_if_due, loop.registry.flush),
+            *(loop.parts.incumbent.take_the_place, loop._session.begin, loop._session.save_if_due, loop.registry.flush),
             *(
                 optimizer._run_folder.append_history_line,
                 optimizer._run_folder.flush,

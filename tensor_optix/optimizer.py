@@ -19,10 +19,10 @@ from tensor_optix.core.callbacks import LoopCallback, checked_callbacks
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_path
 from tensor_optix.core.loop.blas_threads import ONE_BLAS_THREAD
+from tensor_optix.core.loop.entrance import check_parts, check_report, check_settings
 from tensor_optix.core.loop.interrupts import stop_on_interrupt
 from tensor_optix.core.loop.run_info import describe_run, setting_differences
 from tensor_optix.core.loop_controller import LoopController
-from tensor_optix.core.loop_parts import check_parts, check_report, check_settings
 from tensor_optix.core.protocols import EnvSource
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.storage.atomic_files import check_may_be_made, make_writable_folder

@@ -82,6 +82,11 @@ class BackoffScheduler:
         return self._count
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether the policy is not to change: DORMANT or WATCHDOG."""
+        return self._state in (LoopState.DORMANT, LoopState.WATCHDOG)
+
+    @property
     def is_one_look_from_dormant(self) -> bool:
         """Whether one more look without improvement makes the state DORMANT."""
         return self._count + 1 >= self.dormant_threshold

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tensor_optix.core.types import EvalMetrics, HyperparamSet
+from tensor_optix.core.types import EvalMetrics, HyperparamSet, ParamSpec
 
 
 class BaseOptimizer(ABC):
@@ -34,6 +35,19 @@ class BaseOptimizer(ABC):
     @abstractmethod
     def on_plateau(self, metrics_history: list[EvalMetrics]) -> None:
         """Take note of a plateau."""
+
+    tunes_nothing: bool = False
+    """Whether ``suggest`` need not be asked, because nothing may be tuned."""
+
+    def set_seed(self, seed: int) -> None:
+        """Take the source of all randomness, unless one was given. Default: nothing."""
+
+    def bind_bounds(self, bounds: Mapping[str, ParamSpec]) -> None:
+        """Take the agent's own bounds, where the user asked for them. Default: nothing."""
+
+    def pop_decisions(self) -> Sequence[object]:
+        """Return what was decided since the last call, to be told by ``str``. Default: nothing."""
+        return ()
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of the optimizer's state. Default: empty."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tensor_optix.core.types import EpisodeData, EvaluationResult
@@ -19,10 +19,21 @@ class BasePipeline(ABC):
     calls ``teardown`` however the run ends. Nobody learns inside a window: between two items of
     the generator the agent's weights may change, within one they never do.
 
-    A pipeline may also have these attributes, which the loop reads where they exist:
-    ``observation_space`` and ``action_space`` (of one environment), ``num_envs`` (how many step
-    together) and ``agent`` (who acts).
+    Attributes:
+        agent: Who acts; None until told.
+        observation_space: Of one environment; None where it is not known.
+        action_space: Of one environment; None where it is not known, and the agent is not bound then.
+        num_envs: How many environments step together.
+        env_id: What the environment is registered as; None where it is not.
+        notes: What the user should know at the end, in sentences.
     """
+
+    agent: Any = None
+    observation_space: Any = None
+    action_space: Any = None
+    num_envs: int = 1
+    env_id: str | None = None
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def setup(self) -> None:
@@ -42,7 +53,11 @@ class BasePipeline(ABC):
         """Whether the stream goes on whether or not anyone learns from it."""
 
     def set_agent(self, agent: Any) -> None:
-        """Take the agent that acts. Default: nothing."""
+        """Take the agent that acts."""
+        self.agent = agent
+
+    def request_stop(self) -> None:
+        """End the stream soon, where it may be waiting for its source; from any thread. Default: nothing."""
 
     def set_seed(self, seed: int) -> None:
         """Take the source of the pipeline's randomness, unless it was given one. Default: nothing."""

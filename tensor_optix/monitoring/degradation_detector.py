@@ -36,6 +36,8 @@ _KEYS = frozenset(
 )
 
 # Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
+# Chosen by simulation (benchmarks/detector_simulation.py) and on the frozen policies and series of
+# benchmarks/judgement_watchdog.py, on seeds of their own; docs/judgement.md tells the error rates that they give.
 _TANGENTS = (1.5, 2.8, 5.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
 _HEIGHTS = (1.1, 1.03, 1.0, 1.05, 1.05, 1.0, 1.08)  # the boundary there, so that each CUSUM cries as rarely per delay
 _GROWTH, _FROM = 1.65, 20.0  # how the boundary rises with the number of windows looked at, and from how many scores on

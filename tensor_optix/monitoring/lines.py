@@ -10,6 +10,7 @@ import numpy as np
 from tensor_optix.functional.statistics import MAD_TO_SD
 from tensor_optix.monitoring.score_bins import Floats
 
+# Chosen on the TUNING curves of benchmarks/judgement.py, with the plateau detector that uses them.
 _PRIOR_BINS, _PRIOR_PHI = 8.0, 0.3  # what is believed of the autocorrelation, and how many bins that is worth
 _CLIP = 3.0  # robust standard deviations at which a bin is taken as an outlier
 

@@ -21,6 +21,7 @@ _KEYS = frozenset(
 )
 _LN2 = math.log(2.0)
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
+# Chosen on the TUNING curves of benchmarks/judgement.py; docs/judgement.md tells the error rates on others.
 _TEST_SHARE = 64  # a new test with every 1/64 more scores
 _HELD = 1 / 20  # share of the scores over which a verdict must hold before it is given, and the same where ...
 _STRONG_SDS, _STRONG_HELD = 6.0, 1 / 32  # ... the gain stands so many score deviations out of the noise

@@ -86,7 +86,7 @@ class BoundedOptimizer(BaseOptimizer):
         return unread
 
     @property
-    def tunes_nothing(self) -> bool:
+    def tunes_nothing(self) -> bool:  # type: ignore[override]
         """Whether there are no bounds, so that no suggestion changes anything."""
         return not self._specs
 

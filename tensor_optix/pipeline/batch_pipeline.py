@@ -262,7 +262,7 @@ class BatchPipeline(BasePipeline):
         return [*self._not_saved, *self._memory.phrases()]
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
         """What the user should know of the environment at the end of a run, in sentences."""
         return self._env.notes
 
@@ -282,7 +282,7 @@ class BatchPipeline(BasePipeline):
         return self._env.guard.env
 
     @property
-    def env_id(self) -> str | None:
+    def env_id(self) -> str | None:  # type: ignore[override]
         """Name of the environment (``module:id`` where it was given so), where it has one."""
         return self._env_facts["env_id"]  # type: ignore[no-any-return]
 
@@ -296,7 +296,7 @@ class BatchPipeline(BasePipeline):
         return self._is_vector
 
     @property
-    def num_envs(self) -> int:
+    def num_envs(self) -> int:  # type: ignore[override]
         """How many environments step together."""
         return self._num_envs
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
+from tensor_optix.testing.checking import check
 from tensor_optix.testing.tuning_task import TuningTask, tune
 
 _LEARNING_RATE = {"learning_rate": ParamSpec(0.01, 1.0, "log")}
@@ -52,9 +53,9 @@ class OptimizerConformance:
         """The suggestion is an equal, independent copy."""
         current = HyperparamSet({"learning_rate": 0.1, "layers": [64, 64]}, episode_id=3)
         suggested = self.make_optimizer(_LEARNING_RATE, 0).suggest(current, [])
-        _check(suggested.params == current.params, f"an empty history gave {suggested.params}")
+        check(suggested.params == current.params, f"an empty history gave {suggested.params}")
         suggested.params["layers"].append(1)
-        _check(current.params["layers"] == [64, 64], "the suggestion shares lists with its argument")
+        check(current.params["layers"] == [64, 64], "the suggestion shares lists with its argument")
 
     def test_without_bounds_nothing_is_tuned(self) -> None:
         """No bounds, no change."""
@@ -62,7 +63,7 @@ class OptimizerConformance:
         current = HyperparamSet({"learning_rate": 0.1}, episode_id=0)
         history = [EvalMetrics(float(i % 3), {}, episode_id=i) for i in range(10)]
         for end in range(1, 11):
-            _check(optimizer.suggest(current, history[:end]).params == current.params, "changed without bounds")
+            check(optimizer.suggest(current, history[:end]).params == current.params, "changed without bounds")
 
     def test_arguments_are_left_alone(self) -> None:
         """Neither the current hyperparameters nor the history are written to."""
@@ -71,7 +72,7 @@ class OptimizerConformance:
         history = [EvalMetrics(float(i), {}, episode_id=i) for i in range(5)]
         before = copy.deepcopy((current, history))
         optimizer.suggest(current, history)
-        _check((current, history) == before, "an argument of `suggest` was changed")
+        check((current, history) == before, "an argument of `suggest` was changed")
 
     def test_bounds_hold_and_other_parameters_stay(self) -> None:
         """Whatever the scores, from any corner: within bounds, whole where integer, the rest untouched."""
@@ -84,8 +85,8 @@ class OptimizerConformance:
                 history.append(EvalMetrics(float(rng.standard_cauchy()), {}, window, hyperparams=current.copy()))
                 current = optimizer.suggest(current, list(history))
                 _check_inside(current.params, _MIXED)
-                _check(current.params["clip_ratio"] == 0.2, "a parameter without bounds was changed")
-                _check(current.params["name"] == "run", "a parameter without bounds was changed")
+                check(current.params["clip_ratio"] == 0.2, "a parameter without bounds was changed")
+                check(current.params["name"] == "run", "a parameter without bounds was changed")
                 if window % 40 == 20:
                     optimizer.on_improvement(history[-1])
                 if window % 40 == 39:
@@ -98,14 +99,14 @@ class OptimizerConformance:
             list(tune(task, self.make_optimizer(_LEARNING_RATE, 7), {"learning_rate": 0.05}, 60, seed=1))
             for _ in range(2)
         )
-        _check(first == second, "the same seed gave different suggestions")
+        check(first == second, "the same seed gave different suggestions")
 
     def test_a_saved_optimizer_goes_on_exactly(self) -> None:
         """After ``state_dict`` went through JSON into a new optimizer, nothing differs, at any moment."""
         if not self.can_resume:
             return
         for cut in (1, 2, 7, 40, 83):
-            _check(self._resumed(cut) == self._resumed(None), f"a resume after {cut} windows went another way")
+            check(self._resumed(cut) == self._resumed(None), f"a resume after {cut} windows went another way")
 
     def _resumed(self, cut: int | None) -> list[dict[str, float]]:
         """Return 100 suggestions, with a new optimizer taking over after ``cut`` windows."""
@@ -149,7 +150,7 @@ class OptimizerConformance:
             moves.append(math.log10(last["learning_rate"] / 0.1))
         error = float(np.std(moves, ddof=1)) / math.sqrt(len(moves))
         mean = float(np.mean(moves))
-        _check(abs(mean) <= max(0.05, 3.5 * error), f"a neutral parameter drifts by {mean:+.2f} decades on average")
+        check(abs(mean) <= max(0.05, 3.5 * error), f"a neutral parameter drifts by {mean:+.2f} decades on average")
 
     def test_finds_an_optimum(self) -> None:
         """From one decade off, through noise and drift."""
@@ -160,16 +161,11 @@ class OptimizerConformance:
             values = list(tune(task, self.make_optimizer(_LEARNING_RATE, seed), {"learning_rate": start}, 300, seed))
             last = [abs(math.log10(value["learning_rate"] / best)) for value in values[-10:]]
             found += float(np.median(last)) < 0.25
-        _check(found >= self.found_at_least, f"found {found} of 10 optima, expected {self.found_at_least}")
-
-
-def _check(is_so: bool, message: str) -> None:
-    if not is_so:
-        raise AssertionError(message)
+        check(found >= self.found_at_least, f"found {found} of 10 optima, expected {self.found_at_least}")
 
 
 def _check_inside(params: Mapping[str, float], bounds: Mapping[str, ParamSpec]) -> None:
     for name, spec in bounds.items():
         value = params[name]
-        _check(spec.contains(value), f"`{name}` = {value!r} is outside ({spec.low}, {spec.high})")
-        _check(not spec.integer or float(value).is_integer(), f"`{name}` = {value!r} is not whole")
+        check(spec.contains(value), f"`{name}` = {value!r} is outside ({spec.low}, {spec.high})")
+        check(not spec.integer or float(value).is_integer(), f"`{name}` = {value!r} is not whole")

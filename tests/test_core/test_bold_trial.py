@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from tensor_optix import BackoffScheduler, HyperparamSet
+from tensor_optix import BackoffScheduler, EvalMetrics, HyperparamSet
 from tensor_optix.core.judgement.trial import TRIAL_LOOKS, TRIAL_SHARE, BoldTrial
+
+METRICS = EvalMetrics(5.0, {}, 0)
 
 
 class Agent:
@@ -22,52 +24,63 @@ class Agent:
         self.params = params
 
 
-class Keeper:
-    def __init__(self):
+class Incumbent:
+    def __init__(self, agent):
+        self.agent = agent
         self.crown("first")
 
     def crown(self, snapshot_id):
         self.snapshot = SimpleNamespace(snapshot_id=snapshot_id, eval_metrics=SimpleNamespace(primary_score=5.0))
 
-    def restore(self):
-        pass
+    def bring_back(self, go_on_with=None):
+        self.agent.set_hyperparams(go_on_with or HyperparamSet({"x": 1.0}, 0))
 
 
 @pytest.fixture
 def parts():
-    scheduler, keeper = BackoffScheduler(plateau_threshold=2, dormant_threshold=6), Keeper()
-    tuning = SimpleNamespace(note_learn=lambda: None, announce=lambda before: None)
-    return BoldTrial(Agent(), keeper, tuning, scheduler), keeper, scheduler
+    agent, judge = Agent(), SimpleNamespace(num_looks=100)
+    scheduler, incumbent = BackoffScheduler(plateau_threshold=2, dormant_threshold=6), Incumbent(agent)
+    for _ in range(2):
+        scheduler.record_non_improvement()
+    return BoldTrial(agent, incumbent, judge, scheduler, ask=lambda name: False), judge, incumbent, scheduler
 
 
 @pytest.mark.parametrize(("num_looks", "expected"), [(10, TRIAL_LOOKS), (400, round(400 * TRIAL_SHARE))])
 def test_it_lasts_in_proportion_to_what_came_before(parts, num_looks, expected):
-    trial, _, _ = parts
-    trial.begin(num_looks)
-    looks = 1
-    while not trial.is_over():
+    trial, judge, _, _ = parts
+    judge.num_looks = num_looks
+    trial.begin(METRICS)
+    looks = 0
+    while trial.is_running:
+        trial.count_look(METRICS)
         looks += 1
     assert looks == expected
 
 
+def test_it_begins_while_cooling_only(parts):
+    trial, _, _, scheduler = parts
+    scheduler.record_improvement(6.0)
+    trial.begin_when_free(METRICS)
+    assert not trial.is_running
+
+
 def test_the_end_waits_for_it(parts):
-    trial, _, scheduler = parts
-    trial.begin(100)
-    for _ in range(5):
+    trial, _, _, scheduler = parts
+    trial.begin(METRICS)
+    for _ in range(3):
         assert not trial.is_waited_for
         scheduler.record_non_improvement()
     assert trial.is_waited_for, "the next look would be the sixth, and the last"
-    trial.settle()
+    trial.settle(METRICS)
     assert not trial.is_waited_for
 
 
 @pytest.mark.parametrize(("paid", "left"), [(False, 3), (True, 0)])
 def test_one_that_paid_puts_the_end_off(parts, paid, left):
-    trial, keeper, scheduler = parts
-    for _ in range(3):
-        scheduler.record_non_improvement()
-    trial.begin(10)
+    trial, _, incumbent, scheduler = parts
+    scheduler.record_non_improvement()
+    trial.begin(METRICS)
     if paid:
-        keeper.crown("second")
-    trial.settle()
+        incumbent.crown("second")
+    trial.settle(METRICS)
     assert scheduler.consecutive_non_improvements == left

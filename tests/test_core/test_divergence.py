@@ -104,7 +104,9 @@ class TestUndone:
     def test_the_softer_hyperparameters_are_announced_and_kept(self, tmp_path, how):
         agent = Stateful({4}, how)
         _, _, recorder = run(tmp_path, agent)
-        assert recorder.arguments("on_hyperparam_update") == [({"learning_rate": 1.0}, {"learning_rate": 0.5})]
+        softened, handed_back = recorder.arguments("on_hyperparam_update")
+        assert softened == ({"learning_rate": 1.0}, {"learning_rate": 0.5})
+        assert handed_back == ({"learning_rate": 0.5}, {"learning_rate": 1.0}), "at the end the champion comes back"
 
     def test_the_next_score_is_credited_to_what_made_the_weights(self, tmp_path, how):
         tuner = NoTuning()
@@ -206,13 +208,23 @@ def test_the_hyperparameters_in_force_survive_the_way_back_to_the_champion(tmp_p
     assert seen[5 : 5 + PATIENCE_UPDATES + 1] == [0.5**k for k in range(PATIENCE_UPDATES + 1)]
 
 
+def test_the_champions_scores_are_credited_to_what_made_it_not_to_the_softer_settings(tmp_path):
+    tuner = NoTuning()
+    agent = Stateful(range(10, 10 + PATIENCE_UPDATES), "loss")
+    _, weights, _ = run(tmp_path, agent, num_windows=18, optimizer=tuner)
+    assert weights[10 + PATIENCE_UPDATES - 1] == 0.0, "the champion was brought back"
+    by_window = {metrics.episode_id: metrics.hyperparams.params["learning_rate"] for metrics in tuner.history}
+    assert by_window[10 + PATIENCE_UPDATES] == 1.0
+    assert by_window[10 + PATIENCE_UPDATES + 1] == 0.5**PATIENCE_UPDATES
+
+
 def test_the_counts_are_part_of_the_state(tmp_path):
-    from tensor_optix.core.judgement.incumbent import ChampionKeeper
+    from tensor_optix.core.judgement.incumbent import Incumbent
     from tensor_optix.core.loop.divergence import DivergenceGuard
 
     def guard():
         return DivergenceGuard(
-            StatefulAgent(), ChampionKeeper(StatefulAgent(), CheckpointRegistry(tmp_path)), None, None
+            StatefulAgent(), Incumbent(StatefulAgent(), CheckpointRegistry(tmp_path), None), None, None
         )
 
     one, other = guard(), guard()

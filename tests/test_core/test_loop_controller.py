@@ -274,7 +274,6 @@ class TestStates:
     def test_live_goes_on_as_watchdog_frozen_until_degradation(self, tmp_path):
         rng = np.random.default_rng(4)
         agent = StatefulAgent()
-        scores = np.concatenate([np.full(300, 5.0) + rng.normal(0, 0.01, 300), np.full(100, 5.0)])
         drop_at = {}
 
         class DropLater(ScriptedPipeline):
@@ -300,7 +299,32 @@ class TestStates:
         assert not set(frozen) & set(agent.learned_windows)
         assert window + 1 in agent.learned_windows
         assert result.reason in ("budget", "stopped")
-        assert len(scores) == 400
+
+    def test_a_frozen_champion_is_announced_and_its_scores_credited_to_what_made_it(self, tmp_path):
+        rng = np.random.default_rng(4)
+
+        class CountUp(NoTuning):
+            def suggest(self, current_hyperparams, metrics_history):
+                return HyperparamSet({"x": current_hyperparams.params["x"] + 1.0}, 0)
+
+        class Watched(LoopCallback):
+            def __init__(self):
+                self.made_by = []
+
+            def on_episode_end(self, episode_id, eval_metrics):
+                if loop.state is LoopState.WATCHDOG:
+                    self.made_by.append(eval_metrics.hyperparams.params["x"])
+
+        watched = Watched()
+        pipeline = ScriptedPipeline(lambda k: None if watched.made_by[20:] else 5.0 + rng.normal(), live=True)
+        loop, recorder = make_loop(
+            tmp_path, pipeline, StatefulAgent({"x": 0.0}), optimizer=CountUp(), callbacks=[watched], max_episodes=3000
+        )
+        loop.run()
+        champion = loop.best_snapshot.eval_metrics.hyperparams.params["x"]
+        assert set(watched.made_by[1:]) == {champion}, "the first is of the window that was learned before"
+        before, after = recorder.arguments("on_hyperparam_update")[-1]
+        assert before["x"] > after["x"] == loop.best_snapshot.hyperparams.params["x"]
 
     def test_dormant_on_a_batch_pipeline_ends_run_and_a_second_run_goes_on(self, tmp_path):
         loop, recorder = make_loop(tmp_path, ScriptedPipeline(lambda k: 5.0))

@@ -181,18 +181,20 @@ class TestCause:
         loop.run()
         reported = pipeline.seeds_played[-1]
         agent.world_loss = world_loss
-        assert loop._alarm.play_for_cause() is expected, "less than half a spread: fresh episodes would not show it"
+        assert loop.parts.alarm.play_for_cause() is expected, (
+            "less than half a spread: fresh episodes would not show it"
+        )
         assert pipeline.seeds_played.count(reported) == 3
 
     def test_what_was_not_played_before_follows_until_the_budget_ends(self, tmp_path):
         loop, _, _ = make_loop(tmp_path, Learner(), max_episodes=500, report_episodes=0)
-        loop._confirmation.record = TrackRecord([PlayedSet(7, np.zeros(5)), PlayedSet(8, np.zeros(30))])
-        loop._ledger.steps["training"] = 10**6
-        rounds = list(loop._confirmation.diagnosis_rounds())
+        loop.parts.incumbent.record = TrackRecord([PlayedSet(7, np.zeros(5)), PlayedSet(8, np.zeros(30))])
+        loop.parts.ledger.steps["training"] = 10**6
+        rounds = list(loop.parts.challenges.diagnosis_rounds())
         assert rounds[:2] == [(7, 5), (8, 20)]
         assert [count for _, count in rounds[2:]] == [5, 5, 5]
-        loop._ledger.steps["training"] = 0
-        assert [count for _, count in loop._confirmation.diagnosis_rounds()] == [5, 15]
+        loop.parts.ledger.steps["training"] = 0
+        assert [count for _, count in loop.parts.challenges.diagnosis_rounds()] == [5, 15]
 
     def test_a_loss_that_hides_in_the_spread_of_first_states_shows_in_the_same_episodes(self):
         then = np.linspace(-300.0, 0.0, 20)
@@ -274,7 +276,7 @@ class TestChampion:
             lengths = np.where(rng.random(num_episodes) < 0.3, 20, 1)
             return replace(play(act, num_episodes, seed=seed), lengths=lengths, env_steps=int(lengths.sum()))
 
-        loop._arena._play = play_long_ones
+        loop.parts.arena._play = play_long_ones
         result = loop.run()
         spent = sum(steps for use, steps in result.env_steps.items() if use != "report")
         assert 0.85 * 3_000 <= spent <= 3_000
@@ -294,13 +296,13 @@ class TestChampion:
     def test_a_round_leaves_no_environment_idle(self, tmp_path, monkeypatch, num_envs, episodes):
         monkeypatch.setattr(PlayablePipeline, "num_envs", num_envs, raising=False)
         loop, _, _ = make_loop(tmp_path, Learner(), barrier_every=20, max_episodes=600, report_episodes=0)
-        play, rounds = loop._arena._play, []
+        play, rounds = loop.parts.arena._play, []
 
         def note(act, num_episodes, *, seed):
             rounds.append(num_episodes)
             return play(act, num_episodes, seed=seed)
 
-        loop._arena._play = note
+        loop.parts.arena._play = note
         loop.run()
         assert rounds[-2:] == [episodes, episodes], "the last challenge begins with a whole round, and is decided by it"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,11 @@ import numpy as np
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.challenges import Confirmation
+from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.diagnosis import LENIENT, STRICT, Cause, find_cause, is_unharmed
-from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.track_record import Returns, TrackRecord
-from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.types import EvalMetrics
 
 logger = logging.getLogger(__name__)
@@ -31,11 +31,12 @@ class AlarmResponse:
 
     Args:
         agent: Whose policy dropped.
-        keeper: Holds the champion.
+        incumbent: Holds the champion.
         judge: Raised the alarm.
         scheduler: Becomes ACTIVE again.
-        tuning: Told when the weights are other ones.
-        confirmation: Plays.
+        challenges: Plays.
+        ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
+        forget_scores: Called where the world is another one.
         callbacks: Told of the alarm.
         may_roll_back: Whether the champion may be brought back.
     """
@@ -43,20 +44,22 @@ class AlarmResponse:
     def __init__(
         self,
         agent: BaseAgent,
-        keeper: ChampionKeeper,
+        incumbent: Incumbent,
         judge: Judge,
         scheduler: BackoffScheduler,
-        tuning: Tuning,
-        confirmation: Confirmation,
+        challenges: Challenges,
+        ask: Callable[[str], bool],
+        forget_scores: Callable[[], None],
         callbacks: CallbackList,
         may_roll_back: bool,
     ) -> None:
         self._agent = agent
-        self._keeper = keeper
+        self._incumbent = incumbent
         self._judge = judge
         self._scheduler = scheduler
-        self._tuning = tuning
-        self._confirmation = confirmation
+        self._challenges = challenges
+        self._ask = ask
+        self._forget_scores = forget_scores
         self._callbacks = callbacks
         self._may_roll_back = may_roll_back
         self._counts_before: dict[str, Any] | None = None
@@ -72,12 +75,12 @@ class AlarmResponse:
         counts = self._scheduler.state_dict()
         self._scheduler.record_degradation()
         self._callbacks.fire("on_degradation", metrics.episode_id, metrics)
-        if self._confirmation.wish("diagnosis"):
+        if self._ask("diagnosis"):
             self._counts_before = counts
         else:
             self._roll_back()
 
-    def diagnose(self) -> None:
+    def diagnose(self, metrics: EvalMetrics) -> None:
         """Play, find the cause, and act on it; the environment is free."""
         counts, self._counts_before = self._counts_before, None
         cause = self.play_for_cause()
@@ -93,7 +96,7 @@ class AlarmResponse:
 
     def play_for_cause(self) -> Cause | None:
         """Play the current policy and the champion in turn; None where nothing can be played."""
-        record = self._confirmation.record
+        record = self._incumbent.record
         then = record.returns if len(record) else np.asarray(self._judge.baseline_scores())
         replayed = record.replayed_returns
 
@@ -104,13 +107,13 @@ class AlarmResponse:
             found = cause_of(current, champion) is not Cause.FALSE_ALARM
             return found or is_unharmed(then, champion, current, replayed)
 
-        played = self._confirmation.play_both(self._confirmation.diagnosis_rounds(), is_settled, "diagnosis")
+        played = self._challenges.play_both(self._challenges.diagnosis_rounds(), is_settled, "diagnosis")
         if played is None:
             return None
         current, champion = played[0].returns, played[1].returns
         cause = cause_of(current, champion)
         if cause is Cause.FALSE_ALARM and not is_unharmed(then, champion, current, replayed):
-            changed = self._confirmation.plays_otherwise(played[1], "diagnosis")
+            changed = self._challenges.plays_otherwise(played[1], "diagnosis")
             cause = Cause.WORLD_CHANGED if changed else cause_of(current, champion, LENIENT)
         logger.warning(
             "Cause of the degradation: %s (%d greedy episodes: current %.4g, champion %.4g).",
@@ -126,8 +129,8 @@ class AlarmResponse:
         self._agent.on_world_change()
         self._scheduler.void_best()
         self._judge.start_over()
-        self._tuning.forget()
-        self._confirmation.record = TrackRecord()
+        self._forget_scores()
+        self._incumbent.record = TrackRecord()
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy."""
@@ -138,10 +141,5 @@ class AlarmResponse:
         self._counts_before = state["counts_before"]
 
     def _roll_back(self) -> None:
-        if not self._may_roll_back or self._keeper.snapshot is None:
-            return
-        before = self._agent.get_hyperparams()
-        self._keeper.restore()
-        self._judge.forgive()
-        self._tuning.note_learn()
-        self._tuning.announce(before)
+        if self._may_roll_back and self._incumbent.bring_back():
+            self._judge.forgive()

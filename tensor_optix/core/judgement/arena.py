@@ -20,8 +20,8 @@ EVALUATION_SHARE = 0.1
 _MIN_EPISODES = 5
 _MAX_EPISODES = 20
 _UNKNOWN_LENGTH_STEPS = 1_000
-_BEYOND_NOISE = 1.64
-_DECIDED = 3.5
+_BEYOND_NOISE = 1.64  # standard errors: one-sided 5 % of a normal distribution
+_DECIDED = 3.5  # standard errors: further rounds would hardly turn the verdict (benchmarks/judgement.py)
 
 
 class PlayFn(Protocol):

@@ -15,6 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 STRICT, LENIENT = 0.005, 0.05
 """Significance that a cause needs: after each round of episodes, and damage when there will be no other round."""
 
+# Chosen on champions of other seeds than those that benchmarks/judgement_causes.py reports on.
 _SPREADS, _SPREADS_OF_PAIRS = 0.5, 0.25  # smallest drop that matters
 _QUARTILES_OF_NORMAL = 1.349  # standard deviations between them
 _FEWEST_TO_ACQUIT = 10

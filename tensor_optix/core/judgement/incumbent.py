@@ -1,4 +1,4 @@
-"""The best policy so far, kept safe in memory and beside it on disk."""
+"""The champion: kept safe, and the one way in which it comes back."""
 
 from __future__ import annotations
 
@@ -10,37 +10,51 @@ from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.judgement.provenance import Provenance
+from tensor_optix.core.judgement.track_record import TrackRecord
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
 
 
-class ChampionKeeper:
-    """Holds the champion and hands it back.
+class Incumbent:
+    """Holds the champion, what it played, and what made it; hands it back.
 
     The agent is captured in memory and written beside the loop. One whose ``save_weights`` leaves no
     files keeps its weights somewhere else, under the path it was given: it gets a path that stays.
 
+    Attributes:
+        snapshot: The champion on disk; None before the first.
+        state: The same in memory; None where only ``load_weights`` brings it back.
+        record: What the champion played, from winning its place to defending it the last time: what it is held
+            against where scores drop.
+
     Args:
         agent: Whose policy it is.
         registry: Where snapshots go.
+        provenance: Told whenever the agent becomes the champion again.
     """
 
-    def __init__(self, agent: BaseAgent, registry: CheckpointRegistry) -> None:
+    def __init__(self, agent: BaseAgent, registry: CheckpointRegistry, provenance: Provenance) -> None:
         self._agent = agent
         self._registry = registry
+        self._provenance = provenance
+        self._made_by: HyperparamSet | None = None
         self.state: AgentState | None = None
         self.snapshot: PolicySnapshot | None = None
-        self.num_restores = 0
+        self.record = TrackRecord()
 
-    def crown(self, metrics: EvalMetrics, hyperparams: HyperparamSet, *, is_final: bool = False) -> PolicySnapshot:
+    def take_the_place(
+        self, metrics: EvalMetrics, record: TrackRecord | None = None, *, is_final: bool = False
+    ) -> PolicySnapshot:
         """Make the agent, as it is now, the champion that earned ``metrics``.
 
         Args:
             metrics: Score of the window in which it acted.
-            hyperparams: What the agent has now.
+            record: What it played to win its place.
             is_final: Whether this is the last choice of a run.
         """
+        hyperparams = self._agent.get_hyperparams()
         state = capture(self._agent)
         how = {"is_best": True, "is_final": is_final}
         if has_own_state(self._agent) or state.arrays:
@@ -49,6 +63,8 @@ class ChampionKeeper:
         else:
             self.state = None
             self.snapshot = self._registry.save(self._agent, metrics, hyperparams, **how)
+        self._made_by = self._provenance.behind_weights
+        self.record = record or TrackRecord()
         return self.snapshot
 
     def adopt(self, snapshot_id: str) -> None:
@@ -60,6 +76,7 @@ class ChampionKeeper:
         state = self._registry.load_state(snapshot_id)
         self.snapshot = self._registry.reinstate(snapshot_id)
         self.state = state if has_own_state(self._agent) or state.arrays else None
+        self._made_by = self.snapshot.eval_metrics.hyperparams or self.snapshot.hyperparams
 
     def is_same_as(self, snapshot_id: str) -> bool:
         """Tell whether the champion is the very policy of a snapshot."""
@@ -67,19 +84,26 @@ class ChampionKeeper:
             return False
         return self.snapshot.snapshot_id == snapshot_id or self._registry.holds(snapshot_id, self.state)
 
-    def restore(self) -> None:
-        """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters."""
-        self.num_restores += 1
-        self._become_champion()
+    def bring_back(self, go_on_with: HyperparamSet | None = None) -> bool:
+        """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters.
 
-    def _become_champion(self) -> None:
+        What made its weights is noted, then hyperparameters that changed are announced.
+
+        Args:
+            go_on_with: Hyperparameters of the next ``learn``; None: the champion's own.
+
+        Returns:
+            Whether there is a champion.
+        """
         if self.snapshot is None:
-            return
-        if self.state is not None:
-            restore(self._agent, self.state)
-        else:
-            self._registry.load(self._agent, self.snapshot.snapshot_id)
-            self._agent.set_hyperparams(self.snapshot.hyperparams.copy())
+            return False
+        before = self._agent.get_hyperparams()
+        self._become_champion()
+        self._provenance.note(self._made_by)
+        if go_on_with is not None:
+            self._agent.set_hyperparams(go_on_with)
+        self._provenance.announce(before)
+        return True
 
     @contextmanager
     def acting(self) -> Iterator[None]:
@@ -91,6 +115,15 @@ class ChampionKeeper:
         finally:
             restore(self._agent, parked)
 
+    def _become_champion(self) -> None:
+        if self.snapshot is None:
+            return
+        if self.state is not None:
+            restore(self._agent, self.state)
+        else:
+            self._registry.load(self._agent, self.snapshot.snapshot_id)
+            self._agent.set_hyperparams(self.snapshot.hyperparams.copy())
+
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able description of the snapshot; its weights are in :attr:`state`."""
         snapshot = self.snapshot
@@ -100,6 +133,8 @@ class ChampionKeeper:
             "snapshot_id": snapshot.snapshot_id,
             "metrics": encode_metrics(snapshot.eval_metrics),
             "hyperparams": encode_hyperparams(snapshot.hyperparams),
+            "made_by": None if self._made_by is None else encode_hyperparams(self._made_by),
+            "record": self.record.state_dict(),
             "weights_path": str(Path(snapshot.weights_path).relative_to(self._registry.root)),
             "episode_id": snapshot.episode_id,
             "timestamp": snapshot.timestamp,
@@ -107,9 +142,11 @@ class ChampionKeeper:
 
     def load_state_dict(self, plain: dict[str, Any], state: AgentState | None) -> None:
         """Hold the champion that :meth:`state_dict` described."""
-        self.state, self.snapshot = state, None
+        self.state, self.snapshot, self._made_by, self.record = state, None, None, TrackRecord()
         if not plain:
             return
+        self._made_by = decode_hyperparams(plain["made_by"]) if plain.get("made_by") else None
+        self.record.load_state_dict(plain.get("record", []))
         known = {snapshot.snapshot_id: snapshot for snapshot in self._registry.snapshots}
         metrics, hyperparams = decode_metrics(plain["metrics"]), decode_hyperparams(plain["hyperparams"])
         if plain["snapshot_id"] in known:

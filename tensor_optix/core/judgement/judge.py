@@ -24,12 +24,14 @@ from tensor_optix.monitoring.trend import Trend
 EPISODES_PER_LOOK = 5
 """Finished episodes that a look pools, where the evaluator counts them."""
 
-_BEYOND_NOISE = 2.0
+# Chosen on scripted scores (tests/test_core/test_loop_truth.py, benchmarks/detector_simulation.py) and on the TUNING
+# curves of benchmarks/judgement.py.
+_BEYOND_NOISE = 2.0  # standard errors
 _MEMORY_WINDOWS = 50
 _NOISE_WINDOWS = 30
 _MIN_FRESH_WINDOWS = 2
 _MIN_BASELINE_WINDOWS = 3
-_LARGE_DROP = 0.3
+_LARGE_DROP = 0.3  # share of what was gained
 _SETTLING_WINDOWS = 2
 _LUCK_WINDOWS = 10
 _LEVEL_WINDOWS, _STEADY_LEVEL_WINDOWS = 5, 20
@@ -89,6 +91,7 @@ class Judge:
         self.standing: Standing | None = None
         self.last_trend = Trend.WARMING_UP
         self.num_looks = 0
+        self.latest: EvalMetrics | None = None
         self._drop = DegradationDetector.while_learning()
         self._recent: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
         self._normal: deque[float] = deque(maxlen=_MEMORY_WINDOWS)
@@ -101,6 +104,7 @@ class Judge:
 
     def weigh(self, metrics: EvalMetrics) -> Verdict:
         """Weigh one window that gave evidence."""
+        self.latest = metrics
         score, weight = metrics.primary_score, metrics.num_episodes or 1
         self._recent.append(score)
         if len(self._first_scores) < _MIN_BASELINE_WINDOWS:
@@ -158,6 +162,7 @@ class Judge:
             "drop": self._drop.state_dict(),
             "last_trend": self.last_trend.name,
             "num_looks": self.num_looks,
+            "latest": None if self.latest is None else encode_metrics(self.latest),
             "first_scores": list(self._first_scores),
             "recent": list(self._recent),
             "normal": list(self._normal),
@@ -178,6 +183,7 @@ class Judge:
         self._drop.load_state_dict(state["drop"])
         self.last_trend = Trend[state["last_trend"]]
         self.num_looks = state["num_looks"]
+        self.latest = None if state["latest"] is None else decode_metrics(state["latest"])
         self._first_scores = list(state["first_scores"])
         self._recent = deque(state["recent"], maxlen=_MEMORY_WINDOWS)
         self._normal = deque(state["normal"], maxlen=_MEMORY_WINDOWS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
-from tensor_optix.core.judgement.challenges import FEWEST_EPISODES, Confirmation
+from tensor_optix.core.judgement.challenges import FEWEST_EPISODES
+from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.statistics import mean_interval
@@ -25,14 +27,18 @@ class Shortfall:
 
     Args:
         judge: Knows the level of the windows.
-        confirmation: Knows what the champion played.
+        incumbent: Knows what the champion played.
         scheduler: Counts the looks of a plateau.
+        ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
     """
 
-    def __init__(self, judge: Judge, confirmation: Confirmation, scheduler: BackoffScheduler) -> None:
+    def __init__(
+        self, judge: Judge, incumbent: Incumbent, scheduler: BackoffScheduler, ask: Callable[[str], bool]
+    ) -> None:
         self._judge = judge
-        self._confirmation = confirmation
+        self._incumbent = incumbent
         self._scheduler = scheduler
+        self._ask = ask
         self._first_look: int | None = None
 
     def puts_off_the_end(self) -> bool:
@@ -42,9 +48,9 @@ class Shortfall:
         """
         if not (self._scheduler.is_one_look_from_dormant and self._is_plateau_of_returns):
             return False
-        if len(self._confirmation.record) < FEWEST_EPISODES:
-            return self._confirmation.wish("assessment")
-        if not self._judge.is_far_above(mean_interval(self._confirmation.record.returns)[1]):
+        if len(self._incumbent.record) < FEWEST_EPISODES:
+            return self._ask("assessment")
+        if not self._judge.is_far_above(mean_interval(self._incumbent.record.returns)[1]):
             return False
         if self._first_look is None:
             self._first_look = self._judge.num_looks

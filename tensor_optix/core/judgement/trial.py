@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.judgement.incumbent import ChampionKeeper
-from tensor_optix.core.loop.tuning import Tuning
+from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.types import EvalMetrics, LoopState
 
 logger = logging.getLogger(__name__)
 
@@ -24,16 +26,25 @@ class BoldTrial:
 
     Args:
         agent: Names them.
-        keeper: Holds where the trial starts, and where it goes back to.
-        tuning: Told when the weights are other ones.
+        incumbent: Holds where the trial starts, and where it goes back to.
+        judge: Counts looks.
         scheduler: Counts the looks of a plateau, from its beginning again where a trial paid.
+        ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
     """
 
-    def __init__(self, agent: BaseAgent, keeper: ChampionKeeper, tuning: Tuning, scheduler: BackoffScheduler) -> None:
+    def __init__(
+        self,
+        agent: BaseAgent,
+        incumbent: Incumbent,
+        judge: Judge,
+        scheduler: BackoffScheduler,
+        ask: Callable[[str], bool],
+    ) -> None:
         self._agent = agent
-        self._keeper = keeper
-        self._tuning = tuning
+        self._incumbent = incumbent
+        self._judge = judge
         self._scheduler = scheduler
+        self._ask = ask
         self._looks_left = 0
         self._champion_before: str | None = None
 
@@ -47,46 +58,43 @@ class BoldTrial:
         """Whether the next look of a plateau would be the run's last, if the trial were over."""
         return self.is_running and self._scheduler.is_one_look_from_dormant
 
-    def begin(self, num_looks: int) -> bool:
-        """Start from the champion, if the agent has something bold to try; return whether it has.
+    def begin_when_free(self, metrics: EvalMetrics) -> None:
+        """Begin at the next barrier, or at once where there is none."""
+        if not self._ask("trial"):
+            self.begin(metrics)
 
-        Args:
-            num_looks: Looks so far.
-        """
+    def begin(self, metrics: EvalMetrics) -> None:
+        """Start from the champion, if the loop is still COOLING and the agent has something bold to try."""
+        champion = self._incumbent.snapshot
+        if self._scheduler.current_state is not LoopState.COOLING or champion is None or self.is_running:
+            return
         bold = getattr(self._agent, "bold_hyperparams", lambda: None)()
-        if bold is None or self._keeper.snapshot is None or self.is_running:
-            return False
-        before = self._agent.get_hyperparams()
-        self._keeper.restore()
-        self._tuning.note_learn()
-        self._agent.set_hyperparams(bold)
-        self._tuning.announce(before)
-        self._looks_left = max(TRIAL_LOOKS, round(TRIAL_SHARE * num_looks))
-        self._champion_before = self._keeper.snapshot.snapshot_id
+        if bold is None:
+            return
+        self._incumbent.bring_back(go_on_with=bold)
+        self._looks_left = max(TRIAL_LOOKS, round(TRIAL_SHARE * self._judge.num_looks))
+        self._champion_before = champion.snapshot_id
         logger.info("On a plateau: trying %s from the champion.", bold.params)
-        return True
 
-    def is_over(self) -> bool:
-        """Count one look and tell whether it was the trial's last."""
+    def count_look(self, metrics: EvalMetrics) -> None:
+        """Count one look; after the trial's last one, settle it at the next barrier, or at once where there is none."""
         if not self.is_running:
-            return False
+            return
         self._looks_left -= 1
-        return self._looks_left <= 0
+        if self._looks_left <= 0 and not self._ask("settlement"):
+            self.settle(metrics)
 
-    def settle(self) -> None:
+    def settle(self, metrics: EvalMetrics) -> None:
         """Keep the trial if it made a new champion; otherwise be the old one again."""
         before, self._champion_before = self._champion_before, None
-        champion = self._keeper.snapshot
+        champion = self._incumbent.snapshot
         if before is None or champion is None:
             return
         if champion.snapshot_id != before:
             logger.info("The trial paid and is kept.")
             self._scheduler.record_improvement(champion.eval_metrics.primary_score)
             return
-        hyperparams = self._agent.get_hyperparams()
-        self._keeper.restore()
-        self._tuning.note_learn()
-        self._tuning.announce(hyperparams)
+        self._incumbent.bring_back()
         logger.info("The trial did not pay and is taken back.")
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ CALIBRATION_WINDOWS = (50, 100, 250)
 
 The later ones wait until no CUSUM is near its limit: a drop that has begun is not taken for normal."""
 
+# Chosen with benchmarks/judgement_watchdog.py on seeds of their own.
 _FIRST_LOOK_WINDOWS = 8
 _COARSE_THRESHOLD = 4.2
 _THRESHOLDS = (4.4, 4.2, 3.56)  # all detectors share what may be false alarms; most goes to the one that lasts

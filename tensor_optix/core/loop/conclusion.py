@@ -9,14 +9,15 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.bar import Bar
-from tensor_optix.core.judgement.challenges import Confirmation
-from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.judgement.challenges import Challenges
+from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.loop.divergence import DivergenceGuard
 from tensor_optix.core.loop.interrupts import REPORT_EPISODES_AFTER_INTERRUPT, StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome
 from tensor_optix.core.loop.session import RunSession
+from tensor_optix.core.loop.stopping import Ending
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import EvaluationResult
 
@@ -27,10 +28,10 @@ class Conclusion:
     """Makes a run's result, in memory and in its folder.
 
     Args:
-        keeper: Holds the champion.
+        incumbent: Holds the champion.
         registry: Knows the bar that a resumed run has to come up to.
         scheduler: Knows the state.
-        confirmation: Plays the report.
+        challenges: Plays the report.
         ledger: Knows what was used.
         recorder: Knows the history.
         session: Writes the result, and has notes.
@@ -38,14 +39,15 @@ class Conclusion:
         shortfall: Has notes on the report.
         report_episodes: Fresh greedy episodes of the champion; 0 for none.
         stop_request: Knows whether the user waits for the end.
+        plays_elsewhere: Whether episodes are played in another environment than the pipeline's own.
     """
 
     def __init__(
         self,
-        keeper: ChampionKeeper,
+        incumbent: Incumbent,
         registry: CheckpointRegistry,
         scheduler: BackoffScheduler,
-        confirmation: Confirmation,
+        challenges: Challenges,
         ledger: Ledger,
         recorder: Recorder,
         session: RunSession,
@@ -53,11 +55,13 @@ class Conclusion:
         shortfall: Shortfall,
         report_episodes: int,
         stop_request: StopRequest,
+        *,
+        plays_elsewhere: bool,
     ) -> None:
-        self._keeper = keeper
+        self._incumbent = incumbent
         self._registry = registry
         self._scheduler = scheduler
-        self._confirmation = confirmation
+        self._challenges = challenges
         self._ledger = ledger
         self._recorder = recorder
         self._session = session
@@ -65,10 +69,12 @@ class Conclusion:
         self._shortfall = shortfall
         self.report_episodes = report_episodes
         self._stop_request = stop_request
+        self._plays_elsewhere = plays_elsewhere
 
-    def draw(self, reason: str, explanation: str) -> RunResult:
+    def draw(self, ending: Ending) -> RunResult:
         """Hand back the champion, report on it, and keep the result."""
-        self._keeper.restore()
+        reason, explanation = ending.reason, ending.explanation
+        self._incumbent.bring_back()
         report = self._report()
         if self._stop_request.is_interrupted:
             explanation += (
@@ -81,26 +87,24 @@ class Conclusion:
 
     def _report(self) -> EvaluationResult | None:
         """Let the champion play; few episodes, where the user waits."""
-        if self._keeper.snapshot is None:
+        if self._incumbent.snapshot is None:
             return None
         report = None
         if not self._stop_request.is_interrupted:
-            report = self._confirmation.report(self.report_episodes)
+            report = self._challenges.report(self.report_episodes)
         if report is None and self._stop_request.is_interrupted:
             with self._stop_request.short_report():
-                report = self._confirmation.report(min(self.report_episodes, REPORT_EPISODES_AFTER_INTERRUPT))
+                report = self._challenges.report(min(self.report_episodes, REPORT_EPISODES_AFTER_INTERRUPT))
         return report
 
     def draw_after_lost_workers(self, error: BaseException) -> RunResult:
         """Hand back the champion after a Ctrl-C that reached the environment's processes as well."""
         self._stop_request.interrupt()
         how = f"interrupted by Ctrl-C, which ended the environment's processes, too ({type(error).__name__})"
-        self._keeper.restore()
-        plays_elsewhere = self._confirmation.plays_elsewhere
-        report = self._report() if plays_elsewhere else None
-        notes = (
-            () if plays_elsewhere else ("there is no report: the environment that it would have been played in ended",)
-        )
+        self._incumbent.bring_back()
+        report = self._report() if self._plays_elsewhere else None
+        why = "there is no report: the environment that it would have been played in ended"
+        notes = () if self._plays_elsewhere else (why,)
         report, more = self._face_the_bar(report, is_settled=False)
         return self._conclude("stopped", how, report, (*notes, *more), is_settled=False)
 
@@ -122,8 +126,7 @@ class Conclusion:
         try:
             self._session.open()
             result = replace(self._session.result_of(outcome), is_interrupted=False)
-            if self._keeper.snapshot is not None:
-                self._keeper.restore()
+            self._incumbent.bring_back()
         finally:
             self._session.close()
         return result
@@ -131,7 +134,7 @@ class Conclusion:
     def draw_after_error(self, error: Exception) -> RunResult | None:
         """Hand back the champion without a report; None where not even that works."""
         try:
-            self._keeper.restore()
+            self._incumbent.bring_back()
             report, notes = self._face_the_bar(None, is_settled=False)
             return self._conclude("error", f"{type(error).__name__}: {error}", report, notes, is_settled=False)
         except Exception:
@@ -145,12 +148,12 @@ class Conclusion:
         bar = self._session.take_bar()
         if bar is None:
             return report, ()
-        champion = self._keeper.snapshot
+        champion = self._incumbent.snapshot
         notes: tuple[str, ...] = ()
         if not self._is_reached(bar) and bar.stays(report, is_settled=is_settled, num_windows=self._ledger.windows):
-            self._keeper.adopt(bar.snapshot.snapshot_id)
-            self._keeper.restore()
-            self._confirmation.stand_for(bar.report)
+            self._incumbent.adopt(bar.snapshot.snapshot_id)
+            self._incumbent.bring_back()
+            self._challenges.stand_for(bar.report)
             reached = "played no episodes" if report is None else f"reached {report}"
             own = "none" if champion is None else f"snapshot {champion.snapshot_id}, which {reached}"
             notes = (
@@ -163,7 +166,7 @@ class Conclusion:
 
     def _is_reached(self, bar: Bar) -> bool:
         """Tell whether the champion is the very policy of the bar."""
-        return self._keeper.is_same_as(bar.snapshot.snapshot_id)
+        return self._incumbent.is_same_as(bar.snapshot.snapshot_id)
 
     def _conclude(
         self, reason: str, explanation: str, report: EvaluationResult | None, notes: tuple[str, ...], is_settled: bool
@@ -175,7 +178,7 @@ class Conclusion:
             reason=reason,
             explanation=explanation,
             state=self._scheduler.current_state,
-            champion=self._keeper.snapshot,
+            champion=self._incumbent.snapshot,
             report=report,
             env_steps=dict(self._ledger.steps),
             windows=self._ledger.windows,
@@ -185,7 +188,7 @@ class Conclusion:
             is_interrupted=self._stop_request.is_interrupted,
             notes=(
                 *self._session.notes,
-                *self._confirmation.notes,
+                *self._challenges.notes,
                 *self._guard.notes,
                 *self._shortfall.notes_on(report),
                 *notes,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
-from tensor_optix.core.loop.tuning import Tuning
+from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.types import AgentState, EpisodeData
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
@@ -34,16 +34,16 @@ class DivergenceGuard:
 
     Args:
         agent: Learns.
-        keeper: Holds the champion.
+        incumbent: Holds the champion.
         judge: Forgets the windows of a policy that is no more.
-        tuning: Told which hyperparameters made the weights.
+        provenance: Told which hyperparameters made the weights.
     """
 
-    def __init__(self, agent: BaseAgent, keeper: ChampionKeeper, judge: Judge, tuning: Tuning) -> None:
+    def __init__(self, agent: BaseAgent, incumbent: Incumbent, judge: Judge, provenance: Provenance) -> None:
         self._agent = agent
-        self._keeper = keeper
+        self._incumbent = incumbent
         self._judge = judge
-        self._tuning = tuning
+        self._provenance = provenance
         self._num_in_a_row = 0
         self._last_problem = ""
         self.num_undone = 0
@@ -68,7 +68,7 @@ class DivergenceGuard:
             problem, is_as_before = self._problem(diagnostics, before), False
         if problem is None:
             self._num_in_a_row = 0
-            self._tuning.note_learn(used or self._agent.used_hyperparams)
+            self._provenance.note(used or self._agent.used_hyperparams)
             return diagnostics
         self._count(problem, window.episode_id)
         if not is_as_before:
@@ -76,8 +76,8 @@ class DivergenceGuard:
         used = used or self._agent.get_hyperparams()
         if self._num_in_a_row == PATIENCE_UPDATES:
             self._return_to_champion(f"{PATIENCE_UPDATES} updates in a row were undone")
-        self._agent_may_soften()
-        self._tuning.announce(used)
+        getattr(self._agent, "on_divergence", lambda: None)()
+        self._provenance.announce(used)
         return {"undone_updates": float(self.num_undone)}
 
     @property
@@ -142,7 +142,7 @@ class DivergenceGuard:
     def _undo(self, before: AgentState | None) -> None:
         if before is not None:
             restore(self._agent, before)
-        elif self._keeper.snapshot is not None:
+        elif self._incumbent.snapshot is not None:
             self._return_to_champion("the agent has no get_state, so one update cannot be undone alone")
         else:
             raise NonFiniteError(
@@ -150,20 +150,11 @@ class DivergenceGuard:
             )
 
     def _return_to_champion(self, why: str) -> None:
-        if self._keeper.snapshot is None:
+        if not self._incumbent.bring_back(go_on_with=self._agent.get_hyperparams()):
             return
-        softened = self._agent.get_hyperparams()
-        self._keeper.restore()
-        self._agent.set_hyperparams(softened)
         self.num_returns += 1
         self._judge.forgive()
-        self._tuning.note_learn()
         logger.warning("The champion is brought back: %s.", why)
-
-    def _agent_may_soften(self) -> None:
-        soften = getattr(self._agent, "on_divergence", None)
-        if soften is not None:
-            soften()
 
 
 def _is_finite(array: np.ndarray) -> bool:

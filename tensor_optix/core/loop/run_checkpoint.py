@@ -12,7 +12,7 @@ from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.loop.run_structure import structure_differences
 from tensor_optix.core.loop.unsaved import UnsavedState
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
@@ -66,7 +66,7 @@ class RunCheckpoint:
     Args:
         slots: Where to write.
         agent: Its state, replay included, is part of the run's.
-        keeper: The champion is saved along: the registry may have pruned it by then.
+        incumbent: The champion is saved along: the registry may have pruned it by then.
         registry: Goes back to the snapshots it had.
         parts: Everything else, by name; a part without ``state_dict`` is left out and named.
         sync_history: Puts on the disk what the run has recorded so far; called from a thread.
@@ -83,7 +83,7 @@ class RunCheckpoint:
         self,
         slots: CheckpointSlots,
         agent: BaseAgent,
-        keeper: ChampionKeeper,
+        incumbent: Incumbent,
         registry: CheckpointRegistry,
         parts: Mapping[str, Any],
         sync_history: Callable[[], None],
@@ -95,7 +95,7 @@ class RunCheckpoint:
         self._describe = describe
         self._unsaved = unsaved
         self._agent = agent
-        self._keeper = keeper
+        self._incumbent = incumbent
         self._registry = registry
         self._parts = {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
         self._left_out = {
@@ -232,9 +232,9 @@ class RunCheckpoint:
         is_exact = is_same_platform and not self.inexact
         self._registry.rewind(int(document["last_snapshot_number"]), are_made_again=is_exact)
         champion = states.get("champion")
-        if champion is not None and document["keeper"]:
-            self._registry.readmit(document["keeper"], champion)
-        self._keeper.load_state_dict(document["keeper"], champion)
+        if champion is not None and document["incumbent"]:
+            self._registry.readmit(document["incumbent"], champion)
+        self._incumbent.load_state_dict(document["incumbent"], champion)
         for name in sorted(saved, key=lambda name: name == LAST_PART):
             self._parts[name].load_state_dict(saved[name]["state"])
         self.inexact += _phrases([self._agent, *self._parts.values()], "not_restored")
@@ -284,13 +284,13 @@ class RunCheckpoint:
             "parts": parts,
             "left_out": sorted(left_out),
             "inexact": inexact,
-            "keeper": to_exact(self._keeper.state_dict(), "keeper"),
+            "incumbent": to_exact(self._incumbent.state_dict(), "incumbent"),
             "earlier": list(dict.fromkeys([*self.earlier, *self.inexact])),
             "structure": self._describe(),
             "last_snapshot_number": self._registry.last_number,
         }
-        if self._keeper.state is not None:
-            states["champion"] = self._keeper.state
+        if self._incumbent.state is not None:
+            states["champion"] = self._incumbent.state
         return document, states
 
     def _write(self, taken: _Taken) -> None:

@@ -13,7 +13,7 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.bar import Bar
-from tensor_optix.core.judgement.incumbent import ChampionKeeper
+from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_outcome
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
@@ -59,7 +59,7 @@ class RunSession:
         self._registry = registry
         self._recorder = recorder
         self._checkpoint: RunCheckpoint | None = None
-        self._keeper: ChampionKeeper | None = None
+        self._incumbent: Incumbent | None = None
         self._is_bound = False
         self._bar: Bar | None = None
         self._has_begun = False
@@ -74,7 +74,7 @@ class RunSession:
     def keep_on_disk(
         self,
         folder: RunFolder,
-        keeper: ChampionKeeper,
+        incumbent: Incumbent,
         parts: Mapping[str, Any],
         evaluator: BaseEvaluator,
         callbacks: Iterable[Any],
@@ -84,12 +84,12 @@ class RunSession:
         def describe() -> dict[str, Any]:
             return describe_structure(self._agent, evaluator, parts["optimizer"], self._pipeline)
 
-        self._keeper = keeper
+        self._incumbent = incumbent
         unsaved = UnsavedState(self._agent, evaluator, parts["optimizer"], callbacks)
         self._checkpoint = RunCheckpoint(
             CheckpointSlots(folder.path),
             self._agent,
-            keeper,
+            incumbent,
             self._registry,
             parts,
             self._recorder.sync,
@@ -181,7 +181,7 @@ class RunSession:
     def _raise_bar(self, best: PolicySnapshot | None) -> None:
         """Let the best snapshot there was stay the best on disk, where the run goes on from before it."""
         outcome = self._earlier_outcome()
-        own = self._keeper.snapshot if self._keeper is not None else None
+        own = self._incumbent.snapshot if self._incumbent is not None else None
         if best is None or (own is not None and own.snapshot_id == best.snapshot_id):
             self._registry.hold(None)
             return
@@ -189,14 +189,14 @@ class RunSession:
         self._bar = Bar(best, outcome.result.report if outcome is not None and is_reported else None)
 
     def result_of(self, outcome: Outcome) -> RunResult:
-        """Return the result of a run that is over, and let the keeper hold its champion.
+        """Return the result of a run that is over, and let the incumbent hold its champion.
 
         Raises:
             CheckpointError: The champion is damaged.
         """
         best, folder = self._registry.best, self._recorder.run_folder
-        if best is not None and self._keeper is not None:
-            self._keeper.adopt(best.snapshot_id)
+        if best is not None and self._incumbent is not None:
+            self._incumbent.adopt(best.snapshot_id)
         history = History() if folder is None else folder.latest_history()
         return replace(outcome.result, champion=best, history=history.columns())
 

@@ -1,18 +1,17 @@
-"""Pairs each score with the hyperparameters behind it, and asks for better ones."""
+"""Asks the hyperparameter optimizer for better settings, when that is due."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import replace
 from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
-from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.checks import fits_float, is_number, received
-from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
+from tensor_optix.core.judgement.provenance import Provenance
+from tensor_optix.core.storage.encoding import decode_metrics, encode_metrics
 from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
@@ -22,40 +21,27 @@ _METRICS_KEPT = 512
 class Tuning:
     """Stands between the agent and the hyperparameter optimizer.
 
-    A window is scored before anything is learned from it: its weights were made by the ``learn``
-    before, under the hyperparameters of that ``learn``.
-
     Args:
         agent: Whose hyperparameters they are.
         optimizer: Suggests.
         scheduler: Says when a suggestion is due.
-        callbacks: Told of changes.
+        provenance: Told of changes.
     """
 
     def __init__(
-        self, agent: BaseAgent, optimizer: BaseOptimizer, scheduler: BackoffScheduler, callbacks: CallbackList
+        self, agent: BaseAgent, optimizer: BaseOptimizer, scheduler: BackoffScheduler, provenance: Provenance
     ) -> None:
         self._agent = agent
         self._optimizer = optimizer
         self._scheduler = scheduler
-        self._callbacks = callbacks
+        self._provenance = provenance
         self._history: deque[EvalMetrics] = deque(maxlen=_METRICS_KEPT)
-        self._behind_weights: HyperparamSet | None = None
         self._num_evidence = 0
 
     @property
     def latest(self) -> EvalMetrics | None:
         """The latest score that was evidence."""
         return self._history[-1] if self._history else None
-
-    def note_learn(self, used: HyperparamSet | None = None) -> None:
-        """Remember what the latest ``learn`` used; None: what the agent has now, just brought back."""
-        self._behind_weights = self._agent.get_hyperparams() if used is None else used
-
-    def stamp(self, metrics: EvalMetrics, env_steps: int) -> EvalMetrics:
-        """Return the score with the hyperparameters behind its weights."""
-        score = float(metrics.primary_score)  # a float32 would be one no more once it was saved
-        return replace(metrics, primary_score=score, hyperparams=self._behind_weights, env_steps=env_steps)
 
     def add(self, metrics: EvalMetrics) -> None:
         """Take a score that is evidence."""
@@ -74,13 +60,7 @@ class Tuning:
         _check_suggestion(suggested, current, type(self._optimizer).__name__)
         if suggested.params != current.params:
             self._agent.set_hyperparams(suggested)
-            self.announce(current)
-
-    def announce(self, before: HyperparamSet) -> None:
-        """Tell the callbacks, if the agent's hyperparameters are others than before."""
-        now = self._agent.get_hyperparams()
-        if now.params != before.params:
-            self._callbacks.fire("on_hyperparam_update", before.params, now.params)
+            self._provenance.announce(current)
 
     def on_plateau(self) -> None:
         """Hand a plateau on to the optimizer."""
@@ -97,18 +77,11 @@ class Tuning:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy."""
-        behind = self._behind_weights
-        return {
-            "history": [encode_metrics(metrics) for metrics in self._history],
-            "behind_weights": None if behind is None else encode_hyperparams(behind),
-            "num_evidence": self._num_evidence,
-        }
+        return {"history": [encode_metrics(metrics) for metrics in self._history], "num_evidence": self._num_evidence}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
-        behind = state["behind_weights"]
         self._history = deque((decode_metrics(plain) for plain in state["history"]), maxlen=_METRICS_KEPT)
-        self._behind_weights = None if behind is None else decode_hyperparams(behind)
         self._num_evidence = int(state["num_evidence"])
 
 

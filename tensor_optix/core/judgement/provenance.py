@@ -1,0 +1,60 @@
+"""Which hyperparameters made which weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.callbacks import CallbackList
+from tensor_optix.core.storage.encoding import decode_hyperparams, encode_hyperparams
+from tensor_optix.core.types import EvalMetrics, HyperparamSet
+
+
+class Provenance:
+    """Pairs each score with the hyperparameters of the ``learn`` that made the scored weights.
+
+    A window is scored before anything is learned from it: its weights were made by the ``learn``
+    before, or came back with the champion. What the agent is told to use from now on made nothing yet.
+
+    Args:
+        agent: Whose weights they are.
+        callbacks: Told where hyperparameters change.
+    """
+
+    def __init__(self, agent: BaseAgent, callbacks: CallbackList) -> None:
+        self._agent = agent
+        self._callbacks = callbacks
+        self.behind_weights: HyperparamSet | None = None
+        self.num_changes = 0
+        """Rises whenever the agent's weights become other ones."""
+
+    def note(self, made_by: HyperparamSet | None = None) -> None:
+        """Take note that the weights are other ones now.
+
+        Args:
+            made_by: What made them; None: what the agent has now.
+        """
+        self.num_changes += 1
+        self.behind_weights = self._agent.get_hyperparams() if made_by is None else made_by
+
+    def stamp(self, metrics: EvalMetrics, env_steps: int) -> EvalMetrics:
+        """Return the score with the hyperparameters behind its weights."""
+        score = float(metrics.primary_score)  # a float32 would be one no more once it was saved
+        return replace(metrics, primary_score=score, hyperparams=self.behind_weights, env_steps=env_steps)
+
+    def announce(self, before: HyperparamSet) -> None:
+        """Tell the callbacks, if the agent's hyperparameters are others than before."""
+        now = self._agent.get_hyperparams()
+        if now.params != before.params:
+            self._callbacks.fire("on_hyperparam_update", before.params, now.params)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        behind = self.behind_weights
+        return {"behind_weights": None if behind is None else encode_hyperparams(behind)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        behind = state["behind_weights"]
+        self.behind_weights = None if behind is None else decode_hyperparams(behind)

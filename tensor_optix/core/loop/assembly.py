@@ -1,0 +1,152 @@
+"""Which part of the loop knows which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.base_evaluator import BaseEvaluator
+from tensor_optix.core.base_optimizer import BaseOptimizer
+from tensor_optix.core.base_pipeline import BasePipeline
+from tensor_optix.core.budget import Ledger
+from tensor_optix.core.callbacks import CallbackList
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.judgement.alarm import AlarmResponse
+from tensor_optix.core.judgement.arena import Arena, PlayFn
+from tensor_optix.core.judgement.challenges import Challenges
+from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.judgement.provenance import Provenance
+from tensor_optix.core.judgement.shortfall import Shortfall
+from tensor_optix.core.judgement.succession import Succession
+from tensor_optix.core.judgement.trial import BoldTrial
+from tensor_optix.core.loop.agenda import Activity, Agenda
+from tensor_optix.core.loop.closing import Closing
+from tensor_optix.core.loop.conclusion import Conclusion
+from tensor_optix.core.loop.divergence import DivergenceGuard
+from tensor_optix.core.loop.interrupts import StopRequest
+from tensor_optix.core.loop.looks import Looks
+from tensor_optix.core.loop.recorder import Recorder
+from tensor_optix.core.loop.session import RunSession
+from tensor_optix.core.loop.stopping import Dormant, OutOfBudget, StopAskedFor, StoppingRule, TargetReached
+from tensor_optix.core.loop.target import Target
+from tensor_optix.core.loop.tuning import Tuning
+from tensor_optix.core.loop.watch import Watch
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the loop is made of and told by its user; see :class:`LoopController`."""
+
+    agent: BaseAgent
+    evaluator: BaseEvaluator
+    optimizer: BaseOptimizer
+    pipeline: BasePipeline
+    registry: CheckpointRegistry
+    scheduler: BackoffScheduler
+    callbacks: CallbackList
+    rollback_on_degradation: bool
+    improvement_margin: float
+    max_episodes: int | None
+    max_env_steps: int | None
+    target_score: float | None
+    play_episodes: PlayFn | None
+    report_episodes: int
+    recorder: Recorder
+    session: RunSession
+    stop_request: StopRequest
+
+    def give_way(self) -> None:
+        """Let others run before a step of a greedy episode, unless nobody waits for its end any more."""
+        self.stop_request.check_episodes()
+        self.pipeline.give_way()
+
+
+class Parts:
+    """What the loop calls, made lowest first: each is given what it calls, and none of them knows the loop.
+
+    Args:
+        given: What the user gave.
+        arena_seed: Source of all greedy episodes' seeds.
+    """
+
+    def __init__(self, given: Given, arena_seed: int) -> None:
+        agent, pipeline, scheduler, callbacks = given.agent, given.pipeline, given.scheduler, given.callbacks
+        plays_elsewhere = given.play_episodes is not None
+        self.arena = Arena(agent, given.play_episodes or pipeline.play_episodes, arena_seed, given.give_way)
+        self.ledger = Ledger(given.max_episodes, given.max_env_steps)
+        self.provenance = Provenance(agent, callbacks)
+        self.tuning = Tuning(agent, given.optimizer, scheduler, self.provenance)
+        self.judge = Judge(given.improvement_margin, given.evaluator.compare)
+        self.incumbent = Incumbent(agent, given.registry, self.provenance)
+        played_together = 1 if plays_elsewhere else getattr(pipeline, "num_envs", 1)
+        self.challenges = Challenges(self.incumbent, self.arena, self.ledger, played_together=played_together)
+        self.succession = Succession(self.incumbent, self.challenges, self.judge, scheduler, given.optimizer, callbacks)
+        self.agenda = Agenda(self.arena, pipeline, needs_barrier=not plays_elsewhere)
+        self.alarm = AlarmResponse(
+            agent,
+            self.incumbent,
+            self.judge,
+            scheduler,
+            self.challenges,
+            self.agenda.ask,
+            self.tuning.forget,
+            callbacks,
+            given.rollback_on_degradation,
+        )
+        self.trial = BoldTrial(agent, self.incumbent, self.judge, scheduler, self.agenda.ask)
+        self.shortfall = Shortfall(self.judge, self.incumbent, scheduler, self.agenda.ask)
+        self.target = Target(
+            given.target_score, self.agenda, self.arena, self.challenges, self.succession, self.judge, self.ledger
+        )
+        self.agenda.activities = self._activities()
+        self.looks = Looks(self.judge, scheduler, self.trial, self.shortfall, self.tuning, callbacks, self.agenda.ask)
+        self.watch = Watch(self.incumbent, scheduler, self.alarm, callbacks)
+        self.guard = DivergenceGuard(agent, self.incumbent, self.judge, self.provenance)
+        save = given.session.save_before_the_end
+        self.closing = Closing(self._rules(given), pipeline, self.succession, given.stop_request, save)
+        self.conclusion = self._conclusion(given)
+
+    def with_state(self) -> dict[str, Any]:
+        """Return those that a checkpoint holds, by name; the agenda after what it asks."""
+        names = ("ledger", "judge", "watch", "provenance", "tuning", "arena", "target", "agenda")
+        return {name: getattr(self, name) for name in (*names, "trial", "shortfall", "alarm", "guard")}
+
+    def _activities(self) -> Sequence[Activity]:
+        """Return what needs a free environment, in the order in which it is done."""
+        return (
+            Activity("diagnosis", self.alarm.diagnose),
+            Activity("target", self.target.play),
+            Activity("challenge", self.succession.challenge, is_regular=True, unless="diagnosis"),
+            Activity("assessment", self.challenges.assess),
+            Activity("settlement", self.trial.settle),
+            Activity("trial", self.trial.begin),
+        )
+
+    def _rules(self, given: Given) -> Sequence[StoppingRule]:
+        """Return the reasons to end, the weightiest first."""
+        return (
+            TargetReached(self.target),
+            Dormant(given.scheduler, self.judge),
+            StopAskedFor(given.stop_request),
+            OutOfBudget(self.ledger, self.challenges),
+        )
+
+    def _conclusion(self, given: Given) -> Conclusion:
+        return Conclusion(
+            self.incumbent,
+            given.registry,
+            given.scheduler,
+            self.challenges,
+            self.ledger,
+            given.recorder,
+            given.session,
+            self.guard,
+            self.shortfall,
+            given.report_episodes,
+            given.stop_request,
+            plays_elsewhere=given.play_episodes is not None,
+        )

@@ -1,0 +1,97 @@
+"""Reasons to end a run: a list, the first that holds is the one that is told."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.budget import Ledger
+from tensor_optix.core.judgement.challenges import Challenges
+from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.loop.interrupts import StopRequest
+from tensor_optix.core.loop.target import Target
+from tensor_optix.core.types import LoopState
+from tensor_optix.monitoring.trend import Trend
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a run ends.
+
+    Attributes:
+        reason: One word, as in ``RunResult.reason``.
+        explanation: The same in a sentence.
+        settles_champion: Whether the policy of the last window may still play for the championship.
+    """
+
+    reason: str
+    explanation: str
+    settles_champion: bool = True
+
+
+class StoppingRule(ABC):
+    """Asked after every window. A new rule is a class, and one line in the list that the loop is given."""
+
+    @abstractmethod
+    def ending(self) -> Ending | None:
+        """Return why this window was the last; None if the run may go on."""
+
+
+class TargetReached(StoppingRule):
+    """Fresh episodes reached the score that the user asked for."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def ending(self) -> Ending | None:
+        """See :class:`StoppingRule`."""
+        if not self._target.is_reached:
+            return None
+        return Ending("target", "fresh greedy episodes reach target_score", settles_champion=False)
+
+
+class Dormant(StoppingRule):
+    """Nothing more is to be gained, or nothing ever was."""
+
+    def __init__(self, scheduler: BackoffScheduler, judge: Judge) -> None:
+        self._scheduler = scheduler
+        self._judge = judge
+
+    def ending(self) -> Ending | None:
+        """See :class:`StoppingRule`."""
+        if self._scheduler.current_state is not LoopState.DORMANT:
+            return None
+        if self._judge.last_trend is Trend.STALLED:
+            return Ending("stalled", "the loop went DORMANT, but the score never left its first level")
+        return Ending("trained", "the loop went DORMANT: nothing more is to be gained")
+
+
+class StopAskedFor(StoppingRule):
+    """Somebody called ``stop()``."""
+
+    def __init__(self, stop_request: StopRequest) -> None:
+        self._stop_request = stop_request
+
+    def ending(self) -> Ending | None:
+        """See :class:`StoppingRule`."""
+        return Ending("stopped", "asked to stop") if self._stop_request.is_set else None
+
+
+class OutOfBudget(StoppingRule):
+    """There is no room for another window beside what the last choice of a champion will take."""
+
+    def __init__(self, ledger: Ledger, challenges: Challenges) -> None:
+        self._ledger = ledger
+        self._challenges = challenges
+
+    def ending(self) -> Ending | None:
+        """See :class:`StoppingRule`."""
+        exhausted = self._ledger.exhausted(self._challenges.reserved_steps())
+        return None if exhausted is None else Ending("budget", exhausted)
+
+
+def first_ending(rules: Sequence[StoppingRule]) -> Ending | None:
+    """Return what the first rule that holds says; None if none does."""
+    return next((ending for rule in rules if (ending := rule.ending()) is not None), None)

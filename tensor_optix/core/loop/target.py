@@ -1,0 +1,76 @@
+"""The score that a user asked for, and whether fresh episodes reach it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensor_optix.core.budget import Ledger
+from tensor_optix.core.judgement.arena import Arena
+from tensor_optix.core.judgement.challenges import Challenges
+from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.judgement.succession import Succession
+from tensor_optix.core.loop.agenda import Agenda
+from tensor_optix.core.types import EvalMetrics
+
+TARGET_EPISODES = 20
+
+
+class Target:
+    """Lets the agent play for the target where its training scores make that worth while.
+
+    Args:
+        score: What the lower end of an interval is to reach; None: nothing.
+        agenda: Asked for a free environment.
+        arena: Gives seeds.
+        challenges: Plays.
+        succession: Crowns who reached it.
+        judge: Knows the level of the training scores.
+        ledger: Counts windows: after each failure twice as many pass before the next attempt.
+    """
+
+    def __init__(
+        self,
+        score: float | None,
+        agenda: Agenda,
+        arena: Arena,
+        challenges: Challenges,
+        succession: Succession,
+        judge: Judge,
+        ledger: Ledger,
+    ) -> None:
+        self._score = score
+        self._agenda = agenda
+        self._arena = arena
+        self._challenges = challenges
+        self._succession = succession
+        self._judge = judge
+        self._ledger = ledger
+        self._backoff_windows = 1
+        self._next_window = 0
+        self.is_reached = False
+
+    def ask_if_near(self) -> None:
+        """Ask to play for it where the training scores are there."""
+        if self._score is None or self._ledger.windows < self._next_window:
+            return
+        if self._judge.level >= self._score:
+            self._agenda.ask("target")
+
+    def play(self, metrics: EvalMetrics) -> None:
+        """Play the agent as it is; crown it if it reaches the target."""
+        result = self._challenges.play(TARGET_EPISODES, self._arena.next_seed("target"), "evaluation")
+        if result is not None and self._score is not None and result.interval[0] >= self._score:
+            self._succession.crown(self._succession.evidence_for(metrics))
+            self.is_reached = True
+            return
+        self._backoff_windows *= 2
+        self._next_window = self._ledger.windows + self._backoff_windows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        return {"backoff_windows": self._backoff_windows, "next_window": self._next_window}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        self._backoff_windows = int(state["backoff_windows"])
+        self._next_window = int(state["next_window"])

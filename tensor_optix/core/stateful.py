@@ -1,0 +1,82 @@
+"""State that is declared once: a list of attributes, saved and restored by one rule."""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar
+
+
+class Stateful:
+    """Saves and restores the attributes that its class lists in ``_state``.
+
+    The JSON-able copy holds each under its name without a leading underscore. Numbers, strings, None
+    and nests of lists and dicts are kept as they are, NaN and infinity among them (what writes files
+    knows how); an enum by its value; a deque as a list; a dataclass as a dict of its fields; anything
+    with a ``state_dict`` by that. What comes back is of the kind that the attribute has, or that its
+    class names in ``_state_of``.
+
+    Example:
+        >>> class Count(Stateful):
+        ...     _state = ("_num_seen",)
+        ...     _num_seen = 0
+        >>> count = Count()
+        >>> count.load_state_dict({"num_seen": 3})
+        >>> count.state_dict()
+        {'num_seen': 3}
+    """
+
+    _state: ClassVar[tuple[str, ...]] = ()
+    """Names of the attributes."""
+
+    _state_of: ClassVar[Mapping[str, type[Any]]] = {}
+    """Dataclasses and enums of attributes that may be None, or are lists of them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        return {name.removeprefix("_"): to_plain(getattr(self, name)) for name in self._state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        for name in self._state:
+            plain = state[name.removeprefix("_")]
+            setattr(self, name, from_plain(plain, getattr(self, name), self._state_of.get(name)))
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value as numbers, strings, None, lists and dicts, independent of it."""
+    if hasattr(value, "state_dict"):
+        return value.state_dict()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, (list, tuple, deque)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    return value
+
+
+def from_plain(plain: Any, now: Any, kind: type[Any] | None = None) -> Any:
+    """Return what :func:`to_plain` was given.
+
+    Args:
+        plain: What it returned.
+        now: The value in place, which tells what is to come back; a part with a state takes it.
+        kind: Dataclass or enum of the value, or of each item of a list, where ``now`` does not tell.
+    """
+    if plain is None:
+        return None
+    if hasattr(now, "load_state_dict"):
+        now.load_state_dict(plain)
+        return now
+    if isinstance(now, (deque, tuple, list)) and isinstance(plain, list):
+        items = [from_plain(item, None, kind) for item in plain]
+        return deque(items, maxlen=now.maxlen) if isinstance(now, deque) else type(now)(items)
+    maker: Any = kind or (type(now) if isinstance(now, enum.Enum) or is_dataclass(now) else copy.deepcopy)
+    has_fields: bool = is_dataclass(maker)
+    return maker(**plain) if has_fields else maker(plain)
