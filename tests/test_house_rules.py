@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,6 +221,14 @@ def test_functions_stay_short() -> None:
 def test_no_note_to_oneself_is_left() -> None:
     notes = ("TO" + "DO", "FIX" + "ME")
     assert [name_of(path) for path in FILES if any(note in path.read_text(encoding="utf-8") for note in notes)] == []
+
+
+def test_no_run_is_kept_in_the_repository() -> None:
+    root = PACKAGE.parent
+    if shutil.which("git") is None or not (root / ".git").exists():
+        pytest.skip("not in a Git checkout")
+    listed = subprocess.run(["git", "ls-files", "*/run.json"], cwd=root, capture_output=True, text=True, check=True)
+    assert listed.stdout.splitlines() == []
 
 
 def test_no_circle_among_imports_at_the_top_of_files() -> None:
