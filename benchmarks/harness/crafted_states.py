@@ -38,9 +38,9 @@ def poisoned(value):
 
 def spaces():
     nested = {"kind": "discrete", "n": 2, "start": 0}
-    for _ in range(500):
+    for _ in range(20):
         nested = {"kind": "tuple", "spaces": [nested]}
-    many = [{"kind": "discrete", "n": 2, "start": 0}] * 200_000
+    many = [{"kind": "discrete", "n": 2, "start": 0}] * 20_000
     return {
         "a billion bits to act with": space("action_space", kind="multi_binary", n=10**9),
         "a billion bits to observe": space("observation_space", kind="multi_binary", n=10**9),
@@ -53,8 +53,8 @@ def spaces():
         "a box of objects": space("observation_space", kind="box", shape=[4], dtype="O", low="0", high="1"),
         "a million million actions": space("action_space", kind="discrete", n=10**12, start=0),
         "2**62 observations": space("observation_space", kind="discrete", n=2**62, start=0),
-        "five hundred spaces in one another": space("observation_space", **nested),
-        "200,000 spaces": space("observation_space", kind="tuple", spaces=many),
+        "twenty spaces in one another": space("observation_space", **nested),
+        "20,000 spaces": space("observation_space", kind="tuple", spaces=many),
         "a space of another kind": space("observation_space", kind="os.system"),
         "a text of a billion": space("observation_space", kind="text", min_length=0, max_length=10**9, characters=[65]),
     }
