@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tensor_optix.adapters.tensorflow.tf_evaluator import TFEvaluator
+from tensor_optix.core.storage.state_likeness import require_like
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
@@ -174,3 +175,15 @@ def test_it_needs_no_tensorflow():
         "from tensor_optix.adapters.tensorflow.tf_evaluator import TFEvaluator; TFEvaluator()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("is_done", [[False, False], [False, True]])
+def test_what_was_saved_at_any_time_is_taken_by_a_new_one(is_done):
+    evaluator = TFEvaluator(max_episode_length=2)
+    for _ in range(20):
+        evaluator.score(window([1.0, 2.0], terminated=np.array(is_done)), {})
+        saved = json.loads(json.dumps(evaluator.state_dict()))
+        fresh = TFEvaluator(max_episode_length=2)
+        require_like(saved, fresh.state_dict(), "evaluator")
+        fresh.load_state_dict(saved)
+        assert fresh.state_dict() == saved

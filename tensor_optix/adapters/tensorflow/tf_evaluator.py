@@ -67,7 +67,8 @@ class TFEvaluator(BaseEvaluator):
         )
         self._primary_score_fn = primary_score_fn
         self._max_episode_length = max_episode_length
-        self._steps_without_end: int | None = 0  # per environment; None once an episode has ended
+        self._steps_without_end = 0  # per environment, until an episode ends
+        self._has_ended = False
         self._is_endless = False
 
     def score(self, episode_data: EpisodeData, train_diagnostics: dict[str, Any]) -> EvalMetrics:
@@ -103,10 +104,8 @@ class TFEvaluator(BaseEvaluator):
         return _mean(rewards if self._is_endless else returns)
 
     def _watch_for_an_end(self, window: EpisodeData, ended: bool) -> None:
-        if self._is_endless or self._steps_without_end is None:
-            return
-        if ended:
-            self._steps_without_end = None
+        self._has_ended = self._has_ended or (ended and not self._is_endless)
+        if self._is_endless or self._has_ended:
             return
         self._steps_without_end += window.length
         if self._steps_without_end >= ENDLESS_AFTER_LENGTHS * self._max_episode_length:
@@ -120,11 +119,16 @@ class TFEvaluator(BaseEvaluator):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the evaluator has learned of the task, JSON-able."""
-        return {"steps_without_end": self._steps_without_end, "is_endless": self._is_endless}
+        return {
+            "steps_without_end": self._steps_without_end,
+            "has_ended": self._has_ended,
+            "is_endless": self._is_endless,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what ``state_dict`` returned."""
-        self._steps_without_end = state["steps_without_end"]
+        self._steps_without_end = int(state["steps_without_end"])
+        self._has_ended = bool(state["has_ended"])
         self._is_endless = bool(state["is_endless"])
 
 
