@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from tensor_optix.core.checks import check_int, check_ints, check_number, check_seed, nearest, received
+from tensor_optix.algorithms.registry import AUTO, Algorithm, algorithm_named, algorithm_of, registered
+from tensor_optix.core.checks import check_int, check_ints, check_number, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, UnsupportedSpaceError
+from tensor_optix.core.types import HyperparamSet
+from tensor_optix.exceptions import InvalidArgumentError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
 from tensor_optix.pipeline.stepping.env_guard import open_env, space_of
@@ -42,7 +42,7 @@ def make_pipeline(
         window_size: T, steps of a window of each copy. Default: what suits the algorithm, shared
             by the copies.
         seed: Source of the environments' randomness; None: the run's.
-        algorithm: What the defaults should suit, where ``agent`` does not tell.
+        algorithm: What the defaults should suit, where ``agent`` does not tell; see :func:`make_agent`.
 
     Raises:
         UnknownEnvironmentError: No environment is registered under the id.
@@ -58,11 +58,11 @@ def make_pipeline(
             f"An environment that is already made cannot be copied num_envs={num_envs} times. "
             "Pass its id, or a callable that makes one."
         )
-    recipe = _recipe_of(agent) or _recipe_named(algorithm, _spaces_of(env)[1])
+    defaults = algorithm_of(agent) or _algorithm_for(algorithm, _spaces_of(env)[1])
     can_be_copied = callable(env)
-    default: int = recipe.num_envs if can_be_copied else getattr(env, "num_envs", 1)
+    default: int = defaults.num_envs if can_be_copied else getattr(env, "num_envs", 1)
     count = num_envs or default
-    size = window_size or max(1, recipe.window_steps // count)
+    size = window_size or max(1, defaults.window_steps // count)
     return BatchPipeline(_maker(env, count if can_be_copied else 1), agent, window_size=size, seed=seed)
 
 
@@ -71,7 +71,8 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) 
 
     Args:
         env: An id, also as ``module:id``, an ``EnvironmentName``, another callable that makes an environment, or one.
-        algorithm: One of :func:`known_algorithms`; "auto" is the one that serves the spaces best.
+        algorithm: One of :func:`known_algorithms`; "auto" is the one that serves the spaces best. ``module:name`` is
+            one that a module of yours registers when it is imported.
         **overrides: Arguments of the agent's class (``batch_size``, ``hidden_units``, ...), its
             hyperparameters by name (``learning_rate``, ``gamma``, ...), and ``seed``.
 
@@ -89,16 +90,16 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) 
     if "hidden_units" in overrides:
         check_ints("hidden_units", overrides["hidden_units"], at_least=1)
     observation_space, action_space = _spaces_of(environment_named(env))
-    recipe = _recipe_named(algorithm, action_space)
+    kind = _algorithm_for(algorithm, action_space).agent_class()
     seed = overrides.pop("seed", None)
-    agent = recipe.make(recipe.load(), observation_space, action_space, overrides, seed)
+    agent = _made(kind, observation_space, action_space, overrides, seed)
     agent.bind(observation_space, action_space, seed=seed)
     return agent
 
 
 def known_algorithms() -> list[str]:
-    """Return the names that :func:`make_agent` takes."""
-    return ["auto", *_RECIPES]
+    """Return the names that :func:`make_agent` takes, those of algorithms of yours that are registered among them."""
+    return [AUTO, *registered()]
 
 
 def check_environment_id(env_id: str) -> None:
@@ -126,41 +127,37 @@ def _spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
     return spaces
 
 
-# ---------------------------------------------------------------- recipes: one per algorithm
+# ---------------------------------------------------------------- one agent of a class
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How an algorithm is made and fed where the user says no more than its name.
-
-    Attributes:
-        agent: ``module:class``.
-        serves: Kinds of action spaces.
-        num_envs: Environments that step together.
-        window_steps: Steps of a window, of all environments together.
-        make: ``make(class, observation_space, action_space, overrides, seed)`` returns the agent.
-    """
-
-    agent: str
-    serves: tuple[str, ...]
-    num_envs: int
-    window_steps: int
-    make: Callable[..., TFAgent]
-
-    def load(self) -> type[TFAgent]:
-        """Import the class."""
-        module, _, name = self.agent.partition(":")
-        loaded: type[TFAgent] = getattr(importlib.import_module(module), name)
-        return loaded
-
-
-def _with_its_own_networks(
+def _made(
     kind: Any, observation_space: Any, action_space: Any, overrides: Mapping[str, Any], seed: int | None
 ) -> TFAgent:
-    """Make an agent that builds its networks itself: overrides are constructor arguments or hyperparameters."""
-    from tensor_optix.core.types import HyperparamSet
+    arguments = _arguments_of(kind)
+    model = arguments.get("model")
+    if model is not None and model.default is inspect.Parameter.empty:
+        return _with_a_default_model(kind, list(arguments), observation_space, action_space, overrides, seed)
+    return _with_its_own_networks(kind, [name for name in arguments if name != "hyperparams"], overrides)
 
-    arguments = [name for name in inspect.signature(kind).parameters if name != "hyperparams"]
+
+def _arguments_of(kind: type) -> dict[str, inspect.Parameter]:
+    """Return the named arguments of a class, with those that its constructor hands on to its parents'."""
+    arguments: dict[str, inspect.Parameter] = {}
+    for cls in kind.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        own = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+        arguments = {p.name: p for p in own if p.kind not in _COLLECTS} | arguments
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own):
+            break
+    return arguments
+
+
+_COLLECTS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _with_its_own_networks(kind: Any, arguments: list[str], overrides: Mapping[str, Any]) -> TFAgent:
+    """Make an agent that builds its networks itself: overrides are constructor arguments or hyperparameters."""
     _check_names(overrides, [*arguments, *kind._settings, "seed"])
     structure = {name: value for name, value in overrides.items() if name in arguments}
     params = {name: value for name, value in overrides.items() if name not in arguments}
@@ -168,82 +165,49 @@ def _with_its_own_networks(
     return agent
 
 
-def _policy_gradient(
-    kind: Any, observation_space: Any, action_space: Any, overrides: Mapping[str, Any], seed: int | None
+def _with_a_default_model(
+    kind: Any,
+    arguments: list[str],
+    observation_space: Any,
+    action_space: Any,
+    overrides: Mapping[str, Any],
+    seed: int | None,
 ) -> TFAgent:
-    """Make the plain ``TFAgent``: KL-controlled policy gradient with a linear baseline."""
+    """Make an agent that is given its network, as ``TFAgent`` is: overrides may also be arguments of its own."""
     import keras
 
     from tensor_optix.adapters.tensorflow.hyperparameters import DEFAULTS
     from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-    from tensor_optix.core.types import HyperparamSet
+    from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 
-    _check_names(overrides, ["hidden_units", "learning_rate", "seed", *DEFAULTS])
-    params = {"learning_rate": 3e-4, "gamma": DEFAULTS["gamma"], **overrides}
+    own = [name for name in arguments if name not in inspect.signature(TFAgent).parameters]
+    _check_names(overrides, ["hidden_units", "learning_rate", "seed", *DEFAULTS, *own])
+    structure = {name: value for name, value in overrides.items() if name in own}
+    params: dict[str, Any] = {"learning_rate": 3e-4, "gamma": DEFAULTS["gamma"]}
+    params |= {name: value for name, value in overrides.items() if name not in own}
     hidden_units = params.pop("hidden_units", (64, 64))
     check_number("learning_rate", params["learning_rate"], above=0.0)
     num_outputs = int(action_space.n) if isinstance(action_space, gym.spaces.Discrete) else np.prod(action_space.shape)
     model = build_model(observation_space, int(num_outputs), hidden_units, seed=seed)
     optimizer = keras.optimizers.Adam(float(params["learning_rate"]))
-    agent: TFAgent = kind(model, optimizer, HyperparamSet(params, episode_id=0))
+    agent: TFAgent = kind(
+        model=model, optimizer=optimizer, hyperparams=HyperparamSet(params, episode_id=0), **structure
+    )
     return agent
 
 
-_RECIPES: dict[str, Recipe] = {
-    "ppo": Recipe(
-        agent="tensor_optix.algorithms.ppo:PPOAgent",
-        serves=("Discrete", "MultiDiscrete", "MultiBinary", "Box"),
-        num_envs=8,
-        window_steps=2048,
-        make=_with_its_own_networks,
-    ),
-    "sac": Recipe(
-        agent="tensor_optix.algorithms.sac:SACAgent",
-        serves=("Box",),
-        num_envs=1,
-        window_steps=16,
-        make=_with_its_own_networks,
-    ),
-    "dqn": Recipe(
-        agent="tensor_optix.algorithms.dqn:DQNAgent",
-        serves=("Discrete",),
-        num_envs=1,
-        window_steps=128,
-        make=_with_its_own_networks,
-    ),
-    "policy_gradient": Recipe(
-        agent="tensor_optix.adapters.tensorflow.tf_agent:TFAgent",
-        serves=("Discrete", "Box"),
-        num_envs=1,
-        window_steps=200,
-        make=_policy_gradient,
-    ),
-}
-"""In the order in which "auto" tries them."""
-
-
-def _recipe_named(algorithm: str, action_space: Any) -> Recipe:
-    if not isinstance(algorithm, str) or algorithm not in known_algorithms():
-        error = InvalidArgumentError if isinstance(algorithm, str) else InvalidTypeError
-        raise error(
-            f"`algorithm` must be one of {', '.join(known_algorithms())}. {received(algorithm)}"
-            f"{nearest(algorithm, known_algorithms())}"
-        )
+def _algorithm_for(name: str, action_space: Any) -> Algorithm:
+    """Return the algorithm of this name, which must serve the actions; "auto": the first that does."""
+    asked_for = algorithm_named(name)
     kind = type(action_space).__name__
-    able = [name for name, recipe in _RECIPES.items() if kind in recipe.serves]
-    if not able or (algorithm != "auto" and algorithm not in able):
+    able = {other: algorithm for other, algorithm in registered().items() if kind in algorithm.serves}
+    chosen = next(iter(able.values()), None) if asked_for is None else asked_for
+    if chosen is None or kind not in chosen.serves:
         raise UnsupportedSpaceError(
-            f"{algorithm!r} cannot serve actions of {action_space}. "
+            f"{name!r} cannot serve actions of {action_space}. "
             + (f"These can: {', '.join(able)}." if able else "No algorithm here can; wrap the environment.")
         )
-    return _RECIPES[able[0] if algorithm == "auto" else algorithm]
-
-
-def _recipe_of(agent: Any) -> Recipe | None:
-    """Return the recipe of an agent's class or of its nearest parent."""
-    by_class = {recipe.agent: recipe for recipe in _RECIPES.values()}
-    names = [f"{kind.__module__}:{kind.__name__}" for kind in type(agent).__mro__]
-    return next((by_class[name] for name in names if name in by_class), None)
+    return chosen
 
 
 def _check_names(given: Mapping[str, Any], known: list[str]) -> None:

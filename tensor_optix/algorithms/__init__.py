@@ -1,4 +1,4 @@
-"""Algorithms on the user's Keras models: one file each, read from top to bottom."""
+"""Algorithms on the user's Keras models: one file each, read from top to bottom; ``registry`` knows them by name."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -6,18 +6,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tensor_optix.algorithms.dqn import DQNAgent
     from tensor_optix.algorithms.ppo import PPOAgent
+    from tensor_optix.algorithms.registry import register, unregister
     from tensor_optix.algorithms.sac import SACAgent
 
 _HOME_OF = {
     "DQNAgent": "dqn",
     "PPOAgent": "ppo",
     "SACAgent": "sac",
+    "register": "registry",
+    "unregister": "registry",
 }
 
 __all__ = [
     "DQNAgent",
     "PPOAgent",
     "SACAgent",
+    "register",
+    "unregister",
 ]
 
 

@@ -1,4 +1,8 @@
-"""From a folder to the agent that was saved there, without the script that trained it."""
+"""From a folder to the agent that was saved there, without the script that trained it.
+
+It makes agents of every algorithm that is registered, so it stands above ``algorithms``; all else in this folder stands
+below.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import Rebuil
 from tensor_optix.adapters.tensorflow.saving.demands.ledger import DEFAULT_BYTES, Demands, in_force
 from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+from tensor_optix.algorithms.registry import class_named
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_flags, check_int, check_mapping, check_path
 from tensor_optix.core.storage.snapshot_files import METADATA_FILE, PREFIX
@@ -55,7 +60,7 @@ def load_agent(
             snapshots; or what ``save_weights`` wrote. Weights of an agent that was never bound do not
             tell the spaces: the agent takes them from ``bind``, or from what it first acts on.
         custom_objects: Your own classes and functions by name, as in ``keras.saving``; that of an agent
-            derived from one of this package's, too.
+            derived from one of this package's, too, unless it is registered (``algorithms.register``).
         continue_training: Whether it goes on with everything that was saved: moments, exploration,
             learning-rate factor, scale of rewards, random state (a snapshot holds no replay). False is
             a warm start: the weights of all networks and the normalisers of observations, with the
@@ -131,7 +136,7 @@ def _rebuilt(
 
     check_structure(described, demands)
     with in_force(demands):
-        agent = make(described, custom_objects, build, hyperparams)
+        agent = make(described, custom_objects, class_named, build, hyperparams)
         agent_state.load(agent, state, networks_only=not continue_training, max_bytes=max_bytes)
     agent.set_hyperparams(saved.hyperparams)
     return agent

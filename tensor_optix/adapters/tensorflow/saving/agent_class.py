@@ -1,24 +1,15 @@
-"""Which class a saved agent is of: told in its file, and found again; your own only where you name it."""
+"""Which class a saved agent is of: told in its file, and found again; your own only where you name or register it."""
 
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
-
-_HOME_OF = {
-    "TFAgent": "tensor_optix.adapters.tensorflow.tf_agent",
-    "PPOAgent": "tensor_optix.algorithms.ppo",
-    "DQNAgent": "tensor_optix.algorithms.dqn",
-    "SACAgent": "tensor_optix.algorithms.sac",
-}
-"""Where the classes are that a saved agent may be of: nothing else is ever imported for it."""
 
 BY_SCRIPT = "Build the agent as in the training script, bind it, and call CheckpointRegistry(run_dir).load_best(agent)."
 """What always brings an agent back."""
@@ -36,6 +27,17 @@ def remember_arguments(cls: type) -> None:
 def is_ours(cls: type) -> bool:
     """Tell whether an agent's class is one of this package, not derived from one."""
     return "_saved_as" in vars(cls)
+
+
+def say_registered(cls: type, is_registered: bool) -> None:
+    """Remember whether a class of the user's own is in the registry of algorithms, which stands above this module."""
+    if not is_ours(cls):
+        cls._is_registered = is_registered  # type: ignore[attr-defined]
+
+
+def is_found(cls: type) -> bool:
+    """Tell whether ``load_agent`` finds an agent's class by itself: one of this package, or one that is registered."""
+    return is_ours(cls) or vars(cls).get("_is_registered", False)
 
 
 def describe_class(agent: Any, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,21 +72,28 @@ def own_arguments(agent: Any) -> tuple[dict[str, Any], list[str]]:
     return {name: value for name, value in own.items() if name not in lost}, lost
 
 
-def make(saved: Mapping[str, Any], custom_objects: Mapping[str, Any] | None, build: Any, hyperparams: Any) -> Any:
+def make(
+    saved: Mapping[str, Any],
+    custom_objects: Mapping[str, Any] | None,
+    class_named: Callable[[Any], type | None],
+    build: Any,
+    hyperparams: Any,
+) -> Any:
     """Return an agent of the class that was saved, made as it was made then.
 
     Args:
         saved: What :func:`describe_class` returned.
         custom_objects: The user's own classes and functions by name.
+        class_named: Returns the class that is known under a name without being named by the user, None for any other.
         build: Makes the Keras object that is saved under a name.
         hyperparams: What it begins with.
 
     Raises:
-        UnsafeFileError: It is of a class of the user's own, which ``custom_objects`` does not name.
+        UnsafeFileError: It is of a class of the user's own, which is neither known nor named in ``custom_objects``.
         CheckpointError: That class cannot be made from what was saved.
     """
     custom = custom_objects or {}
-    cls = _class_named(saved, custom)
+    cls = _class_of(saved, custom, class_named)
     try:
         agent = cls._rebuilt(saved, build, hyperparams)
     except TypeError as error:
@@ -102,26 +111,26 @@ def make(saved: Mapping[str, Any], custom_objects: Mapping[str, Any] | None, bui
     return agent
 
 
-def _class_named(saved: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
+def _class_of(saved: Mapping[str, Any], custom: Mapping[str, Any], class_named: Callable[[Any], type | None]) -> Any:
     name = saved.get("agent", "TFAgent")
     own = custom.get(name) if isinstance(name, str) else None
-    if own is None and name in _HOME_OF:
-        return getattr(importlib.import_module(_HOME_OF[name]), name)
-    parent = saved.get("derived_from")
     if own is None:
-        origin = (
-            f"a class of your own, derived from {parent}" if parent in _HOME_OF else "a class that is not known here"
-        )
+        own = class_named(name)
+    if own is None:
+        parent = saved.get("derived_from")
+        is_derived = class_named(parent) is not None
+        origin = f"a class of your own, derived from {parent}" if is_derived else "a class that is not known here"
         raise UnsafeFileError(
             f"The saved agent is a {name!r:.80}: {origin}. If you trust it, name it: "
-            f"custom_objects={{{name!r:.80}: ...}}."
+            f"custom_objects={{{name!r:.80}: ...}}. Or import first what registers it with "
+            "tensor_optix.algorithms.register."
         )
     if not isinstance(own, type) or not any(is_ours(cls) for cls in own.__mro__):
         raise CheckpointError(
             f"The saved agent is a {name!r:.80}, but custom_objects gives {own!r:.80} for it: no class derived from "
             "TFAgent."
         )
-    if saved.get("lost_arguments"):
+    if saved.get("lost_arguments") and not is_ours(own):
         raise CheckpointError(
             f"The {name:.80} was made with arguments that could not be saved: {saved['lost_arguments']!r:.200}. "
             f"{BY_SCRIPT}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, is_ours, own_arguments
+from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, is_found, is_ours, own_arguments
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import check_rebuildable
 from tensor_optix.exceptions import CheckpointError
 
@@ -25,7 +25,7 @@ _LAMBDA = "<lambda>"
 def loading_caveats(agent: Any) -> list[str]:
     """Return, in sentences, what has to be known to load the agent without the script that made it; none: nothing."""
     parts = {name: part for name, part in agent._keras_parts().items() if part is not None}
-    asked_for = {} if is_ours(type(agent)) else {type(agent).__name__: type(agent)}
+    asked_for = {} if is_found(type(agent)) else {type(agent).__name__: type(agent)}
     obstacles = _obstacles_of_class(agent)
     why_not = _why_not(parts, {})
     if why_not:
