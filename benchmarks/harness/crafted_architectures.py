@@ -235,6 +235,74 @@ def asks_for_too_much():
             dense(),
             first=start(1000),
         ),
+        "pools": sequential(
+            node("RepeatVector", n=large),
+            node("AveragePooling1D", pool_size=100_000, strides=1, padding="same"),
+            node("GlobalMaxPooling1D"),
+            dense(),
+        ),
+        "singular values": graph(
+            [
+                graph_start(),
+                called(node("RepeatVector", n=large), "r", [tensor("in")]),
+                called(node("Reshape", target_shape=[2000, 2000]), "s", [tensor("r")]),
+                called(
+                    operation("Norm", "keras.src.ops.linalg", ord="nuc", axis=[1, 2], keepdims=True),
+                    "n",
+                    [tensor("s")],
+                ),
+                called(node("Flatten"), "f", [tensor("n")]),
+                called(dense(), "d", [tensor("f")]),
+            ],
+            ["d", 0, 0],
+        ),
+        "sorting": graph(
+            [
+                graph_start(),
+                called(node("RepeatVector", n=large), "r", [tensor("in")]),
+                called(node("Flatten"), "s0", [tensor("r")]),
+                *[called(operation("Sort", axis=1), f"s{i + 1}", [tensor(f"s{i}")]) for i in range(8)],
+                called(operation("Max", axis=1, keepdims=True), "m", [tensor("s8")]),
+                called(node("RepeatVector", n=2), "v", [tensor("m")]),
+                called(node("Flatten"), "f", [tensor("v")]),
+            ],
+            ["f", 0, 0],
+        ),
+        "a sum of a hundred thousand": graph(
+            [
+                graph_start(),
+                called(node("Add"), "a", [[tensor("in")] * 100_000]),
+                called(dense(), "d", [tensor("a")]),
+            ],
+            ["d", 0, 0],
+        ),
+        "a hundred thousand results": graph(
+            [graph_start(), called(dense(), "d", [tensor("in")])], [["d", 0, 0]] * 100_000
+        ),
+        "a million parts": graph(
+            [
+                graph_start(),
+                called(node("RepeatVector", n=large), "r", [tensor("in")]),
+                called(operation("Unstack", "keras.src.ops.core", num=None, axis=1), "u", [tensor("r")]),
+            ],
+            ["u", 0, 0],
+        ),
+        "a million sections": graph(
+            [
+                graph_start(),
+                called(node("RepeatVector", n=large), "r", [tensor("in")]),
+                called(operation("Split", indices_or_sections=large, axis=1), "u", [tensor("r")]),
+            ],
+            ["u", 0, 0],
+        ),
+        "a million differences": graph(
+            [
+                graph_start(),
+                called(node("RepeatVector", n=large), "r", [tensor("in")]),
+                called(operation("Diff", n=large, axis=1), "u", [tensor("r")]),
+            ],
+            ["u", 0, 0],
+        ),
         "a shape of a billion": sequential(node("Reshape", target_shape=[10**9]), first=start(INPUTS)),
         "padding": sequential(node("ZeroPadding2D", padding=large), *tail, first=start(8, 8, 1)),
         "images": sequential(node("Resizing", height=50_000, width=50_000), *tail, first=start(8, 8, 1)),

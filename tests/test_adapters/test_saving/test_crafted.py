@@ -26,7 +26,7 @@ HARMLESS = ("a module in build_config", "a loss in compile_config", "eval as a r
 HARMLESS += ("an initial constant of a million",)
 """What is not looked at, or no more than a file of its size."""
 SEEN_WHEN_IT_IS_BOUND = ("weights of a model that is not built", "results of many layers", "multiplications")
-SEEN_WHEN_IT_IS_BOUND += ("scores of an attention",)
+SEEN_WHEN_IT_IS_BOUND += ("scores of an attention", "pools", "singular values", "sorting")
 TEXTS = {
     name: case if isinstance(case, str) else json.dumps(case)
     for cases in (crafted.runs_code("precious"), crafted.asks_for_too_much(), crafted.as_texts())

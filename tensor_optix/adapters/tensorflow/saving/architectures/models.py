@@ -96,6 +96,7 @@ class _Graph:
             raise TypeError(f"{value!r:.80} names no tensor of the graph")
         if not (len(value) == 3 and isinstance(value[0], str)):
             return [self.structure(part) for part in value]
+        self._reader.demands.calls(0.1)
         name, call_index, place = reference(value)
         # Keras counts the calls of models within models from one on.
         is_model = type(self._layers.get(name)).__name__ == "Functional"

@@ -10,6 +10,9 @@ import keras
 _RECURRENT_CALLS = 4
 """A recurrent layer is traced as a loop, which takes about as long as so many layers."""
 
+_TENSORS_PER_CALL = 10
+"""So many tensors that one call takes or gives take about as long as one layer takes to be built."""
+
 _STEPS_PER_CALL = 25
 """So many turns of a traced loop take about as long as one layer takes to be built."""
 
@@ -23,7 +26,18 @@ def count_call(demands: Any, layer: Any, args: Sequence[Any]) -> None:
     tensors = [x for x in keras.tree.flatten(list(args)) if isinstance(x, keras.KerasTensor)]
     shapes = [tuple(x.shape) for x in tensors]
     longest = max((length or 1 for shape in shapes for length in shape), default=1)
+    demands.calls((len(shapes) + _num_parts(layer, shapes)) // _TENSORS_PER_CALL)
     demands.calls(_Costs(demands, longest).of(layer, shapes[0] if shapes else ()))
+
+
+def _num_parts(layer: Any, shapes: list[tuple[Any, ...]]) -> int:
+    """Return into how many parts an operation takes a tensor apart, or how often it is done over."""
+    if type(layer).__name__ == "Diff":
+        return int(layer.n)
+    if type(layer).__name__ == "Unstack":
+        return int(layer.num or 0) or max((length or 1 for shape in shapes for length in shape), default=1)
+    sections = getattr(layer, "indices_or_sections", 1)
+    return len(sections) if hasattr(sections, "__len__") else int(sections)
 
 
 class _Costs:
