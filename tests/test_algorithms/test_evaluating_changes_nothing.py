@@ -6,6 +6,7 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from four_agents import CHOICES, SMALL, assert_same_state, env_of, fresh_agent, greedy_score
 
 from tensor_optix import BatchPipeline, DQNAgent, HyperparamSet, PPOAgent, SACAgent, TFAgent, evaluate
@@ -181,3 +182,45 @@ def _twice(observation):
 
 def _two(env):
     return gym.spaces.Box(-1.0, 1.0, (2,))
+
+
+class Wandering:
+    """Noise with a memory, as a function of nothing."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(5)
+
+    def __call__(self):
+        return self.rng.random()
+
+
+class OwnWays(TFAgent):
+    """Explores by generators, seeds and counters that it keeps here and there."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rng = np.random.default_rng(0)
+        self.seeds = {"coin": [keras.random.SeedGenerator(3)]}
+        self.places = (tf.random.Generator.from_seed(2), Wandering())
+        self.count = keras.Variable(0.0)
+        self.network = keras.layers.Dense(2)
+        self.same_rng = self.rng
+
+    def act(self, observation):
+        self.count.assign_add(1.0)
+        coins = [self.rng.random(), float(keras.random.uniform((), seed=self.seeds["coin"][0])), self.places[1]()]
+        return 1 + int(sum(coins) + float(self.places[0].uniform(())) + self.same_rng.random() > 2.5)
+
+
+def test_what_acting_moves_in_a_subclass_moves_in_the_copy_alone():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    agent = OwnWays(model, keras.optimizers.Adam(), HyperparamSet({}, 0))
+    env = env_of("policy_gradient")
+    agent.bind(env.observation_space, env.action_space, seed=0)
+    before = everything(agent)
+    returns = evaluate(agent, env, 3, greedy=False).returns
+    assert_untouched(agent, before)
+    np.testing.assert_array_equal(evaluate(agent, env, 3, greedy=False).returns, returns)
+    twin = agent.acting_copy(env.observation_space, env.action_space, seed=1)
+    assert twin.same_rng is twin.rng is not agent.rng
+    assert twin.network is agent.network

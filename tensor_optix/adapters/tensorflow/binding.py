@@ -17,6 +17,7 @@ from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.models.model_checks import example_of
 from tensor_optix.adapters.tensorflow.models.served_spaces import Spaces, bounds_differ, require_served, sampler_in
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
+from tensor_optix.adapters.tensorflow.saving.attached_copies import attached_copies
 from tensor_optix.core.checks import check_instance, check_int, check_seed
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng
@@ -73,6 +74,7 @@ def acting_copy(agent: Any, spaces: Spaces, seed: int) -> Any:
         IncompatibleModelError: The user's model does not fit.
     """
     twin = copy.copy(agent)
+    vars(twin).update(attached_copies(agent))
     if agent._sampler is None:
         twin.optimizer = type(agent.optimizer).from_config(agent.optimizer.get_config())
         twin.bind(*spaces, seed=agent._seed)

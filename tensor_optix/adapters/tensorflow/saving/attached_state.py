@@ -23,7 +23,7 @@ _WITH_VARIABLES = (keras.layers.Layer, keras.optimizers.Optimizer, keras.metrics
 _SEEDS = (keras.random.SeedGenerator, tf.random.Generator)
 _KEPT = (*_VARIABLES, *_WITH_VARIABLES, *_SEEDS, np.random.Generator)
 _OF_LIBRARIES = ("tensor_optix", "keras", "tensorflow", "tensorboard", "numpy", "gymnasium", "builtins", "logging")
-_MAX_DEPTH = 6
+MAX_DEPTH = 6
 _MOST_ITEMS = 1000
 """Longer lists are records of something: networks are few."""
 
@@ -99,23 +99,24 @@ def _found(agent: Any) -> Iterator[tuple[str, Any, list[Any]]]:
 
 
 def _walk(value: Any, place: str, depth: int, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
-    if id(value) in seen or depth > _MAX_DEPTH:
+    if id(value) in seen or depth > MAX_DEPTH:
         return
     if isinstance(value, _KEPT):
         seen[id(value)] = value
         yield place, value
         return
-    for part, inner in _parts_of(value):
+    for part, inner in inner_values(value):
         seen[id(value)] = value
         yield from _walk(inner, f"{place}{part}", depth + 1, seen)
 
 
-def _parts_of(value: Any) -> list[tuple[str, Any]]:
+def inner_values(value: Any) -> list[tuple[str, Any]]:
+    """Return what a container or an object of the user's own holds, and where; nothing of anything else."""
     if isinstance(value, Mapping):
         return [(f"[{key!r}]", inner) for key, inner in value.items()] if len(value) <= _MOST_ITEMS else []
     if isinstance(value, (list, tuple)):
         return [(f"[{i}]", inner) for i, inner in enumerate(value)] if len(value) <= _MOST_ITEMS else []
-    is_foreign = type(value).__module__.split(".")[0] in _OF_LIBRARIES or isinstance(value, type) or callable(value)
+    is_foreign = type(value).__module__.split(".")[0] in _OF_LIBRARIES or isinstance(value, type)
     return [] if is_foreign else [(f".{name}", inner) for name, inner in getattr(value, "__dict__", {}).items()]
 
 
