@@ -66,3 +66,7 @@ def test_a_state_that_is_built_otherwise_is_named(state, own, message):
 
 def test_what_is_left_open_may_be_anything():
     require_like({"a": 1.5, "b": None, "c": [1, 2], "d": {}}, {"a": 1, "b": {"x": 1}, "c": [], "d": None}, "part")
+
+
+def test_what_is_left_open_may_hold_lists_of_several_kinds():
+    require_like({"a": [["x", {"n": 1}]], "b": [1, "x"], "c": [["x", 1]]}, {"a": None, "c": []}, "part")

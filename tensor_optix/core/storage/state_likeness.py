@@ -11,10 +11,11 @@ from tensor_optix.exceptions import CheckpointError
 
 
 def require_like(state: Any, own: Any, name: str) -> None:
-    """Raise unless ``state`` is built as ``own``, and its lists hold things of one kind.
+    """Raise unless ``state`` is built as ``own``.
 
     Its own keys must all be there; those of dicts within may be others, such as names of hyperparameters.
-    What ``own`` leaves open (None, empty lists and dicts) may be anything; numbers may be whole or not.
+    What ``own`` leaves open (None, a key that it has not) may be anything; numbers may be whole or not. A list holds
+    things of one kind, unless those of ``own`` are of several.
 
     Args:
         state: What was saved.
@@ -36,9 +37,11 @@ def require_like(state: Any, own: Any, name: str) -> None:
 
 
 def _require_kind(state: Any, own: Any, name: str) -> None:
+    if own is None:
+        return
     expected, found = _kind(own), _kind(state)
     may_be_missing = state is None and not isinstance(own, (bool, int))  # what is not known yet, or not now
-    if own is not None and found != expected and not may_be_missing:
+    if found != expected and not may_be_missing:
         raise CheckpointError(f"The saved `{name}` is {state!r:.80}, where a {expected} was expected.")
     if isinstance(state, Mapping):
         _check_items(state, own if isinstance(own, Mapping) else {}, name)
