@@ -95,10 +95,18 @@ def imports_of(tree: ast.AST) -> list[tuple[str, int]]:
     return found
 
 
-def own_imports(path: Path) -> list[tuple[str, int]]:
-    """Return (module below the package, line) of everything imported from the package."""
+def names_in_strings(tree: ast.AST) -> list[tuple[str, int]]:
+    """Return (absolute dotted name, line) of every text that names a module, or begins to, also as ``module:name``."""
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    found = [(re.fullmatch(rf"({ROOT_NAME}(\.\w+)+)[.:]?\w*", node.value), node.lineno) for node in texts]
+    return [(match[1], line) for match, line in found if match]
+
+
+def own_imports(tree: ast.AST) -> list[tuple[str, int]]:
+    """Return (module below the package, line) of everything of the package that is imported, or named in a text."""
     prefix = ROOT_NAME + "."
-    return [(name.removeprefix(prefix), line) for name, line in imports_of(tree_of(path)) if name.startswith(prefix)]
+    names = [*imports_of(tree), *names_in_strings(tree)]
+    return [(name.removeprefix(prefix), line) for name, line in names if name.startswith(prefix)]
 
 
 def import_offences(importer: str, imported: str) -> str | None:
@@ -157,11 +165,34 @@ def test_the_rule_itself_tells_good_imports_from_bad(importer: str, imported: st
     assert (import_offences(importer, imported) is None) is is_allowed
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import tensor_optix.algorithms.ppo",
+        "from tensor_optix.algorithms.ppo import PPOAgent",
+        "importlib.import_module('tensor_optix.algorithms.ppo')",
+        "importlib.import_module(f'tensor_optix.algorithms.{name}')",
+        "HOME_OF = {'PPOAgent': 'tensor_optix.algorithms.ppo'}",
+        "HOME = 'tensor_optix.algorithms.ppo:PPOAgent'",
+    ],
+)
+@pytest.mark.parametrize("indent", ["", "def load():\n    "])
+def test_an_import_is_seen_wherever_it_hides(indent: str, line: str) -> None:
+    seen = [name for name, _ in own_imports(ast.parse(indent + line))]
+    assert seen
+    assert [name for name in seen if import_offences("adapters.tensorflow.tf_agent", name) is None] == []
+
+
+def test_a_text_that_names_no_module_is_no_import() -> None:
+    texts = ("call tensor_optix.algorithms.register(...)", "tensor_optix_checkpoints", "tensor_optix", "algorithms.ppo")
+    assert [own_imports(ast.parse(repr(text))) for text in texts] == [[]] * len(texts)
+
+
 def test_imports_only_go_down() -> None:
     offences = []
     for path in FILES:
         importer = name_of(path)
-        for imported, line in own_imports(path):
+        for imported, line in own_imports(tree_of(path)):
             if path.name == "__init__.py" and imported.startswith(importer) and is_for_type_checkers(path, line):
                 continue
             offence = import_offences(importer, imported) if importer else "the package itself loads lazily"
@@ -233,10 +264,10 @@ def test_no_run_is_kept_in_the_repository() -> None:
     assert listed.stdout.splitlines() == []
 
 
-def test_no_circle_among_imports_at_the_top_of_files() -> None:
+def test_no_circle_among_imports() -> None:
     modules = {name_of(path): path for path in FILES}
     edges = {
-        name: {m for m in (nearest_module(imported, modules) for imported in top_level_imports(path)) if m}
+        name: {m for m in (nearest_module(imported, modules) for imported in imports_that_run(path)) if m}
         for name, path in modules.items()
     }
     assert circle_in(edges) is None
@@ -247,11 +278,9 @@ def test_a_circle_would_be_found() -> None:
     assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
 
 
-def top_level_imports(path: Path) -> list[str]:
-    body = [node for node in tree_of(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    prefix = ROOT_NAME + "."
-    names = imports_of(ast.Module(body, []))
-    return [name.removeprefix(prefix) for name, _ in names if name.startswith(prefix)]
+def imports_that_run(path: Path) -> list[str]:
+    """Return the modules that a file imports or names, in functions, too, but for what only type checkers read."""
+    return [name for name, line in own_imports(tree_of(path)) if not is_for_type_checkers(path, line)]
 
 
 def nearest_module(name: str, modules: dict[str, Path]) -> str | None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from tensor_optix.cli.exit_codes import leave
+from tensor_optix.cli.failures import failures_as_messages
 from tensor_optix.cli.options import EnvKwargs, RunEnvironment, TrustEnv, Wrappers, typed_environment
 
 
@@ -28,7 +29,6 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")] = False,
 ) -> None:
     """Go on with a run as if it had never been interrupted."""
-    from tensor_optix.cli.main import failures_as_messages
     from tensor_optix.cli.plan import read_plan
     from tensor_optix.cli.training import run_training
 

@@ -11,7 +11,7 @@ import keras
 from tensor_optix.adapters.tensorflow.saving.architectures import rules
 from tensor_optix.adapters.tensorflow.saving.architectures.call_arguments import CallArguments, reference
 from tensor_optix.adapters.tensorflow.saving.architectures.operations import operation_named
-from tensor_optix.adapters.tensorflow.saving.demands.call_costs import count_call
+from tensor_optix.adapters.tensorflow.saving.demands.call_costs import call, run_through
 from tensor_optix.exceptions import UnsafeFileError
 
 _SEQUENTIAL_KEYS = frozenset(("name", "trainable", "dtype", "layers", "build_input_shape"))
@@ -31,25 +31,6 @@ def read_sequential(reader: Any, config: Any) -> keras.Sequential:
         run_through(reader.demands, layers[1:], layers[0].output)
     with reader.demands.building():
         return keras.Sequential(layers, **_named(config))
-
-
-def run_through(demands: Any, layers: list[Any], tensor: Any) -> Any:
-    """Call layers one after another on a symbolic tensor, counting, and leave no trace in their graph."""
-    before = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
-    for layer in layers:
-        tensor = call(demands, layer, [tensor], {})
-    for layer, num_inbound, num_outbound in before:
-        del layer._inbound_nodes[num_inbound:], layer._outbound_nodes[num_outbound:]
-    return tensor
-
-
-def call(demands: Any, layer: Any, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Call a layer or an operation on symbolic tensors, once what that costs is counted."""
-    count_call(demands, layer, args)
-    with demands.building():
-        outputs = layer(*args, **kwargs)
-    demands.outputs(layer, outputs)
-    return outputs
 
 
 def read_functional(reader: Any, config: Any, model_class: Any = keras.Model) -> Any:

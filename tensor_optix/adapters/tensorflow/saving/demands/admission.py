@@ -9,8 +9,7 @@ import keras
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
-from tensor_optix.adapters.tensorflow.saving.architectures.models import call
-from tensor_optix.adapters.tensorflow.saving.demands.call_costs import count_call
+from tensor_optix.adapters.tensorflow.saving.demands.call_costs import call, count_call
 from tensor_optix.adapters.tensorflow.saving.demands.ledger import Demands, current
 
 

@@ -1,8 +1,8 @@
-"""How often layers run within one call of a layer: over the steps of a sequence, the parts of a model."""
+"""Calls of layers, counted before they are made: how often layers run in one, over steps and parts of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -38,6 +38,25 @@ def _num_parts(layer: Any, shapes: list[tuple[Any, ...]]) -> int:
         return int(layer.num or 0) or max((length or 1 for shape in shapes for length in shape), default=1)
     sections = getattr(layer, "indices_or_sections", 1)
     return len(sections) if hasattr(sections, "__len__") else int(sections)
+
+
+def run_through(demands: Any, layers: list[Any], tensor: Any) -> Any:
+    """Call layers one after another on a symbolic tensor, counting, and leave no trace in their graph."""
+    before = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
+    for layer in layers:
+        tensor = call(demands, layer, [tensor], {})
+    for layer, num_inbound, num_outbound in before:
+        del layer._inbound_nodes[num_inbound:], layer._outbound_nodes[num_outbound:]
+    return tensor
+
+
+def call(demands: Any, layer: Any, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call a layer or an operation on symbolic tensors, once what that costs is counted."""
+    count_call(demands, layer, args)
+    with demands.building():
+        outputs = layer(*args, **kwargs)
+    demands.outputs(layer, outputs)
+    return outputs
 
 
 class _Costs:
@@ -76,8 +95,6 @@ class _Costs:
 
     def _of_unbuilt(self, model: keras.Sequential, shape: tuple[Any, ...]) -> float:
         """Build the parts one by one, for only the results of each say what the next one costs."""
-        from tensor_optix.adapters.tensorflow.saving.architectures.models import run_through  # which counts calls here
-
         if not shape or None in shape[1:]:
             return 1 + sum(self.of(part, ()) for part in model.layers)
         dtype = (model.layers[0].compute_dtype if model.layers else None) or "float32"
