@@ -26,7 +26,6 @@ class StopRequest:
     Attributes:
         is_interrupted: By Ctrl-C: no last choice of a champion is made, and the report is short.
         is_at_once: By a second one.
-        turns_interrupts: Whether Ctrl-C comes here; else it is Python's own ``KeyboardInterrupt``.
     """
 
     def __init__(self, on_request: Callable[[], None] = lambda: None) -> None:
@@ -35,7 +34,6 @@ class StopRequest:
         self._may_play = False
         self.is_interrupted = False
         self.is_at_once = False
-        self.turns_interrupts = False
 
     def clear(self) -> None:
         """Forget what an earlier run was asked."""
@@ -72,12 +70,9 @@ class StopRequest:
             self._may_play = False
 
     def comes_from_a_worker(self, error: BaseException) -> bool:
-        """Tell whether an error is Ctrl-C as an environment's process felt it: they get it, too."""
-        if self.is_at_once:
-            return False
-        if isinstance(error, KeyboardInterrupt):
-            return self.turns_interrupts
-        return self.is_interrupted and isinstance(error, (EnvironmentFailureError, EOFError, ConnectionError))
+        """Tell whether an error is Ctrl-C as an environment's process felt it: they get it, too, but never alone."""
+        losses = (KeyboardInterrupt, EnvironmentFailureError, EOFError, ConnectionError)
+        return self.is_interrupted and not self.is_at_once and isinstance(error, losses)
 
 
 @contextmanager
@@ -102,9 +97,7 @@ def stop_on_interrupt(request: StopRequest) -> Iterator[None]:
         request.interrupt()
 
     signal.signal(signal.SIGINT, on_first)
-    request.turns_interrupts = True
     try:
         yield
     finally:
-        request.turns_interrupts = False
         signal.signal(signal.SIGINT, signal.default_int_handler)
