@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
@@ -16,7 +16,7 @@ from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.stepping.env_guard import space_of
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_memory import EnvMemory
-from tensor_optix.pipeline.stepping.env_state import env_state, not_saved, restore_env_state
+from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, env_state, not_saved, restore_env_state
 from tensor_optix.pipeline.stepping.episode_ledger import EpisodeLedger
 from tensor_optix.pipeline.stepping.episode_player import rowwise
 from tensor_optix.pipeline.stepping.settled_objects import SETTLED_OBJECTS
@@ -72,6 +72,8 @@ class BatchPipeline(BasePipeline):
         ((50, 4), (50,))
         >>> pipeline.teardown()
     """
+
+    state_of_others: ClassVar[tuple[str, ...]] = OF_OTHERS
 
     def __init__(
         self,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.stepping.env_state import env_state, not_saved, restore_env_state
+from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, env_state, not_saved, restore_env_state
 
 
 class EvaluationEnv:
@@ -23,6 +23,8 @@ class EvaluationEnv:
         not_saved: See ``BatchPipeline``.
         not_restored: See ``BatchPipeline``.
     """
+
+    state_of_others: ClassVar[tuple[str, ...]] = OF_OTHERS
 
     def __init__(self, env: Any, on_env_error: Literal["raise", "restart"] = "raise") -> None:
         can_be_made_anew = callable(env) and not callable(getattr(env, "step", None))

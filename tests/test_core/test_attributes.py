@@ -1,6 +1,13 @@
+import array
+import datetime
+import functools
+import itertools
 import random
 import time
 from collections import Counter, deque
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +20,28 @@ from tensor_optix.core.attributes import fingerprints, own_attributes
 class Thing:
     def __init__(self, value):
         self.value = value
+
+
+class Calling(Thing):
+    def __call__(self):
+        return self.value
+
+
+@dataclass(slots=True)
+class Slotted:
+    value: int = 0
+
+
+def count_on(thing):
+    thing.value += 1
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else [0]
+
+
+def innermost(value):
+    return innermost(value[0]) if isinstance(value[0], list) else value
 
 
 def changed(value, change):
@@ -45,6 +74,23 @@ def changed(value, change):
         (np.random.default_rng(0), lambda x: x.normal() and None),
         (random.Random(0), lambda x: x.random() and None),
         (Thing([Thing(1)]), lambda x: setattr(x.value[0], "value", 2)),
+        (Calling(0), count_on),
+        (Slotted(), count_on),
+        ({Slotted.__name__: [Slotted()]}, lambda x: count_on(x["Slotted"][0])),
+        (np.array([Slotted(), None], object), lambda x: count_on(x[0])),
+        ({Calling(0)}, lambda x: count_on(next(iter(x)))),
+        (Decimal("0.1"), lambda x: x + 1),
+        (Fraction(1, 3), lambda x: x + 1),
+        (datetime.date(2000, 1, 1), lambda x: x.replace(day=2)),
+        (bytearray(1), lambda x: x.append(1)),
+        (array.array("d", [1.0]), lambda x: x.append(1.0)),
+        (itertools.count(), lambda x: next(x) and None),
+        (np.random.RandomState(0), lambda x: x.normal() and None),
+        (np.random.PCG64(0), lambda x: x.random_raw() and None),
+        ([0] * 1000, lambda x: x.__setitem__(500, 1)),
+        (np.zeros(100_000), lambda x: x.__setitem__(50_001, 1.0)),
+        (nested(9), lambda x: innermost(x).append(1)),
+        (functools.partial(print, [0]), lambda x: x.args[0].append(1)),
     ],
 )
 def test_a_change_of_numbers_and_containers_is_seen(value, change):
@@ -70,11 +116,11 @@ def test_an_endless_structure_is_left_alone():
     assert fingerprints(Thing(endless))["value"] == fingerprints(Thing(endless))["value"]
 
 
-def test_generators_may_be_left_out():
+def test_what_hangs_on_an_agent_may_be_left_out():
     thing = Thing([np.random.default_rng(0)])
-    before = fingerprints(thing, generators=False)
+    before = fingerprints(thing, attached=False)
     thing.value[0].normal()
-    assert fingerprints(thing, generators=False) == before
+    assert fingerprints(thing, attached=False) == before
     assert fingerprints(thing, {"value"}) == {}
 
 

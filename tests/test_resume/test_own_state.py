@@ -10,7 +10,15 @@ import resume_fakes
 import tensorflow as tf
 from resume_fakes import LinearAgent, MeanReturn, Scores, assert_same, interrupted, make_run, outcome_of
 
-from tensor_optix import BackoffOptimizer, BaseOptimizer, BatchPipeline, HyperparamSet, LoopCallback, TFAgent
+from tensor_optix import (
+    BackoffOptimizer,
+    BaseOptimizer,
+    BatchPipeline,
+    HyperparamSet,
+    LoopCallback,
+    RLOptimizer,
+    TFAgent,
+)
 from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.exceptions import StateMismatchError
 
@@ -53,6 +61,20 @@ class Critic(keras.Model):
         return self.inner(inputs)
 
 
+class Bonus:
+    """Is called, and has slots."""
+
+    __slots__ = ("network", "rng")
+
+    def __init__(self, seed):
+        self.rng = np.random.RandomState(seed % 1000)
+        self.network = network(1, seed + 2)
+
+    def __call__(self, observations):
+        self.network.variables[0].assign(self.network.variables[0] * (1.0 + 0.01 * self.rng.normal()))
+        return tf.reduce_mean(self.network(observations))
+
+
 class TwoNetworks(TFAgent):
     """Learns with a second network, its optimizer, seeds and generators of its own."""
 
@@ -66,6 +88,7 @@ class TwoNetworks(TFAgent):
         self.seeds = keras.random.SeedGenerator(seed)
         self.helper = Helper(seed)
         self.mean = keras.metrics.Mean()
+        self.bonus = deque([Bonus(seed)])
 
     def learn(self, episode_data):
         found = super().learn(episode_data)
@@ -78,7 +101,7 @@ class TwoNetworks(TFAgent):
         for tower in (self.towers["left"][0], self.towers["right"][0]):
             tower.variables[0].assign_add(tower.variables[0] * 0.01 * noise)
         self.helper.scale.assign(self.helper.scale * 0.99)
-        self.mean.update_state(loss)
+        self.mean.update_state(loss + self.bonus[0](observations))
         self.model.variables[-1].assign_add(0.01 * tf.reduce_mean(self.critic(observations)) * tf.ones(2))
         return found | {"critic_loss": float(loss), "mean": float(self.mean.result())}
 
@@ -116,7 +139,7 @@ def test_what_hangs_on_an_agent_goes_on_exactly(tmp_path):
     assert_same(ended, expected)
     assert expected["notes"] == ()
     names = {name.split(".")[1].split("[")[0] for name in expected["agent"] if name.startswith("attached.")}
-    assert names == {"critic", "critic_optimizer", "towers", "seeds", "helper", "mean"}
+    assert names == {"critic", "critic_optimizer", "towers", "seeds", "helper", "mean", "bonus"}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +207,20 @@ class Saved(Counting):
 
     def load_state_dict(self, state):
         self.counts = state["counts"]
+
+
+class Watching(Counting):
+    """Keeps what frameworks keep, and what Python keeps in slots."""
+
+    def __init__(self):
+        self.mean, self.variable, self.seeds = keras.metrics.Mean(), tf.Variable(0.0), keras.random.SeedGenerator(1)
+        self.bonus, self.model, self.fixed = Bonus(0), None, tf.constant(1.0)
+
+    def on_episode_end(self, episode_id, metrics):
+        self.mean.update_state(float(episode_id))
+        self.variable.assign_add(1.0)
+        self.seeds.next()
+        self.bonus.rng.normal()
 
 
 class MoreScores(Scores):
@@ -263,6 +300,10 @@ def wrapped(agent):
     ("part", "said"),
     [
         ("callback", "the callback Counting holds state (attributes: counts) but has no state_dict"),
+        (
+            "watching callback",
+            "the callback Watching holds state (attributes: mean, variable, seeds, bonus) but has no state_dict",
+        ),
         ("evaluator", "the evaluator Rising holds state (attributes: seen) but has no state_dict"),
         (
             "tuner",
@@ -286,6 +327,7 @@ def test_what_cannot_be_saved_is_named_once_and_in_the_notes(tmp_path, monkeypat
         agent = LinearAgent()
         return {
             "callback": {"callbacks": [Counting()]},
+            "watching callback": {"callbacks": [Watching()]},
             "evaluator": {},
             "tuner": {"optimizer": Drifting()},
             "more of a tuner": {"optimizer": Restless({"learning_rate": (1e-4, 1.0)})},
@@ -348,3 +390,50 @@ def test_tensorflow_s_global_generator_is_named(tmp_path):
     tf.random.set_seed(3)
     notes = run(tmp_path, make_agent(Drawing, 0))["notes"]
     assert "tf.random is drawn from, whose state is not saved" in " | ".join(notes)
+
+
+class Diary(gym.Wrapper):
+    """Says of itself whatever it likes."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.pages, self.best, self.total = [None], 0, 0.0
+
+    def step(self, action):
+        self.total += 0.01
+        self.pages, self.best = [None, self.total, "text", [1, "x"], {"a": None}], None if self.total > 1.0 else "few"
+        observation, reward, *rest = super().step(action)
+        return observation, reward + self.total, *rest
+
+    def state_dict(self):
+        return {"pages": self.pages, "best": self.best, "total": self.total}
+
+    def load_state_dict(self, state):
+        self.pages, self.best, self.total = state["pages"], state["best"], state["total"]
+
+
+def test_a_wrapper_s_own_state_and_the_default_evaluator_s_go_on_exactly(tmp_path):
+    def go(folder, **arguments):
+        agent = make_agent(TFAgent, 9 if arguments.get("resume") else 0)
+        pipeline = BatchPipeline(lambda: Diary(gym.make("CartPole-v1")), agent, 60, barrier_interval_steps=300)
+        stop = [StopAt(8)] if arguments.pop("stops", False) else []
+        optimizer = RLOptimizer(
+            agent, pipeline, checkpoint_dir=folder, max_env_steps=900, report_episodes=0, seed=5, callbacks=stop
+        )
+        return optimizer.run(**arguments)
+
+    expected = go(tmp_path / "left-alone")
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "cut", stops=True)
+    ended = go(tmp_path / "cut", resume=True)
+    assert repr(ended.history["score"]) == repr(expected.history["score"])
+    assert expected.notes == ended.notes == ()
+
+
+class StopAt(LoopCallback):
+    def __init__(self, window):
+        self.window = window
+
+    def on_episode_end(self, episode_id, metrics):
+        if episode_id == self.window:
+            raise KeyboardInterrupt

@@ -224,7 +224,8 @@ class RunCheckpoint:
         saved = {name: entry for name, entry in document["parts"].items() if self._fits(name, entry)}
         for name, entry in saved.items():
             if type(self._parts[name]).__module__.startswith("tensor_optix."):  # a user's own state may be anything
-                require_like(entry["state"], self._parts[name].state_dict(), name)
+                of_others = getattr(self._parts[name], "state_of_others", ())
+                require_like(entry["state"], self._parts[name].state_dict(), name, of_others=of_others)
         self._note_what_is_inexact(document)
         if not is_wanted:
             self.inexact.append("the earlier budget had decided something, and nothing saved before that is whole")

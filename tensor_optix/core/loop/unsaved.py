@@ -120,7 +120,7 @@ class _Watched:
     def __init__(self, role: str, part: Any, method: str) -> None:
         self._part = part
         self._name = f"the {role} {type(part).__qualname__}"
-        self._counts_generators = method != "get_state"  # those of an agent are saved where it inherits it
+        self._counts_attached = method != "get_state"  # what hangs on an agent is saved where it inherits it
         self._before: dict[str, str] | None = None
         self._changed: list[str] = []
         self._saved: frozenset[str] = frozenset()
@@ -150,4 +150,4 @@ class _Watched:
         return [f"{self._name} holds state (attributes: {named}) {self._why}: after a resume it starts anew"]
 
     def _state(self) -> dict[str, str]:
-        return fingerprints(self._part, self._saved, generators=self._counts_generators)
+        return fingerprints(self._part, self._saved, attached=self._counts_attached)

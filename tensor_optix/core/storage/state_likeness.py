@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from tensor_optix.exceptions import CheckpointError
 
 
-def require_like(state: Any, own: Any, name: str) -> None:
+def require_like(state: Any, own: Any, name: str, *, of_others: Collection[str] = ()) -> None:
     """Raise unless ``state`` is built as ``own``.
 
     Its own keys must all be there; those of dicts within may be others, such as names of hyperparameters.
@@ -21,6 +21,7 @@ def require_like(state: Any, own: Any, name: str) -> None:
         state: What was saved.
         own: What the part says of itself now.
         name: How to call it in an error.
+        of_others: Keys, at any depth, of what users' own parts say of themselves, which may be anything.
 
     Raises:
         CheckpointError: Something is missing, or of a kind that it cannot be.
@@ -33,7 +34,13 @@ def require_like(state: Any, own: Any, name: str) -> None:
     """
     if isinstance(state, Mapping) and isinstance(own, Mapping) and set(own) - set(state):
         raise CheckpointError(f"The saved `{name}` lacks {', '.join(sorted(map(str, set(own) - set(state))))[:200]}.")
-    _require_kind(state, own, name)
+    _require_kind(_without(of_others, state), own, name)
+
+
+def _without(names: Collection[str], state: Any) -> Any:
+    if not names or not isinstance(state, Mapping):
+        return state
+    return {key: _without(names, value) for key, value in state.items() if key not in names}
 
 
 def _require_kind(state: Any, own: Any, name: str) -> None:

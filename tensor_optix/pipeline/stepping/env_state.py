@@ -17,6 +17,8 @@ from tensor_optix.exceptions import CheckpointError, StateMismatchError
 
 _STATISTIC_FIELDS = ("mean", "var", "count")
 _RUNNING_RETURNS = ("discounted_reward", "accumulated_reward")
+OF_OTHERS = ("own",)
+"""Under this stands what a layer said of itself."""
 
 
 def env_state(env: Any) -> dict[str, Any]:

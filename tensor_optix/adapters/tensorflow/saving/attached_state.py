@@ -6,23 +6,28 @@ where they hang, each once, and saved and restored with the learner.
 
 from __future__ import annotations
 
+import types
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.random import RandomState
 
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
-from tensor_optix.core.attributes import own_attributes
+from tensor_optix.core.attributes import attributes_of, own_attributes
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.exceptions import CheckpointError
 
 _VARIABLES = (keras.Variable, tf.Variable)
 _WITH_VARIABLES = (keras.layers.Layer, keras.optimizers.Optimizer, keras.metrics.Metric)
 _SEEDS = (keras.random.SeedGenerator, tf.random.Generator)
-_KEPT = (*_VARIABLES, *_WITH_VARIABLES, *_SEEDS, np.random.Generator)
+_GENERATORS = (np.random.Generator, RandomState)
+_KEPT = (*_VARIABLES, *_WITH_VARIABLES, *_SEEDS, *_GENERATORS)
 _OF_LIBRARIES = ("tensor_optix", "keras", "tensorflow", "tensorboard", "numpy", "gymnasium", "builtins", "logging")
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 MAX_DEPTH = 6
 _MOST_ITEMS = 1000
 """Longer lists are records of something: networks are few."""
@@ -35,8 +40,8 @@ def read_attached(agent: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     names = _names_of_variables(agent)
     for place, thing, variables in _found(agent):
         described[place] = {"kind": type(thing).__name__}
-        if isinstance(thing, np.random.Generator):
-            described[place]["generator"] = thing.bit_generator.state
+        if isinstance(thing, _GENERATORS):
+            described[place]["generator"] = _read_generator(thing)
             continue
         arrays |= read_variables(_prefix(place), variables)
         if isinstance(thing, keras.optimizers.Optimizer) and thing.built:
@@ -65,8 +70,8 @@ def restore_attached(agent: Any, arrays: Mapping[str, np.ndarray], described: Ma
         write_variables(_prefix(place), saved, arrays)
         for variable in later:
             variable.assign(np.zeros(variable.shape, variable.dtype))
-        if isinstance(here[place][0], np.random.Generator) and "generator" in shared[place]:
-            here[place][0].bit_generator.state = shared[place]["generator"]
+        if isinstance(here[place][0], _GENERATORS) and "generator" in shared[place]:
+            _write_generator(here[place][0], shared[place]["generator"])
     lost = [(place, entry["kind"], "is not there yet") for place, entry in described.items() if place not in here]
     lost += [(place, type(here[place][0]).__name__, "is new") for place in here if place not in described]
     return [f"the agent's {place} ({kind}) {why}, so it starts afresh" for place, kind, why in lost]
@@ -94,7 +99,7 @@ def _found(agent: Any) -> Iterator[tuple[str, Any, list[Any]]]:
         for place, thing in _walk(value, name, 0, seen):
             variables = [v for v in _variables_of(thing) if id(v) not in taken]
             taken |= {id(variable) for variable in variables}
-            if variables or isinstance(thing, np.random.Generator) or _is_unbuilt(thing):
+            if variables or isinstance(thing, _GENERATORS) or _is_unbuilt(thing):
                 yield place, thing, variables
 
 
@@ -114,10 +119,23 @@ def inner_values(value: Any) -> list[tuple[str, Any]]:
     """Return what a container or an object of the user's own holds, and where; nothing of anything else."""
     if isinstance(value, Mapping):
         return [(f"[{key!r}]", inner) for key, inner in value.items()] if len(value) <= _MOST_ITEMS else []
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, deque)):
         return [(f"[{i}]", inner) for i, inner in enumerate(value)] if len(value) <= _MOST_ITEMS else []
-    is_foreign = type(value).__module__.split(".")[0] in _OF_LIBRARIES or isinstance(value, type)
-    return [] if is_foreign else [(f".{name}", inner) for name, inner in getattr(value, "__dict__", {}).items()]
+    is_foreign = type(value).__module__.split(".")[0] in _OF_LIBRARIES or isinstance(value, (type, *_FUNCTIONS))
+    return [] if is_foreign else [(f".{name}", inner) for name, inner in attributes_of(value).items()]
+
+
+def _read_generator(generator: Any) -> dict[str, Any]:
+    if isinstance(generator, RandomState):
+        return dict(generator.get_state(legacy=False))
+    return dict(generator.bit_generator.state)
+
+
+def _write_generator(generator: Any, state: dict[str, Any]) -> None:
+    if isinstance(generator, RandomState):
+        generator.set_state(state)
+    else:
+        generator.bit_generator.state = state
 
 
 def _variables_of(thing: Any) -> list[Any]:
