@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from tensor_optix.cli.algorithms import import_for_run
 from tensor_optix.cli.environments import TypedEnvironment
+from tensor_optix.cli.plan import read_plan
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.core.storage.run_folder import existing_run, read_run_json
 from tensor_optix.exceptions import CheckpointError
@@ -18,8 +20,18 @@ if TYPE_CHECKING:
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 
 
-def run_evaluation(run_dir: Path, env: TypedEnvironment, num_episodes: int, seed: int, console: Console) -> None:
+def run_evaluation(
+    run_dir: Path, env: TypedEnvironment, num_episodes: int, seed: int, console: Console, *, algorithm: str | None
+) -> None:
     """Load a run's champion, play it, and print mean and interval.
+
+    Args:
+        run_dir: The run's folder.
+        env: Where to play.
+        num_episodes: How many fresh greedy episodes.
+        seed: Same seed, same episodes.
+        console: Where to print.
+        algorithm: ``--algorithm``: the user's own that made it.
 
     Raises:
         TensorOptixError: The folder holds no champion, the environment is not known, or the folder asks for what the
@@ -27,6 +39,7 @@ def run_evaluation(run_dir: Path, env: TypedEnvironment, num_episodes: int, seed
     """
     name = env.for_run(existing_run(run_dir), "evaluate", _recorded(run_dir))
     load_tensorflow()
+    import_for_run(run_dir, "evaluate", _recorded_algorithm(run_dir), algorithm, env.is_trusted)
     from tensor_optix.pipeline.evaluation import evaluate
 
     agent, played = _champion_of(run_dir), name()
@@ -65,3 +78,11 @@ def _recorded(run_dir: Path) -> Mapping[str, Any]:
     except CheckpointError:
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def _recorded_algorithm(run_dir: Path) -> str | None:
+    """Return what the command was asked for that started a run; None where no command did, or none can tell."""
+    try:
+        return read_plan(run_dir).algorithm
+    except CheckpointError:
+        return None

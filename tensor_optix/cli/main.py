@@ -14,7 +14,7 @@ from rich.console import Console
 from tensor_optix import __version__
 from tensor_optix.cli.exit_codes import EXPLANATION, leave
 from tensor_optix.cli.failures import failures_as_messages
-from tensor_optix.cli.options import EnvKwargs, RunEnvironment, TrustEnv, Wrappers, typed_environment
+from tensor_optix.cli.options import EnvKwargs, RunAlgorithm, RunEnvironment, TrustEnv, Wrappers, typed_environment
 from tensor_optix.cli.resume import resume
 
 app = typer.Typer(
@@ -53,7 +53,11 @@ def train(
         str, typer.Argument(metavar="ENV", help="Gymnasium id, for example CartPole-v1, or module:id of one of yours.")
     ],
     algorithm: Annotated[
-        str, typer.Option(help="How to learn: auto, ppo, ... [dim]An unknown name lists them all.[/]")
+        str,
+        typer.Option(
+            help="How to learn: auto, ppo, ..., or module:name of one that a module of yours registers. "
+            "[dim]An unknown name lists them all.[/]"
+        ),
     ] = "auto",
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same run. [dim]Default: drawn.[/]")] = None,
     num_envs: Annotated[
@@ -84,6 +88,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")] = False,
 ) -> None:
     """Train an agent until nothing more is to be gained."""
+    from tensor_optix.cli.algorithms import import_typed
     from tensor_optix.cli.plan import TrainingPlan
     from tensor_optix.cli.settings import parse_settings
     from tensor_optix.cli.training import run_training
@@ -93,6 +98,7 @@ def train(
         if learning_rate is not None:
             overrides["learning_rate"] = learning_rate
         name = typed_environment(env, env_kwargs, wrapper).alone()
+        import_typed(algorithm)
         plan = TrainingPlan(
             env_id=name.id,
             env_kwargs=dict(name.kwargs),
@@ -120,6 +126,7 @@ def evaluate(
     env: RunEnvironment = None,
     episodes: Annotated[int, typer.Option(min=1, help="Fresh greedy episodes to play.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same episodes.")] = 0,
+    algorithm: RunAlgorithm = None,
     env_kwargs: EnvKwargs = None,
     wrapper: Wrappers = None,
     trust_env: TrustEnv = False,
@@ -128,7 +135,8 @@ def evaluate(
     from tensor_optix.cli.evaluation import run_evaluation
 
     with failures_as_messages():
-        run_evaluation(run_dir, typed_environment(env, env_kwargs, wrapper, trust_env), episodes, seed, Console())
+        typed = typed_environment(env, env_kwargs, wrapper, trust_env)
+        run_evaluation(run_dir, typed, episodes, seed, Console(), algorithm=algorithm)
 
 
 @app.command()

@@ -27,6 +27,12 @@ Wrappers = Annotated[
         help="What wraps each single environment, the first one innermost; may come several times.",
     ),
 ]
+RunAlgorithm = Annotated[
+    str | None,
+    typer.Option(
+        "--algorithm", metavar="MODULE:NAME", help="The run's algorithm, where a module of yours registers it."
+    ),
+]
 TrustEnv = Annotated[
     bool,
     typer.Option("--trust-env", help="Use modules, wrappers and arguments that only the run's folder names."),

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tensor_optix.cli.exit_codes import leave
 from tensor_optix.cli.failures import failures_as_messages
-from tensor_optix.cli.options import EnvKwargs, RunEnvironment, TrustEnv, Wrappers, typed_environment
+from tensor_optix.cli.options import EnvKwargs, RunAlgorithm, RunEnvironment, TrustEnv, Wrappers, typed_environment
 
 
 def resume(
@@ -23,12 +23,14 @@ def resume(
     max_windows: Annotated[
         int | None, typer.Option(min=1, help="Largest number of windows. [dim]Default: as it was.[/]")
     ] = None,
+    algorithm: RunAlgorithm = None,
     env_kwargs: EnvKwargs = None,
     wrapper: Wrappers = None,
     trust_env: TrustEnv = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")] = False,
 ) -> None:
     """Go on with a run as if it had never been interrupted."""
+    from tensor_optix.cli.algorithms import import_for_run
     from tensor_optix.cli.plan import read_plan
     from tensor_optix.cli.training import run_training
 
@@ -36,8 +38,10 @@ def resume(
         plan = read_plan(run_dir)
         typed = typed_environment(env, env_kwargs, wrapper, trust_env)
         name = typed.for_run(run_dir, "resume", plan.environment.to_json())
+        import_for_run(run_dir, "resume", plan.algorithm, algorithm, trust_env)
         plan = replace(
             plan,
+            algorithm=algorithm or plan.algorithm,
             env_id=name.id,
             env_kwargs=dict(name.kwargs),
             wrappers=name.wrappers,

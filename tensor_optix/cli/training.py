@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
+from tensor_optix.cli.algorithms import module_to_import
 from tensor_optix.cli.plan import TrainingPlan, write_plan
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
-from tensor_optix.pipeline.environment_names import EnvironmentName
 from tensor_optix.presets import make_agent, make_pipeline
 from tensor_optix.reporting.progress import Progress
 from tensor_optix.reporting.summary import loading_code, summary
@@ -44,7 +44,7 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
     try:
         result = optimizer.run(resume=resume or False)
     finally:
-        print_outcome(console, optimizer, plan.environment)
+        print_outcome(console, optimizer, plan)
     return result
 
 
@@ -85,7 +85,7 @@ def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
     )
 
 
-def print_outcome(console: Console, optimizer: RLOptimizer, environment: EnvironmentName) -> None:
+def print_outcome(console: Console, optimizer: RLOptimizer, plan: TrainingPlan) -> None:
     """Print what was reached and, where there is a champion, the code that loads it, ready to be pasted."""
     verbatim: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
     result = optimizer.last_result
@@ -96,4 +96,4 @@ def print_outcome(console: Console, optimizer: RLOptimizer, environment: Environ
         console.print("Interrupted: ended at once, nothing was measured.", **verbatim)
     if optimizer.best_snapshot is not None:
         console.print("\nLoad the champion with:\n", **verbatim)
-        console.print(loading_code(optimizer.run_dir, environment), **verbatim)
+        console.print(loading_code(optimizer.run_dir, plan.environment, module_to_import(plan.algorithm)), **verbatim)

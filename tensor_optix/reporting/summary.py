@@ -38,23 +38,25 @@ def summary(result: RunResult, *, seed: int | None = None) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def loading_code(run_dir: str | Path, env: str | EnvironmentName) -> str:
+def loading_code(run_dir: str | Path, env: str | EnvironmentName, module: str | None = None) -> str:
     """Return Python that loads a run's champion and plays it.
 
     Args:
         run_dir: The run's folder.
         env: Where it was trained; a name with arguments or wrappers is spelled out.
+        module: What registers the algorithm when it is imported; None: it is one of this package.
     """
+    first = [] if module is None else [f"import {module}  # registers the algorithm"]
     name = environment_named(env)
     loading = f"agent = load_agent({_quoted(Path(run_dir).as_posix())})"
     if not name.kwargs and not name.wrappers:
         playing = f"print(evaluate(agent, {_quoted(name.id)}))"
-        return "\n".join(["from tensor_optix import evaluate, load_agent", "", loading, playing])
+        return "\n".join([*first, "from tensor_optix import evaluate, load_agent", "", loading, playing])
     wrappers = "".join(f"{_quoted(wrapper)}, " for wrapper in name.wrappers)
     more = [f", {dict(name.kwargs)!r}" if name.kwargs else "", f", wrappers=({wrappers.strip()})" if wrappers else ""]
     naming = f"env = EnvironmentName({_quoted(name.id)}{''.join(more)})"
     imports = "from tensor_optix import EnvironmentName, evaluate, load_agent"
-    return "\n".join([imports, "", naming, loading, "print(evaluate(agent, env))"])
+    return "\n".join([*first, imports, "", naming, loading, "print(evaluate(agent, env))"])
 
 
 def _quoted(text: str) -> str:

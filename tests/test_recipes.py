@@ -1,0 +1,128 @@
+"""The recipes of CONTRIBUTING.md, as they are written there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tensor_optix import load_agent
+from tensor_optix.algorithms import unregister
+from tensor_optix.algorithms.registry import registered
+from tensor_optix.cli.main import app
+from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
+RUN = "tensor_optix_checkpoints/run-0001"
+SMALL = ["--quiet", "--seed", "0", "--max-windows", "2", "--num-envs", "2", "--window-size", "50"]
+SMALL += ["--set", "hidden_units=[4]", "--set", "jit_compile=false"]
+
+
+def blocks_of(recipe: str) -> list[str]:
+    section = PAGE.split(f"## Recipe: {recipe}\n")[1].split("\n## ")[0]
+    return BLOCK.findall(section)
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner(env={"COLUMNS": "120"}).invoke(app, list(arguments))
+
+
+def said(done: Any) -> str:
+    return " ".join(done.output.split())
+
+
+def forget() -> None:
+    """Make this process one that never heard of the module, as the next command's."""
+    sys.modules.pop("careful", None)
+    if "careful" in registered():
+        unregister("careful")
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What training said, in a folder with the module of the recipe, the process as if nothing had happened."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    module, commands, _ = blocks_of("a new algorithm")
+    Path("careful.py").write_text(module, encoding="utf-8")
+    train = shlex.split(commands.splitlines()[0])[1:]
+    done = invoke(*train, *SMALL)
+    assert done.exit_code in (0, 3), done.output
+    forget()
+    yield done.output
+    forget()
+
+
+def test_a_new_algorithm_is_trained_evaluated_resumed_and_loaded(trained: str) -> None:
+    _, commands, loading = blocks_of("a new algorithm")
+    evaluate = shlex.split(commands.splitlines()[1])[1:]
+    done = invoke(*evaluate, "--episodes", "2")
+    assert "mean return" in done.output, done.output
+    forget()
+    resumed = invoke("resume", RUN, "--trust-env", "--max-windows", "3", "--quiet")
+    assert resumed.exit_code in (0, 3), resumed.output
+    forget()
+    found: dict[str, Any] = {}
+    exec(compile(loading, "CONTRIBUTING.md", "exec"), found)
+    assert type(found["agent"]) is found["careful"].CarefulAgent
+    assert found["agent"].patience == 3
+
+
+def test_the_code_that_the_command_shows_runs_as_pasted(trained: str) -> None:
+    code = trained.split("Load the champion with:\n")[1]
+    assert code.strip().startswith("import careful")
+    Path("pasted.py").write_text(code.replace("CartPole-v1')", "CartPole-v1', 2)"), encoding="utf-8")
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    done = subprocess.run([sys.executable, "pasted.py"], env=environment, capture_output=True, text=True, check=False)
+    assert "95 % interval" in done.stdout, done.stderr
+
+
+def test_a_folder_alone_makes_no_module_be_imported(trained: str) -> None:
+    for command in ("evaluate", "resume"):
+        done = invoke(command, RUN)
+        assert done.exit_code == 1
+        assert (
+            f"add --trust-env, or name it yourself: tensor-optix {command} {RUN} --algorithm careful:careful"
+            in said(done)
+        )
+        assert "careful" not in sys.modules
+    with pytest.raises(OSError, match=r"The saved agent is a 'CarefulAgent': a class of your own.*register"):
+        load_agent(RUN)
+
+
+def test_a_folder_that_lies_about_the_algorithm_gets_nowhere(trained: str) -> None:
+    path = Path(RUN, "command.json")
+    write_sealed_json(path, {**read_sealed_json(path), "algorithm": "os:system"})
+    for command in ("evaluate", "resume"):
+        done = invoke(command, RUN)
+        assert done.exit_code == 2
+        assert "The module 'os' registers no algorithm 'system'" in said(done)
+
+
+def test_another_algorithm_than_the_run_s_is_refused(trained: str) -> None:
+    done = invoke("resume", RUN, "--algorithm", "ppo")
+    assert done.exit_code == 2
+    assert "was trained by 'careful:careful', not by 'ppo'" in said(done)
+
+
+@pytest.mark.parametrize("name", ["nowhere_to_be:found", "careful:", "careful:careless"])
+def test_an_algorithm_that_is_not_there_is_a_usage_error(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("careful.py").write_text(blocks_of("a new algorithm")[0], encoding="utf-8")
+    try:
+        done = invoke("train", "CartPole-v1", "--algorithm", name, *SMALL)
+    finally:
+        forget()
+    assert done.exit_code == 2, done.output
+    assert "Traceback" not in done.output
+    assert not Path("tensor_optix_checkpoints").exists()
