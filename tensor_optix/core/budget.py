@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +121,11 @@ class Ledger:
         if left is not None and self._window_steps + reserved_steps > left:
             return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({left:,} steps are left)"
         return None
+
+    def go_on_from(self, steps: Mapping[str, int], windows: int, seconds: float) -> None:
+        """Take over the totals of a run that is over."""
+        self.steps = {use: int(steps.get(use, 0)) for use in USES}
+        self.windows, self.seconds = windows, seconds
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of what was used, in all and since the run's start."""

@@ -117,6 +117,35 @@ class TestNothingMoreToDo:
         _, result = resumed(tmp_path, callbacks=[])
         assert result.windows > 80
 
+    @pytest.mark.parametrize("is_cut_short", [False, True])
+    def test_a_new_budget_after_it_was_handed_back_comes_on_top(self, tmp_path, is_cut_short):
+        class Breakable(LinearAgent):
+            learns_left = None
+
+            def learn(self, window):
+                if self.learns_left is not None:
+                    self.learns_left -= 1
+                if self.learns_left == 0:
+                    raise RuntimeError("in what came on top")
+                return super().learn(window)
+
+        first = make_run(tmp_path).run()
+        agent = Breakable(init_seed=7)
+        optimizer, again = resumed(tmp_path, agent=agent)
+        assert again.windows == first.windows
+        if is_cut_short:
+            agent.learns_left = 30
+            with pytest.raises(RuntimeError, match="in what came on top"):
+                optimizer.run()
+            optimizer, result = resumed(tmp_path)
+        else:
+            result = optimizer.run()
+        assert result.reason == "budget"
+        assert result.windows > first.windows + 20
+        assert result.env_steps["training"] > 1.5 * first.env_steps["training"]
+        assert result.seconds > first.seconds
+        assert len(result.history["score"]) == num_rows(tmp_path) == result.windows
+
 
 class Climber(BaseAgent):
     """Acts its level, which is the number of its updates: later is better, greatly."""

@@ -127,6 +127,8 @@ class Conclusion:
             self._session.open()
             result = replace(self._session.result_of(outcome), is_interrupted=False)
             self._incumbent.bring_back()
+            self._ledger.go_on_from(result.env_steps, result.windows, result.seconds)
+            self._recorder.go_on_after_the_last_row()
         finally:
             self._session.close()
         return result

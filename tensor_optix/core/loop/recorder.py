@@ -117,6 +117,13 @@ class Recorder:
                 "and some were altered or lost"
             )
 
+    def go_on_after_the_last_row(self) -> None:
+        """Take the rows in the run's folder for its own: what is recorded next comes after them."""
+        if self.run_folder is not None:
+            rows = self.run_folder.read_rows()
+            self._num_rows, self._last_window = rows.num_rows, rows.last_window
+            self.history, self._digest = rows.history, rows.digest
+
     def _kept_diagnostics(self) -> dict[str, Any]:
         kept, self.not_saved = {}, []
         for name, value in self.diagnostics.items():

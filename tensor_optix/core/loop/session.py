@@ -195,6 +195,7 @@ class RunSession:
             CheckpointError: The champion is damaged.
         """
         best, folder = self._registry.best, self._recorder.run_folder
+        self._run_number = outcome.run_number
         if best is not None and self._incumbent is not None:
             self._incumbent.adopt(best.snapshot_id)
         history = History() if folder is None else folder.latest_history()

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,16 @@ class RunFolder:
         for line in lines_of(self.path / HISTORY_FILE):
             history.append_line(line)
         return history
+
+    def read_rows(self) -> RowsRead:
+        """Return what there is of rows, as far as they are whole; nothing changes.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        rows = RowsRead()
+        rows.read(self.path / HISTORY_FILE, sys.maxsize)
+        return rows
 
     def settle_history(self) -> None:
         """End with the rows of the run that was resumed. Never raises for what the disk does."""
