@@ -11,17 +11,17 @@ from typing import Any, ClassVar
 
 
 class Stateful:
-    """Saves and restores the attributes that its class lists in ``_state``.
+    """Saves and restores the attributes that its class lists in ``_STATE``.
 
     The JSON-able copy holds each under its name without a leading underscore. Numbers, strings, None
     and nests of lists and dicts are kept as they are, NaN and infinity among them (what writes files
     knows how); an enum by its value; a deque as a list; a dataclass as a dict of its fields; anything
     with a ``state_dict`` by that. What comes back is of the kind that the attribute has, or that its
-    class names in ``_state_of``.
+    class names in ``_STATE_KINDS``.
 
     Example:
         >>> class Count(Stateful):
-        ...     _state = ("_num_seen",)
+        ...     _STATE = ("_num_seen",)
         ...     _num_seen = 0
         >>> count = Count()
         >>> count.load_state_dict({"num_seen": 3})
@@ -29,21 +29,21 @@ class Stateful:
         {'num_seen': 3}
     """
 
-    _state: ClassVar[tuple[str, ...]] = ()
+    _STATE: ClassVar[tuple[str, ...]] = ()
     """Names of the attributes."""
 
-    _state_of: ClassVar[Mapping[str, type[Any]]] = {}
+    _STATE_KINDS: ClassVar[Mapping[str, type[Any]]] = {}
     """Dataclasses and enums of attributes that may be None, or are lists of them."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy."""
-        return {name.removeprefix("_"): to_plain(getattr(self, name)) for name in self._state}
+        return {name.removeprefix("_"): to_plain(getattr(self, name)) for name in self._STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
-        for name in self._state:
+        for name in self._STATE:
             plain = state[name.removeprefix("_")]
-            setattr(self, name, from_plain(plain, getattr(self, name), self._state_of.get(name)))
+            setattr(self, name, from_plain(plain, getattr(self, name), self._STATE_KINDS.get(name)))
 
 
 def to_plain(value: Any) -> Any:

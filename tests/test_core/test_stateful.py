@@ -24,15 +24,15 @@ class Pair:
 
 
 class Inner(Stateful):
-    _state = ("count",)
+    _STATE = ("count",)
 
     def __init__(self):
         self.count = 0
 
 
 class Outer(Stateful):
-    _state = ("_best", "_scores", "_mood", "_inner", "_pair", "_pairs", "_by_name", "_unset")
-    _state_of: ClassVar = {"_pair": Pair, "_pairs": Pair}
+    _STATE = ("_best", "_scores", "_mood", "_inner", "_pair", "_pairs", "_by_name", "_unset")
+    _STATE_KINDS: ClassVar = {"_pair": Pair, "_pairs": Pair}
 
     def __init__(self):
         self._best = -math.inf
@@ -66,7 +66,7 @@ def test_it_comes_back_in_kind(changed):
 
 def test_names_have_no_underscore_and_the_copy_is_independent(changed):
     state = changed.state_dict()
-    assert set(state) == {name.removeprefix("_") for name in Outer._state}
+    assert set(state) == {name.removeprefix("_") for name in Outer._STATE}
     other = Outer()
     other.load_state_dict(state)
     state["by_name"]["a"].append(3)

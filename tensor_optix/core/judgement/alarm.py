@@ -16,12 +16,13 @@ from tensor_optix.core.judgement.diagnosis import LENIENT, STRICT, Cause, find_c
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.track_record import Returns, TrackRecord
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 
 logger = logging.getLogger(__name__)
 
 
-class AlarmResponse:
+class AlarmResponse(Stateful):
     """Answers the judge's alarms.
 
     Where episodes can be played, champion and current policy play on the same seeds in the running
@@ -40,6 +41,8 @@ class AlarmResponse:
         callbacks: Told of the alarm.
         may_roll_back: Whether the champion may be brought back.
     """
+
+    _STATE = ("_counts_before",)
 
     def __init__(
         self,
@@ -131,14 +134,6 @@ class AlarmResponse:
         self._judge.start_over()
         self._forget_scores()
         self._incumbent.record = TrackRecord()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        return {"counts_before": self._counts_before}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._counts_before = state["counts_before"]
 
     def _roll_back(self) -> None:
         if self._may_roll_back and self._incumbent.bring_back():

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EpisodesCutError
 from tensor_optix.functional.seeding import derive_seed
@@ -65,7 +66,7 @@ class GreedyActor:
         return act_batch
 
 
-class Arena:
+class Arena(Stateful):
     """Plays an agent's greedy episodes, each set of episodes on seeds of its own.
 
     Args:
@@ -74,6 +75,8 @@ class Arena:
         seed: Source of all episode seeds.
         give_way: Called before each action; default: nothing.
     """
+
+    _STATE = ("_seed", "_num_sets", "_length_steps", "_longest_steps", "_idle_factor", "is_possible")
 
     def __init__(self, agent: BaseAgent, play: PlayFn, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
@@ -116,27 +119,6 @@ class Arena:
     def _note(self, lengths: npt.NDArray[np.int64]) -> None:
         self._length_steps = float(np.mean(lengths))
         self._longest_steps = max(self._longest_steps, float(np.max(lengths)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the counts."""
-        length = None if math.isnan(self._length_steps) else self._length_steps
-        return {
-            "seed": self._seed,
-            "num_sets": self._num_sets,
-            "length_steps": length,
-            "longest_steps": self._longest_steps,
-            "idle_factor": self._idle_factor,
-            "is_possible": self.is_possible,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._seed = int(state["seed"])
-        self._num_sets = int(state["num_sets"])
-        self._length_steps = math.nan if state["length_steps"] is None else float(state["length_steps"])
-        self._longest_steps = float(state.get("longest_steps", 0.0))
-        self._idle_factor = float(state.get("idle_factor", 1.0))
-        self.is_possible = bool(state["is_possible"])
 
     def affordable_episodes(self, training_steps: int, evaluation_steps: int) -> int:
         """Return how many paired episodes the evaluation share pays for; 0 if too few to tell."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.judgement.challenges import FEWEST_EPISODES
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.monitoring.trend import Trend
@@ -17,7 +17,7 @@ from tensor_optix.monitoring.trend import Trend
 logger = logging.getLogger(__name__)
 
 
-class Shortfall:
+class Shortfall(Stateful):
     """Puts the end off while the champion's greedy episodes fall far short of the windows of training.
 
     A policy may score well by sampling and yet do nothing when it takes its likeliest action. Its
@@ -31,6 +31,8 @@ class Shortfall:
         scheduler: Counts the looks of a plateau.
         ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
     """
+
+    _STATE = ("_first_look",)
 
     def __init__(
         self, judge: Judge, incumbent: Incumbent, scheduler: BackoffScheduler, ask: Callable[[str], bool]
@@ -66,14 +68,6 @@ class Shortfall:
             f"{self._judge.steady_level:.4g}). If both count the same rewards, the policy does better when it samples "
             "its actions than when it takes the likeliest; training on may mend that.",
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        return {"first_look": self._first_look}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._first_look = state["first_look"]
 
     @property
     def _is_plateau_of_returns(self) -> bool:

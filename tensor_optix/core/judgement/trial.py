@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, LoopState
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ TRIAL_LOOKS, TRIAL_SHARE = 8, 0.2
 """Looks of a trial: so many, or so large a share of those before it; what took long to learn takes long to better."""
 
 
-class BoldTrial:
+class BoldTrial(Stateful):
     """Tries the agent's bold hyperparameters from the champion's state, once per plateau.
 
     The end waits for it, and one that made a better champion puts the end off: the next plateau, of
@@ -31,6 +31,8 @@ class BoldTrial:
         scheduler: Counts the looks of a plateau, from its beginning again where a trial paid.
         ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
     """
+
+    _STATE = ("_looks_left", "_champion_before")
 
     def __init__(
         self,
@@ -96,12 +98,3 @@ class BoldTrial:
             return
         self._incumbent.bring_back()
         logger.info("The trial did not pay and is taken back.")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        return {"looks_left": self._looks_left, "champion_before": self._champion_before}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._looks_left = int(state["looks_left"])
-        self._champion_before = state["champion_before"]

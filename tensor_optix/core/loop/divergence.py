@@ -12,6 +12,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.provenance import Provenance
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.types import AgentState, EpisodeData
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
@@ -24,7 +25,7 @@ PATIENCE_UPDATES = 5
 _TELLING_NAMES = ("loss", "grad")
 
 
-class DivergenceGuard:
+class DivergenceGuard(Stateful):
     """Lets the agent learn, and takes back what must not have happened.
 
     An agent whose ``undoes_bad_updates`` is true raises ``NonFiniteError`` and is as it was. Of any
@@ -38,6 +39,8 @@ class DivergenceGuard:
         judge: Forgets the windows of a policy that is no more.
         provenance: Told which hyperparameters made the weights.
     """
+
+    _STATE = ("_num_in_a_row", "num_undone", "num_returns", "_last_problem")
 
     def __init__(self, agent: BaseAgent, incumbent: Incumbent, judge: Judge, provenance: Provenance) -> None:
         self._agent = agent
@@ -87,22 +90,6 @@ class DivergenceGuard:
             return ()
         back = f"; the champion was brought back {self.num_returns} times" if self.num_returns else ""
         return (f"{self.num_undone} updates gave NaN or infinity and were undone{back}; last: {self._last_problem}",)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the counts."""
-        return {
-            "num_in_a_row": self._num_in_a_row,
-            "num_undone": self.num_undone,
-            "num_returns": self.num_returns,
-            "last_problem": self._last_problem,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._num_in_a_row = int(state["num_in_a_row"])
-        self.num_undone = int(state["num_undone"])
-        self.num_returns = int(state["num_returns"])
-        self._last_problem = str(state["last_problem"])
 
     def _copy(self) -> AgentState | None:
         """Return the agent as it is before it learns; None where that is not needed or not known."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.judgement.arena import Arena
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.succession import Succession
 from tensor_optix.core.loop.agenda import Agenda
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 
 TARGET_EPISODES = 20
 
 
-class Target:
+class Target(Stateful):
     """Lets the agent play for the target where its training scores make that worth while.
 
     Args:
@@ -27,6 +26,8 @@ class Target:
         judge: Knows the level of the training scores.
         ledger: Counts windows: after each failure twice as many pass before the next attempt.
     """
+
+    _STATE = ("_backoff_windows", "_next_window")
 
     def __init__(
         self,
@@ -65,12 +66,3 @@ class Target:
             return
         self._backoff_windows *= 2
         self._next_window = self._ledger.windows + self._backoff_windows
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        return {"backoff_windows": self._backoff_windows, "next_window": self._next_window}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._backoff_windows = int(state["backoff_windows"])
-        self._next_window = int(state["next_window"])
