@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,7 +78,7 @@ class RLOptimizer:
         pipeline: BasePipeline,
         evaluator: BaseEvaluator | None = None,
         optimizer: BaseOptimizer | None = None,
-        checkpoint_dir: str = "./tensor_optix_checkpoints",
+        checkpoint_dir: str | os.PathLike[str] = "./tensor_optix_checkpoints",
         max_snapshots: int = 10,
         rollback_on_degradation: bool = False,
         improvement_margin: float = 0.0,

@@ -66,15 +66,16 @@ def make_pipeline(
     return BatchPipeline(_maker(env, count if can_be_copied else 1), agent, window_size=size, seed=seed)
 
 
-def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) -> TFAgent:
+def make_agent(env: EnvSource | str, algorithm: str = "auto", *, seed: int | None = None, **overrides: Any) -> TFAgent:
     """Return an agent with networks for an environment's spaces, ready to act.
 
     Args:
         env: An id, also as ``module:id``, an ``EnvironmentName``, another callable that makes an environment, or one.
         algorithm: One of :func:`known_algorithms`; "auto" is the one that serves the spaces best. ``module:name`` is
             one that a module of yours registers when it is imported.
-        **overrides: Arguments of the agent's class (``batch_size``, ``hidden_units``, ...), its
-            hyperparameters by name (``learning_rate``, ``gamma``, ...), and ``seed``.
+        seed: Of all its draws; None: drawn.
+        **overrides: Arguments of the agent's class (``batch_size``, ``hidden_units``, ...) and its
+            hyperparameters by name (``learning_rate``, ``gamma``, ...).
 
     Raises:
         InvalidArgumentError: The algorithm or an override is unknown, or a value out of range.
@@ -86,12 +87,11 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", **overrides: Any) 
         >>> agent.get_hyperparams().params["gamma"]
         0.995
     """
-    check_seed("seed", overrides.get("seed"))
+    check_seed("seed", seed)
     if "hidden_units" in overrides:
         check_ints("hidden_units", overrides["hidden_units"], at_least=1)
     observation_space, action_space = _spaces_of(environment_named(env))
     kind = _algorithm_for(algorithm, action_space).agent_class()
-    seed = overrides.pop("seed", None)
     agent = _made(kind, observation_space, action_space, overrides, seed)
     agent.bind(observation_space, action_space, seed=seed)
     return agent

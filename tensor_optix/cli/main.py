@@ -102,7 +102,7 @@ def train(
         plan = TrainingPlan(
             env_id=name.id,
             env_kwargs=dict(name.kwargs),
-            wrappers=name.wrappers,
+            wrappers=tuple(name.wrappers),
             algorithm=algorithm,
             seed=seed,
             num_envs=num_envs,

@@ -44,7 +44,7 @@ def resume(
             algorithm=algorithm or plan.algorithm,
             env_id=name.id,
             env_kwargs=dict(name.kwargs),
-            wrappers=name.wrappers,
+            wrappers=tuple(name.wrappers),
             max_env_steps=max_env_steps or plan.max_env_steps,
             max_windows=max_windows or plan.max_windows,
         )

@@ -64,7 +64,7 @@ class EnvironmentName:
 
     id: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    wrappers: tuple[str, ...] = ()
+    wrappers: tuple[str, ...] | list[str] = ()
     num_envs: int | None = None
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +15,7 @@ from tensor_optix import (
     BaseEvaluator,
     BatchPipeline,
     DQNAgent,
+    EnvironmentName,
     EpisodeData,
     EvalMetrics,
     EvaluationResult,
@@ -129,6 +131,13 @@ def others() -> None:
     trend: Trend = PlateauDetector().update(1.0)
     decisions: list[Decision] = BackoffOptimizer().decisions
     print(tuner.run_dir, trend is Trend.PLATEAU, decisions, tx.__version__, TestMine().make())
+
+
+def kept_in_a_path(folder: Path) -> EvaluationResult:
+    maze = EnvironmentName("maze:Maze-v0", {"size": 7}, wrappers=["maze:hurry"])
+    agent = make_agent(maze, "ppo", seed=0, learning_rate=1e-3)
+    RLOptimizer(agent, make_pipeline(maze, agent), checkpoint_dir=folder).run(resume=folder / "run-0001")
+    return evaluate(load_agent(folder / "run-0001"), EnvironmentName("Walk-v0", wrappers=("walk:slow",)))
 
 
 def step_pipeline() -> tx.BasePipeline:

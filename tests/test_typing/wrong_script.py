@@ -46,6 +46,9 @@ tx.BackoffOptimizer([1, 2])  # wrong
 tx.PBTOptimizer({"learning_rate": 5})  # wrong
 tx.ParamSpec(0.0, 1.0, "logarithmic")  # wrong
 tx.evaluate(agent, 5)  # wrong
+tx.make_agent("CartPole-v1", seed="0")  # wrong
+tx.EnvironmentName("Walk-v0", wrappers="walk:slow")  # wrong
+tx.EnvironmentName("Walk-v0", wrappers=[1])  # wrong
 tx.evaluate(5, "CartPole-v1")  # wrong
 tx.load_agent(5)  # wrong
 tx.load_agent("run-0001").no_such_thing  # wrong
