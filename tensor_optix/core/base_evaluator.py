@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.core.checks import fits_float, received
+from tensor_optix.core.checks import check_fields, fits_float, received
 from tensor_optix.core.types import EpisodeData, EvalMetrics
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
@@ -41,6 +41,7 @@ def check_score(metrics: Any, evaluator: str, window: int) -> None:
     """
     if not isinstance(metrics, EvalMetrics):
         raise InvalidTypeError(f"`{evaluator}.score` must return EvalMetrics. {received(metrics)}")
+    check_fields(metrics, primary_score=float)  # it may have been set since
     if math.isinf(metrics.primary_score):
         raise NonFiniteError(
             f"`{evaluator}.score` gave {metrics.primary_score} for window {window}. "

@@ -1,15 +1,18 @@
 """Values that no file and no agent can take are named where they appear."""
 
 import json
+from decimal import Decimal
+from fractions import Fraction
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
-from tensor_optix import BackoffOptimizer, EvalMetrics, HyperparamSet, LoopCallback, RLOptimizer
+from tensor_optix import BackoffOptimizer, BatchPipeline, EvalMetrics, HyperparamSet, LoopCallback, RLOptimizer
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.loop import run_checkpoint
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
+from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, InvalidTypeError, NonFiniteError
 from tensor_optix.testing.fakes import ScriptedPipeline, StatefulAgent
 
 
@@ -56,6 +59,71 @@ def test_a_tuner_must_suggest_finite_numbers_and_the_agent_is_not_given_others(v
     with pytest.raises(NonFiniteError, match=r"`Proposes\.suggest` returned learning_rate=.*; it was 0\.1"):
         run(tmp_path, optimizer=tuner, agent=agent)
     assert agent.get_hyperparams().params == {"learning_rate": 0.1}
+
+
+@pytest.mark.parametrize("value", ["0.1", None, Decimal("0.1"), 1j, np.array([0.1, 0.2]), np.ma.masked, [0.1], b"1"])
+def test_a_tuner_must_suggest_numbers_for_numbers(value, tmp_path):
+    agent = StatefulAgent({"learning_rate": 0.1})
+    tuner = Proposes(lambda current: HyperparamSet({**current.params, "learning_rate": value}, 0))
+    with pytest.raises(
+        InvalidTypeError, match=r"`Proposes\.suggest` must return a number for learning_rate, which was"
+    ):
+        run(tmp_path, optimizer=tuner, agent=agent)
+    assert agent.get_hyperparams().params == {"learning_rate": 0.1}
+
+
+def test_arrays_may_be_hyperparameters(tmp_path):
+    agent = StatefulAgent({"learning_rate": 0.1, "schedule": np.array([1.0, 2.0])})
+    tuner = Proposes(lambda current: HyperparamSet({**current.params, "learning_rate": 0.2}, 0))
+    assert run(tmp_path, optimizer=tuner, agent=agent).reason == "budget"
+
+
+@pytest.mark.parametrize("value", ["1.0", None, 1j, np.array([1.0]), [1.0], object()])
+def test_a_score_that_was_set_later_is_looked_at_again(value, tmp_path):
+    class Sets(Measures):
+        def score(self, episode_data, train_diagnostics):
+            metrics = super().score(episode_data, train_diagnostics)
+            metrics.primary_score = value
+            return metrics
+
+    with pytest.raises(InvalidTypeError, match="`primary_score` of EvalMetrics must be a number"):
+        run(tmp_path, evaluator=Sets())
+
+
+def test_what_learning_returned_may_be_beyond_a_float(tmp_path):
+    class Boundless(StatefulAgent):
+        def learn(self, episode_data):
+            return {**super().learn(episode_data), "steps": 10**400}
+
+    assert run(tmp_path, agent=Boundless()).reason == "budget"
+
+
+class Pays(gym.Wrapper):
+    def __init__(self, env, reward):
+        super().__init__(env)
+        self.reward = reward
+
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, self.reward, *rest
+
+
+@pytest.mark.parametrize("in_training", [True, False])
+@pytest.mark.parametrize("reward", ["1.0", b"1", 1j, np.complex64(1), np.timedelta64(1), np.datetime64("2000-01-01")])
+def test_a_reward_that_is_no_real_number(reward, in_training):
+    pipeline = BatchPipeline(lambda: Pays(gym.make("CartPole-v1"), reward), StatefulAgent(), 10, seed=0)
+    with pytest.raises(EnvironmentFailureError, match="a reward must be a real number, not"):
+        next(pipeline.episodes()) if in_training else pipeline.play_episodes(lambda observation: 0, 1, seed=0)
+    pipeline.teardown()
+
+
+@pytest.mark.parametrize("reward", [Decimal("0.5"), Fraction(1, 2), np.float16(0.5), np.array(0.5), np.longdouble(0.5)])
+def test_a_reward_that_is_a_real_number_of_another_type(reward):
+    pipeline = BatchPipeline(lambda: Pays(gym.make("CartPole-v1"), reward), StatefulAgent(), 10, seed=0)
+    played = pipeline.play_episodes(lambda observation: 0, 1, seed=0)
+    assert played.mean == played.lengths[0] / 2
+    assert set(next(pipeline.episodes()).rewards) == {0.5}
+    pipeline.teardown()
 
 
 def test_what_is_opaque_may_be_anything(tmp_path):

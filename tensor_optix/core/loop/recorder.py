@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any
 
+from tensor_optix.core.checks import fits_float
 from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.core.storage.history_lines import line_of
@@ -136,4 +138,5 @@ class Recorder:
         return kept
 
     def _numbers(self) -> dict[str, float]:
-        return {name: float(value) for name, value in self.diagnostics.items() if isinstance(value, (int, float))}
+        numbers = {name: value for name, value in self.diagnostics.items() if isinstance(value, (int, float))}
+        return {name: float(value) if fits_float(value) else math.inf for name, value in numbers.items()}

@@ -6,6 +6,8 @@ import math
 from collections import deque
 from typing import Any
 
+import numpy as np
+
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
@@ -58,7 +60,7 @@ class Tuning:
         current = self._agent.get_hyperparams()
         suggested = self._optimizer.suggest(current.copy(), list(self._history))
         _check_suggestion(suggested, current, type(self._optimizer).__name__)
-        if suggested.params != current.params:
+        if _differ(suggested.params, current.params):
             self._agent.set_hyperparams(suggested)
             self._provenance.announce(current)
 
@@ -89,7 +91,7 @@ def _check_suggestion(suggested: Any, current: HyperparamSet, optimizer: str) ->
     """Raise unless a hyperparameter optimizer returned hyperparameters that an agent can be given.
 
     Raises:
-        InvalidTypeError: It is no HyperparamSet.
+        InvalidTypeError: It is no HyperparamSet, or a value that was a number is none.
         NonFiniteError: A value that was changed is NaN, infinite, or an integer beyond the largest float.
     """
     if not isinstance(suggested, HyperparamSet):
@@ -98,9 +100,24 @@ def _check_suggestion(suggested: Any, current: HyperparamSet, optimizer: str) ->
             f"{received(suggested)}"
         )
     for name, value in suggested.params.items():
+        if is_number(current.params.get(name)) and not is_number(value):
+            raise InvalidTypeError(
+                f"`{optimizer}.suggest` must return a number for {name}, which was {current.params[name]!r:.50}. "
+                f"{received(value)} The agent was not given it."
+            )
         is_usable = fits_float(value) and (not is_number(value) or math.isfinite(value))
         if not is_usable and value is not current.params.get(name):
             raise NonFiniteError(
                 f"`{optimizer}.suggest` returned {name}={value!r:.50}, which is no finite number; it was "
                 f"{current.params.get(name)!r:.50}. The agent was not given it."
             )
+
+
+def _differ(params: dict[str, Any], others: dict[str, Any]) -> bool:
+    return params.keys() != others.keys() or any(not _is_same(params[name], others[name]) for name in params)
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(value, other)
+    return value is other or bool(value == other)

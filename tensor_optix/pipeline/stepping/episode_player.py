@@ -11,6 +11,7 @@ from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, has_time_limit, space_of
+from tensor_optix.pipeline.stepping.rewards import USUAL_REWARDS, real_reward
 from tensor_optix.pipeline.stepping.space_layout import Layout, is_finite, reader, stack
 from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorDriver
 
@@ -77,7 +78,7 @@ class SinglePlayer:
         while not over:
             observation, reward, terminated, truncated, _ = step(act(cast(observation)))
             try:
-                total += reward
+                total += reward if type(reward) in USUAL_REWARDS else real_reward(reward)
             except (TypeError, ValueError, OverflowError) as error:
                 raise guard.unusable(error) from error
             self._length += 1

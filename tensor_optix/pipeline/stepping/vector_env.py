@@ -13,6 +13,7 @@ from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentErro
 from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.async_workers import workers_that_reset_again
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, space_of
+from tensor_optix.pipeline.stepping.rewards import real_reward
 from tensor_optix.pipeline.stepping.space_layout import Layout, Reader, copy_of, reader, writer
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 
@@ -162,7 +163,7 @@ class VectorEnvCollector:
                 if put_action is None:
                     put_action = window.open_actions(self._note_actions(actions))
                 put_action(t, actions)
-                rewards[t] = rewards_t
+                rewards[t] = real_reward(rewards_t)
                 terminated[t] = terminated_t
                 truncated[t] = truncated_t
                 put_observation(t + 1, observations)
