@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,13 +76,11 @@ def test_a_new_algorithm_is_trained_evaluated_resumed_and_loaded(trained: str) -
     assert found["agent"].patience == 3
 
 
-def test_the_code_that_the_command_shows_runs_as_pasted(trained: str) -> None:
+def test_the_code_that_the_command_shows_runs_as_pasted(trained: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = trained.split("Load the champion with:\n")[1]
     assert code.strip().startswith("import careful")
-    Path("pasted.py").write_text(code.replace("CartPole-v1')", "CartPole-v1', 2)"), encoding="utf-8")
-    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    done = subprocess.run([sys.executable, "pasted.py"], env=environment, capture_output=True, text=True, check=False)
-    assert "95 % interval" in done.stdout, done.stderr
+    exec(compile(code.replace('"CartPole-v1")', '"CartPole-v1", 2)'), "pasted.py", "exec"), {})
+    assert "95 % interval" in capsys.readouterr().out
 
 
 def test_a_folder_alone_makes_no_module_be_imported(trained: str) -> None:
@@ -106,6 +103,19 @@ def test_a_folder_that_lies_about_the_algorithm_gets_nowhere(trained: str) -> No
         done = invoke(command, RUN)
         assert done.exit_code == 2
         assert "The module 'os' registers no algorithm 'system'" in said(done)
+
+
+def test_the_module_of_the_environment_may_register_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("careful.py").write_text(blocks_of("a new algorithm")[0], encoding="utf-8")
+    try:
+        done = invoke("train", "careful:CartPole-v1", "--algorithm", "careful", *SMALL)
+        assert "import careful  # registers the algorithm" in done.output
+        forget()
+        assert "mean return" in invoke("evaluate", RUN, "careful:CartPole-v1", "--episodes", "2").output
+    finally:
+        forget()
 
 
 def test_another_algorithm_than_the_run_s_is_refused(trained: str) -> None:
