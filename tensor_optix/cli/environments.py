@@ -96,6 +96,19 @@ class TypedEnvironment:
         name.check(current_folder_first=True)
         return name
 
+    def refuse_algorithm(self, run_dir: Path, algorithm: str) -> None:
+        """Raise where going on with a run would import a module of an algorithm that the user did not name.
+
+        Raises:
+            UnsafeFileError: It would.
+        """
+        module = algorithm.rpartition(":")[0]
+        if not self.is_trusted and module and module not in sys.modules and module not in _NAMED_BY_THE_USER:
+            raise UnsafeFileError(
+                f"{run_dir.as_posix()} names the algorithm {algorithm!r}, which would import the module {module!r}: "
+                "that is done only if you ask for it, too. If you know where the folder comes from, add --trust-env."
+            )
+
     def _refuse_unnamed(self, run_dir: Path, command: str, own: EnvironmentName, unnamed: Any) -> None:
         if self.env_id is None and isinstance(unnamed, list) and unnamed:
             raise CheckpointError(
@@ -108,15 +121,12 @@ class TypedEnvironment:
     def _not_asked_for(self, own: EnvironmentName) -> list[str]:
         """Return what using a folder's environment would do that the user did not ask for, in phrases."""
         wishes = []
-        if self.env_id is None:
-            if own.module is not None and own.module not in sys.modules:
-                wishes.append(f"import the module {own.module!r}")
-            if not self.kwargs:
-                wishes += [
-                    f"pass {key}={json.dumps(value):.200}"
-                    for key, value in own.kwargs.items()
-                    if not is_plain(key, value)
-                ]
+        if self.env_id is None and own.module is not None and own.module not in sys.modules:
+            wishes.append(f"import the module {own.module!r}")
+        if not self.kwargs:
+            wishes += [
+                f"pass {key}={json.dumps(value):.200}" for key, value in own.kwargs.items() if not is_plain(key, value)
+            ]
         if not self.wrappers:
             wishes += [f"call {wrapper!r}" for wrapper in own.wrappers if not _may_be_called(wrapper)]
         return wishes

@@ -33,6 +33,9 @@ MAX_SPANS = 1000
 MAX_MARKS = 500
 """What a picture can show: a longer run is drawn from so many of its windows, evenly spaced."""
 
+MAX_DRAWN = {"env_steps": 1e18, "score": 1e100, "champion": 1e100}
+"""Numbers from here on are left out of a picture: no run has as many steps, and no axis has room for their digits."""
+
 STATE_COLORS = {
     LoopState.ACTIVE: "#ffffff",
     LoopState.COOLING: "#dcecf7",
@@ -111,9 +114,19 @@ def _columns_of(run: Any) -> tuple[dict[str, np.ndarray], RunResult | None]:
         raise InvalidTypeError(
             f"`run` must be a RunResult or a folder. Received: {run!r} of type {type(run).__name__}."
         )
+    columns = _drawable(columns)
     if not len(columns["env_steps"]):
         raise CheckpointError(f"There is no history to draw in {'this result' if result else run}.")
     return columns, result
+
+
+def _drawable(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the columns without numbers that no axis can hold."""
+    is_drawable = np.abs(columns["env_steps"]) < MAX_DRAWN["env_steps"]
+    shown = {name: column[is_drawable] for name, column in columns.items()}
+    for name in ("score", "champion"):
+        shown[name] = np.where(np.abs(shown[name]) < MAX_DRAWN[name], shown[name], math.nan)
+    return shown
 
 
 def _arrays_of(history: Mapping[str, list[Any]]) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from tensor_optix.adapters.tensorflow.loading import load_agent
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.storage.state_files import read_agent_state
+from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
@@ -199,3 +199,13 @@ class TestWhatAFileMayAskFor:
         before = keras.layers.Layer.add_weight
         self.test_two_billion_weights()
         assert keras.layers.Layer.add_weight is before
+
+
+@pytest.mark.parametrize("params", [[1, 2], "learning_rate", 7])
+def test_hyperparameters_that_are_none_are_named(params, tmp_path):
+    make_agent(gym.spaces.Discrete(3), 3).save_weights(str(tmp_path / "saved"))
+    state = read_agent_state(tmp_path / "saved")
+    state.meta["hyperparams"] = params
+    write_agent_state(tmp_path / "saved", state)
+    with pytest.raises(CheckpointError, match="hyperparameters that are none"):
+        load_agent(tmp_path / "saved")

@@ -195,7 +195,28 @@ class TestNamedByAFileAlone:
 
     def test_no_window_is_opened(self, place: Path) -> None:
         edit("run.json", env_id="CartPole-v1", env_kwargs={"render_mode": "human"}, wrappers=[])
-        assert_fails(invoke("evaluate", RUN), 1, 'which would pass render_mode="human"')
+        for naming in ([], ["CartPole-v1"]):
+            assert_fails(invoke("evaluate", RUN, *naming), 1, 'which would pass render_mode="human"')
+
+    def test_a_path_is_passed_on_only_where_the_user_gives_it_too(self, place: Path) -> None:
+        for file in ("run.json", "command.json"):
+            edit(file, env_kwargs={"size": "/etc/passwd"})
+        for command in ("evaluate", "resume"):
+            assert_fails(invoke(command, RUN, "cellar:cellar-v0"), 1, 'which would pass size="/etc/passwd"')
+        done = invoke("evaluate", RUN, *TRAINED, "--episodes", "3")
+        assert done.exit_code == 0, done.output
+        assert RETURN in done.output
+
+    def test_no_module_of_an_algorithm_is_imported(self, place: Path) -> None:
+        edit("command.json", algorithm="antigravity:flying")
+        for naming in ([], ["cellar:cellar-v0"]):
+            assert_fails(invoke("resume", RUN, *naming), 1, "which would import the module 'antigravity'")
+        assert "antigravity" not in sys.modules
+        edit("command.json", algorithm="payload:flying")
+        write_module("payload")
+        done = invoke("resume", RUN, "--trust-env")
+        assert_fails(done, 2, "The module 'payload' registers no algorithm 'flying'")
+        forget("payload")
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -56,6 +56,11 @@ class TestNumbers:
 
 
 class TestPicture:
+    def test_numbers_that_no_axis_can_hold_are_left_out(self, tmp_path: Path) -> None:
+        rows = [{**ROWS[0], "window": i, "env_steps": 10 ** (i * 25), "score": (-1) ** i * 1.7e308} for i in range(13)]
+        (tmp_path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        assert plot_run(tmp_path, tmp_path / "run.png").stat().st_size > 1000
+
     def test_a_result_becomes_an_image(self, tmp_path: Path) -> None:
         path = plot_run(result(history=HISTORY), tmp_path / "deep" / "run.png")
         assert path.read_bytes().startswith(b"\x89PNG")

@@ -101,6 +101,8 @@ def _find(path: Path, max_bytes: int) -> _Saved:
         _check_file_sizes(path, "*", max_bytes)
         state = read_agent_state(path)
         params, episode_id = state.meta.get("hyperparams", {}), state.meta.get("hyperparams_episode_id", 0)
+        if not isinstance(params, Mapping):
+            raise CheckpointError(f"What was saved in {path} has hyperparameters that are none: {params!r:.80}.")
         return _Saved(f"What was saved in {path}", state, HyperparamSet(dict(params), episode_id))
     is_snapshot = path.name.startswith(PREFIX) and (path / METADATA_FILE).is_file()
     root = path.absolute().parent if is_snapshot else path

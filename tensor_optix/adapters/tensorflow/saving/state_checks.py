@@ -91,7 +91,7 @@ def _check_recent(arrays: Mapping[str, np.ndarray], agent: Any) -> None:
     recent = {n.removeprefix("recent."): a for n, a in arrays.items() if n.startswith("recent.")}
     if not recent:
         return
-    kinds = {**_RECENT, "actions": _kinds_of_actions(agent._spaces[1])}
+    kinds = {**_RECENT, "actions": _encoded_action(agent).dtype.kind}
     parts = {f"{name}_{i}" for name in ("observations", "successors") for i in range(len(agent._inputs.shapes))}
     if set(recent) != {*kinds, *parts}:
         raise StateMismatchError(f"The saved recent steps hold {sorted(recent)}; expected {sorted({*kinds, *parts})}.")
@@ -107,7 +107,7 @@ def _check_recent(arrays: Mapping[str, np.ndarray], agent: Any) -> None:
 
 
 def _check_shapes(recent: Mapping[str, np.ndarray], steps: tuple[int, ...], agent: Any) -> None:
-    expected = {"lengths": (len(recent["lengths"]),), "actions": (*steps, *_shape_of_action(agent._spaces[1]))}
+    expected = {"lengths": (len(recent["lengths"]),), "actions": (*steps, *_encoded_action(agent).shape)}
     ends = (int(recent["cut"].sum()),)
     for i, (shape, dtype) in enumerate(zip(agent._inputs.shapes, agent._part_dtypes, strict=True)):
         for name, rows in ((f"observations_{i}", steps), (f"successors_{i}", ends)):
@@ -122,12 +122,12 @@ def _check_shapes(recent: Mapping[str, np.ndarray], steps: tuple[int, ...], agen
             )
 
 
-def _kinds_of_actions(space: Any) -> str:
-    return "iuf" if space is None or space.dtype is None else "f" if space.dtype.kind == "f" else "iu"
-
-
-def _shape_of_action(space: Any) -> tuple[int, ...]:
-    return () if space is None else tuple(space.shape or ())
+def _encoded_action(agent: Any) -> np.ndarray:
+    """Return one action as it is kept: of whatever shape it is in its space, it is flat."""
+    space = agent._spaces[1]
+    action = 0 if space is None else np.zeros(space.shape or (), space.dtype)
+    encoded: np.ndarray = agent._sampler.encode(np.asarray(action)[np.newaxis])[0]
+    return encoded
 
 
 def _filled_in(shape: tuple[int | None, ...], found: tuple[int, ...]) -> tuple[int, ...]:
