@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
     keeper.optimizer = optimizer
     progress.follow(optimizer)
     if resume is None:
-        write_plan(optimizer.run_dir, plan)
+        write_plan(optimizer.run_dir, replace(plan, seed=optimizer.seed))
     try:
         result = optimizer.run(resume=resume or False)
     finally:
@@ -49,7 +50,7 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
 
 
 class PlanKeeper(LoopCallback):
-    """Writes down what a run was asked for once it begins, so that what is resumed later has that budget.
+    """Writes down what a run was asked for once it begins, so that what is resumed later has that budget and seed.
 
     Args:
         plan: It.
@@ -62,7 +63,7 @@ class PlanKeeper(LoopCallback):
     def on_loop_start(self) -> None:
         """Write it: a run that is over does not come to this."""
         if self.optimizer is not None:
-            write_plan(self.optimizer.run_dir, self._plan)
+            write_plan(self.optimizer.run_dir, replace(self._plan, seed=self.optimizer.seed))
 
 
 def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:

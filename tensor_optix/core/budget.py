@@ -119,7 +119,10 @@ class Ledger:
             return f"max_episodes={self.max_windows} windows were used"
         left = self.steps_left
         if left is not None and self._window_steps + reserved_steps > left:
-            return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({left:,} steps are left)"
+            room = f"{left:,} steps are left, a window takes {self._window_steps:,}"
+            if reserved_steps:
+                room += f", and {reserved_steps:,} are kept for the last choice of a champion"
+            return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({room})"
         return None
 
     def go_on_from(self, steps: Mapping[str, int], windows: int, seconds: float) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tensor_optix.core.callbacks import LoopCallback
@@ -87,7 +87,7 @@ class Progress(LoopCallback):
         """Open the panel."""
         self._started = self._clock()
         if self._console.is_terminal:
-            self._live = Live(self._panel(), console=self._console, auto_refresh=False)
+            self._live = Live(self._drawing(), console=self._console, auto_refresh=False)
             self._live.start()
 
     def on_loop_stop(self) -> None:
@@ -96,6 +96,7 @@ class Progress(LoopCallback):
             self._show()
         if self._live is not None:
             with interrupts_put_off():
+                self._live.update(self._panel())
                 self._live.stop()
             self._live = None
 
@@ -131,18 +132,34 @@ class Progress(LoopCallback):
         self._last_shown = self._clock()
         if self._live is not None:
             with interrupts_put_off():
-                self._live.update(self._panel(), refresh=True)
+                self._live.update(self._drawing(), refresh=True)
         elif not self._console.is_terminal:
             self._console.print(self._line(), highlight=False, soft_wrap=True)
 
+    def _drawing(self) -> Group:
+        """Return the panel and an empty line, on which a terminal writes its ^C; behind a full line it would wrap."""
+        return Group(self._panel(), Text(""))
+
     def _panel(self) -> Panel:
-        values = self._values()
-        table = Table.grid(padding=(0, 3))
-        for _ in values:
-            table.add_column(justify="right", min_width=8)
-        table.add_row(*(Text(name, style="dim") for name in values))
-        table.add_row(*(Text(value, style=self._style_of(name)) for name, value in values.items()))
-        return Panel(table, title="tensor-optix", title_align="left", subtitle=self._event or None, expand=False)
+        names = [Text(name, style="dim") for name in self._values()]
+        values = [Text(value, style=self._style_of(name)) for name, value in self._values().items()]
+        table = Table.grid(*(Column(justify="right", min_width=8) for _ in names), padding=(0, 3))
+        table.add_row(*names)
+        table.add_row(*values)
+        if self._width_of(table) <= self._console.width:
+            return self._framed(table)
+        table = Table.grid(Column(), Column(justify="right"), padding=(0, 3))
+        for name, value in zip(names, values, strict=True):
+            table.add_row(name, value)
+        return self._framed(table, expand=True)
+
+    def _framed(self, table: Table, expand: bool = False) -> Panel:
+        return Panel(table, title="tensor-optix", title_align="left", subtitle=self._event or None, expand=expand)
+
+    def _width_of(self, table: Table) -> int:
+        """Return the columns that it takes with its frame."""
+        unlimited = self._console.options.update(max_width=1000)
+        return self._console.measure(self._framed(table), options=unlimited).maximum
 
     def _line(self) -> str:
         return "  ".join(f"{name} {value}" for name, value in self._values().items())

@@ -75,6 +75,19 @@ def test_and_is_the_budget_from_then_on() -> None:
     assert files == {path: path.read_bytes() for path in Path(PLACE).rglob("*") if path.is_file()}
 
 
+def test_a_seed_that_was_drawn_is_told_and_used_again() -> None:
+    options = ["CartPole-v1", *OPTIONS, "--max-windows", "2", "--quiet"]
+    seeds = [
+        line
+        for call in (["train", *options], ["resume", PLACE, "--quiet"], ["resume", PLACE, "-q", "--max-windows", "3"])
+        for line in invoke(*call).output.splitlines()
+        if line.startswith("Seed")
+    ]
+    assert len(seeds) == 3
+    assert len(set(seeds)) == 1
+    assert read_sealed_json(Path(PLACE, "command.json"))["seed"] == int(seeds[0].split()[1])
+
+
 def test_a_missing_folder_is_an_error() -> None:
     assert_fails(invoke("resume", "nowhere"), "There is no run folder 'nowhere'")
 

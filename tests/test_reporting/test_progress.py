@@ -99,6 +99,27 @@ class TestPanel:
             assert text in drawn
         assert "\x1b[?25h" in drawn, "the cursor is visible again"
 
+    @pytest.mark.parametrize("width", [40, 78, 79, 80, 160])
+    def test_it_shows_everything_at_any_width(self, width: int) -> None:
+        terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
+        progress = Progress(terminal, clock=Clock())
+        progress.follow(SimpleNamespace(state=LoopState.ACTIVE))
+        progress.on_loop_start()
+        progress.on_episode_end(0, metrics(0, 12.5, 1_046_528))
+        progress.on_improvement(snapshot(0, 499.5))
+        progress.on_loop_stop()
+        drawn = terminal.file.getvalue()
+        for text in ("state", "ACTIVE", "window", "env steps", "1,046,528", "steps/s", "12.5", "499.5", "seconds"):
+            assert text in drawn
+
+    def test_the_cursor_waits_on_an_empty_line(self) -> None:
+        terminal = console(is_terminal=True)
+        progress = Progress(terminal)
+        progress.on_loop_start()
+        progress.on_episode_end(0, metrics(0, 12.5, 200))
+        assert terminal.file.getvalue().rstrip(" ").endswith("\n"), "a terminal's own ^C would wrap behind a full line"
+        progress.on_loop_stop()
+
     def test_most_windows_cost_next_to_nothing(self) -> None:
         progress = Progress(console(is_terminal=True))
         progress.follow(SimpleNamespace(state=LoopState.ACTIVE))

@@ -82,6 +82,7 @@ class TestNothingMoreToDo:
         assert_same(outcome, {name: value for name, value in expected.items() if name not in of_the_process})
         assert outcome["agent"]["weights"] == expected["agent"]["weights"]
         assert optimizer.best_snapshot == result.champion
+        assert optimizer.seed == 5
         assert optimizer.last_result is result
         assert all_bytes(tmp_path) == before
         assert sorted(path.name for path in tmp_path.rglob("*")) == listed

@@ -135,7 +135,11 @@ class RunSession:
             return None
         outcome, newest = read_outcome(self._recorder.run_folder.path), self._checkpoint.newest()
         is_newest = outcome is not None and (newest is None or newest.get("run_number", 1) == outcome.run_number)
-        return outcome if outcome is not None and is_newest and not outcome.leaves_room_for(budget) else None
+        if outcome is None or not is_newest or outcome.leaves_room_for(budget):
+            return None
+        if newest is not None:
+            self.seed = newest["seed"]
+        return outcome
 
     def begin(self, resume: bool, budget: Budget) -> None:
         """Begin with a checkpoint: the one to go on from, or a first one of our own.
