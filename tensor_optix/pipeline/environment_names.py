@@ -187,10 +187,21 @@ def environment_named(env: Any) -> Any:
 
 
 def nearest_environment_ids(env_id: str, num_ids: int = 3) -> list[str]:
-    """Return the registered ids that look most like one that is not registered."""
+    """Return the registered ids that look most like one that is not registered; of a named module, its own first."""
+    module, colon, name = env_id.rpartition(":")
+    own = [known for known, spec in gym.registry.items() if colon and _is_made_in(module, spec.entry_point)]
+    if own:
+        near = difflib.get_close_matches(name, own, n=num_ids, cutoff=0.0)
+        return [f"{module}:{known}" for known in near]
+    env_id = name
     by_lower_case = {known.lower(): known for known in gym.registry}
     near = difflib.get_close_matches(env_id.lower(), by_lower_case, n=num_ids, cutoff=0.5)
     return [by_lower_case[name] for name in near]
+
+
+def _is_made_in(module: str, entry_point: Any) -> bool:
+    where = entry_point if isinstance(entry_point, str) else getattr(entry_point, "__module__", "")
+    return f"{where}.".replace(":", ".").startswith(f"{module}.")
 
 
 def _check_registered(env_id: str) -> None:
@@ -198,7 +209,7 @@ def _check_registered(env_id: str) -> None:
     try:
         gym.spec(name)
     except gym.error.Error:
-        near = nearest_environment_ids(name)
+        near = nearest_environment_ids(env_id)
         hint = (
             f"Did you mean {', '.join(near)}?"
             if near

@@ -288,7 +288,11 @@ class TestTyped:
         ("naming", "message"),
         [
             (["nowhere:Env-v0"], "'nowhere' of 'nowhere:Env-v0' cannot be imported: No module named 'nowhere'"),
-            (["cellar:cellar-v1"], "No environment is registered as 'cellar:cellar-v1'. Did you mean cellar-v0"),
+            (
+                ["cellar:cellar-v1"],
+                "No environment is registered as 'cellar:cellar-v1'. Did you mean cellar:cellar-v0?",
+            ),
+            (["cellar:Attic-v3"], "No environment is registered as 'cellar:Attic-v3'. Did you mean cellar:cellar-v0?"),
             (["a:b:c"], "is named by an id like 'CartPole-v1' or 'module:Env-v0'"),
             ([""], "is named by an id"),
             (["broken:Env-v0"], "'broken' of 'broken:Env-v0' cannot be imported: ZeroDivisionError"),

@@ -96,6 +96,12 @@ class TestEvaluate:
     def test_a_missing_folder_is_an_error(self) -> None:
         assert_fails(invoke("evaluate", "nowhere", "CartPole-v1"), 1, "There is no run folder 'nowhere'")
 
+    @pytest.mark.parametrize("command", ["evaluate", "resume", "plot"])
+    def test_a_folder_of_runs_is_no_run_and_they_are_named(self, command: str) -> None:
+        for name in ("run-0001", "run-0002"):
+            Path("runs", name, "checkpoint").mkdir(parents=True)
+        assert_fails(invoke(command, "runs"), 1, "'runs' is not a run, but holds some. Name one: runs/run-0002 is the")
+
     def test_a_folder_that_names_no_environment_asks_for_one(self) -> None:
         Path("empty").mkdir()
         assert_fails(invoke("evaluate", "empty"), 1, "tensor-optix evaluate RUN_DIR ENV")

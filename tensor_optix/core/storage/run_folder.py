@@ -239,7 +239,7 @@ def existing_run(path: str | os.PathLike[str]) -> Path:
     """Return a run's folder.
 
     Raises:
-        CheckpointError: There is no such folder.
+        CheckpointError: There is no such folder, or it is one that holds runs.
     """
     try:
         is_there = Path(path).is_dir()
@@ -247,6 +247,12 @@ def existing_run(path: str | os.PathLike[str]) -> Path:
         is_there = False
     if not is_there:
         raise CheckpointError(f"There is no run folder {Path(path).as_posix()!r:.200}.")
+    within = [] if was_started(Path(path)) else list_runs(path)
+    if within:
+        latest = within[-1].as_posix()
+        raise CheckpointError(
+            f"{Path(path).as_posix()!r:.200} is not a run, but holds some. Name one: {latest} is the latest."
+        )
     return Path(path)
 
 
