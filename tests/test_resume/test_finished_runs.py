@@ -147,6 +147,27 @@ class TestNothingMoreToDo:
         assert result.seconds > first.seconds
         assert len(result.history["score"]) == num_rows(tmp_path) == result.windows
 
+    def test_its_champion_stays_unless_a_run_that_follows_comes_up_to_it(self, tmp_path):
+        class Ruined(LinearAgent):
+            is_ruined = False
+
+            def act(self, observation):
+                return 0 if self.is_ruined else int(observation[3] > 0.0)
+
+            act_greedy = act
+
+        agent = Ruined()
+        optimizer = make_run(tmp_path, agent=agent, report_episodes=20)
+        first = optimizer.run()
+        again = optimizer.run(resume=True)
+        agent.is_ruined = True
+        result = optimizer.run()
+        assert result.windows > again.windows
+        assert result.champion.snapshot_id == first.champion.snapshot_id
+        assert result.confirmed_mean == first.confirmed_mean
+        assert "did not come up to it" in " ".join(result.notes)
+        assert CheckpointRegistry(tmp_path / RUN, read_only=True).best.snapshot_id == first.champion.snapshot_id
+
 
 class Climber(BaseAgent):
     """Acts its level, which is the number of its updates: later is better, greatly."""

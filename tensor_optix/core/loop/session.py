@@ -62,6 +62,7 @@ class RunSession:
         self._incumbent: Incumbent | None = None
         self._is_bound = False
         self._bar: Bar | None = None
+        self._handed_back: Bar | None = None
         self._has_begun = False
         self._is_resumed = False
         self._run_number = 0
@@ -155,6 +156,9 @@ class RunSession:
         if not resume:
             self._run_number += 1
             self._has_begun = True
+            self._bar, self._handed_back = self._handed_back, None
+            if self._bar is not None:
+                self._registry.hold(self._bar.snapshot.snapshot_id)
             if self._checkpoint is not None:
                 self._checkpoint.save(self._own(windows=0, is_open=True))
             return
@@ -202,6 +206,8 @@ class RunSession:
         self._run_number = outcome.run_number
         if best is not None and self._incumbent is not None:
             self._incumbent.adopt(best.snapshot_id)
+            is_reported = outcome.champion_id == best.snapshot_id
+            self._handed_back = Bar(best, outcome.result.report if is_reported else None)
         history = History() if folder is None else folder.latest_history()
         return replace(outcome.result, champion=best, history=history.columns())
 
