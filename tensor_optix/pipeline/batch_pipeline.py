@@ -238,8 +238,8 @@ class BatchPipeline(BasePipeline):
             NotBoundError: Episodes are still running, or the pipeline is closed.
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
-        acts_on_many = self._is_vector and hasattr(act, "batch")
-        check_callable("act", act.batch if acts_on_many else act, takes="(observation) -> action", optional=False)
+        own = getattr(act, "batch", act) if self._is_vector else act
+        check_callable("act", own, takes="(observation) -> action", optional=False)
         check_int("num_episodes", num_episodes, at_least=1)
         check_seed("seed", seed, optional=False)
         _ = self._env.collector

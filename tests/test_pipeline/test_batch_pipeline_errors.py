@@ -284,7 +284,7 @@ def test_something_else_instead_of_an_env():
 
 
 def test_an_agent_that_cannot_act():
-    with pytest.raises(InvalidTypeError, match="must have the method act. Received: 5 of type int"):
+    with pytest.raises(InvalidTypeError, match=r"must have the method act\. Received: 5 of type int"):
         BatchPipeline(CountingEnv(), 5)
 
 
