@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,6 +31,17 @@ class Policy(Protocol):
         ...
 
 
+def _remembered(bind: Callable[..., None]) -> Callable[..., None]:
+    """Return ``bind`` so that the agent knows afterwards that it was called."""
+
+    @functools.wraps(bind)
+    def bind_and_remember(self: BaseAgent, *args: Any, **kwargs: Any) -> None:
+        bind(self, *args, **kwargs)
+        self.is_bound = True
+
+    return bind_and_remember
+
+
 class BaseAgent(ABC):
     """Interface of everything that acts and learns.
 
@@ -38,6 +50,15 @@ class BaseAgent(ABC):
     ``learn`` once. The six abstract methods are all that is needed; the others have defaults that
     work for any agent.
     """
+
+    is_bound: bool = False
+    """Whether ``bind`` was called. Whoever only evaluates an agent does not bind it again."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let an agent with a ``bind`` of its own remember that it was bound."""
+        super().__init_subclass__(**kwargs)
+        if "bind" in vars(cls):
+            cls.bind = _remembered(cls.bind)  # type: ignore[method-assign]
 
     @abstractmethod
     def act(self, observation: Any) -> Any:

@@ -12,6 +12,7 @@ from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.evaluation import evaluate
+from tensor_optix.testing.fakes import SixMethodAgent
 
 
 class PayingEnv(CountingEnv):
@@ -197,3 +198,15 @@ def test_workers_that_cannot_send_their_spec_live_on():
         assert next(pipeline.episodes()).length == 4
     finally:
         env.close()
+
+
+def test_an_agent_that_was_bound_is_not_bound_again():
+    class Forgets(SixMethodAgent):
+        def bind(self, observation_space, action_space, *, num_envs=1, seed=None):
+            self.weight = 0.0
+
+    agent = Forgets()
+    agent.bind(None, None)
+    agent.weight = 5.0
+    evaluate(agent, "CartPole-v1", num_episodes=1)
+    assert agent.weight == 5.0

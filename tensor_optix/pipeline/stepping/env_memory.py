@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
+
 from tensor_optix.core.attributes import fingerprints
 from tensor_optix.pipeline.stepping.env_state import has_own_state, is_known, layers_of
 
 _OF_LIBRARIES = ("gymnasium", "envpool", "ale_py", "tensor_optix")
 """Their wrappers keep records, and statistics that are known; what acts on the next episode is reset."""
+
+_EVERY_WRAPPER_HAS = frozenset(vars(gym.Wrapper(gym.Env())))
+"""What Gymnasium keeps in any wrapper: spaces and descriptions, made when first asked for."""
 
 
 class EnvMemory:
@@ -52,6 +57,6 @@ def _attributes_of(env: Any) -> dict[tuple[int, str], dict[str, str]]:
     for place, layer in enumerate(layers_of(env)):
         if type(layer).__module__.split(".")[0] not in _OF_LIBRARIES and not has_own_state(layer):
             own = getattr(layer, "__dict__", {})
-            known = {name for name, value in own.items() if name == "env" or is_known(name, value)}
+            known = {name for name, value in own.items() if name in _EVERY_WRAPPER_HAS or is_known(name, value)}
             found[place, type(layer).__qualname__] = fingerprints(layer, known)
     return found
