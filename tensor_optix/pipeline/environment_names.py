@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from tensor_optix.core.checks import check_int
 from tensor_optix.core.storage.json_files import require_jsonable
@@ -72,7 +73,7 @@ class EnvironmentName:
         _check_kwargs(self.kwargs)
         _check_wrappers(self.wrappers)
         check_int("num_envs", self.num_envs, at_least=1, optional=True)
-        object.__setattr__(self, "kwargs", dict(self.kwargs))
+        object.__setattr__(self, "kwargs", {key: _of_python(value) for key, value in self.kwargs.items()})
         object.__setattr__(self, "wrappers", tuple(self.wrappers))
 
     @property
@@ -264,6 +265,15 @@ def _check_kwargs(kwargs: Any) -> None:
         raise InvalidArgumentError(
             f"An environment's arguments must take at most {MAX_KWARGS_BYTES} bytes of JSON. Received: {size} bytes."
         )
+
+
+def _of_python(value: Any) -> Any:
+    """Return NumPy's numbers as Python's, also in lists and dicts."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {key: _of_python(item) for key, item in value.items()}
+    return type(value)(map(_of_python, value)) if type(value) in (list, tuple) else value
 
 
 def _check_wrappers(wrappers: Any) -> None:

@@ -25,8 +25,11 @@ NO_PAIRS = ["gamma", "=1", "", "=", "nope=1"]
 NO_FOLDERS = ["a-file", "a-file/below", "x" * 300, "with\0nul"]
 NO_PICTURES = ["run.xyz", "run", "", "empty", "x" * 300 + ".png", "a-file/run.png", "with\0nul.png"]
 NO_NAMES = ["x", "", "no:where", "a:b:c", "sys", "sys:path", "CartPole-v1", "x" * 300]
+NO_MODULES_NAMES = ["a3c", "", "PPO", "no:where", "a:b:c", "sys:path", "1"]
 FOR_OPTION = {
     ("train", "algorithm"): ["a3c", "", "PPO", "ppo,sac", "1"],
+    ("evaluate", "algorithm"): NO_MODULES_NAMES,
+    ("resume", "algorithm"): NO_MODULES_NAMES,
     ("train", "settings"): NO_PAIRS,
     ("train", "env"): [*NO_NAMES[:6], "x" * 300, "CartPole-v9"],
     ("plot", "output"): NO_PICTURES,

@@ -207,7 +207,8 @@ def test_a_value_that_changes_its_shape(vector):
         env = CountingVectorEnv()
         step = env.step
         env.step = lambda actions: (np.zeros((3, 3)), *step(actions)[1:])
-    with pytest.raises(EnvironmentFailureError, match="took or returned a value that does not fit"):
+    named = "took or returned a value that does not fit" if vector else r"of shape \(3,\). Expected \(1,\)"
+    with pytest.raises(EnvironmentFailureError, match=named):
         run(env, ConstantAgent(3))
 
 
@@ -219,6 +220,16 @@ def test_rewards_that_cannot_be_stored(bad, vector):
 
     with pytest.raises(EnvironmentFailureError, match=r"step 7 .*(OverflowError|ValueError|TypeError)"):
         run(SyncVectorEnv([CountingEnv, env]) if vector else env(), ConstantAgent(2))
+
+
+def test_an_observation_of_another_shape_is_named_before_anybody_acts_on_it():
+    class Chokes(ConstantAgent):
+        def act(self, observation):
+            return int(observation @ np.zeros(1))
+
+    wide = Broken(lambda observation, *rest: (np.zeros(7), *rest))
+    with pytest.raises(EnvironmentFailureError, match=r"step 7 returned .* of shape \(7,\). Expected \(1,\)"):
+        run(wide, Chokes())
 
 
 def test_same_step_without_the_final_observation():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from tensor_optix import BatchPipeline, EnvironmentName, evaluate, make_agent, make_pipeline
@@ -141,3 +142,9 @@ class TestWhatIsNoName:
             make_pipeline(EnvironmentName("barn:Barn-v0", wrappers=["barn:breaks"]), num_envs=2)
         with pytest.raises(EnvironmentFailureError, match=r"returned: None of type NoneType"):
             evaluate(always_left, EnvironmentName("barn:Barn-v0", wrappers=["builtins:print"]))
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    name = EnvironmentName("Pendulum-v1", {"g": np.float32(9.5)})
+    assert type(name.kwargs["g"]) is float
+    assert "9.5" in str(name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
 from tensor_optix.pipeline.stepping import envpool_support
@@ -110,6 +111,7 @@ class EnvGuard:
         spec = getattr(env, "spec", None)
         self.name = getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
         self.num_steps = 0
+        self._shape = None if is_vector(env) else getattr(getattr(env, "observation_space", None), "shape", None)
 
     def reset(
         self,
@@ -144,6 +146,7 @@ class EnvGuard:
                 f"Environment {self.name}: reset() must return (observation, info), as Gymnasium's API has it. "
                 f"Received: {result!r:.200}."
             )
+        self._check_shape(result[0], "reset()")
         return result[0]
 
     def step(self, action: Any) -> Any:
@@ -168,7 +171,15 @@ class EnvGuard:
         self.num_steps += 1
         if not isinstance(result, tuple) or len(result) != 5:
             raise self._not_five_values(result)
+        self._check_shape(result[0], f"step {self.num_steps}")
         return result
+
+    def _check_shape(self, observation: Any, what: str) -> None:
+        if type(observation) is np.ndarray and self._shape is not None and observation.shape != self._shape:
+            raise EnvironmentFailureError(
+                f"Environment {self.name}: {what} returned an observation of shape {observation.shape}. "
+                f"Expected {self._shape}, as its observation_space has it."
+            )
 
     def _not_five_values(self, result: Any) -> EnvironmentFailureError:
         count = f"{len(result)} values" if isinstance(result, tuple) else f"{result!r:.200}"
