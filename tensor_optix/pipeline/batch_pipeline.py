@@ -238,7 +238,7 @@ class BatchPipeline(BasePipeline):
             NotBoundError: Episodes are still running, or the pipeline is closed.
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
-        own = getattr(act, "batch", act) if self._is_vector else act
+        own = act if callable(act) or not self._is_vector else getattr(act, "batch", act)
         check_callable("act", own, takes="(observation) -> action", optional=False)
         check_int("num_episodes", num_episodes, at_least=1)
         check_seed("seed", seed, optional=False)
