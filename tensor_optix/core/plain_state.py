@@ -24,10 +24,10 @@ def made_of(found: type[T], plain: Any) -> T:
         StateMismatchError: A value is missing, unknown or of another type.
 
     Example:
-        >>> made_of(PooledMean, [1.0, "many"])
+        >>> made_of(dataclasses.make_dataclass("Mean", [("value", float), ("weight", float)]), [1.0, "many"])
         Traceback (most recent call last):
         ...
-        tensor_optix.exceptions.StateMismatchError: The saved PooledMean.weight is 'many', not a float.
+        tensor_optix.exceptions.StateMismatchError: The saved Mean.weight is 'many', not a float.
     """
     fields = [field.name for field in dataclasses.fields(found)]  # type: ignore[arg-type]
     if isinstance(plain, Sequence) and not isinstance(plain, str):

@@ -176,9 +176,9 @@ class TestWhatAFileMayAskFor:
         assert "weights or more" in self.refused(self.start(5, 900), layer("LSTM", units=50_000))
 
     def test_a_huge_intermediate_result(self):
-        repeats = [layer("RepeatVector", n=900_000), layer("Flatten")]
+        repeats = [layer("RepeatVector", n=900_000, name="wide"), layer("Flatten")]
         message = self.refused(self.start(300), *repeats)
-        assert "layer 'repeat_vector' asks for 1,080,000,000 bytes; 1,073,741,824 are allowed" in message
+        assert "layer 'wide' asks for 1,080,000,000 bytes; 1,073,741,824 are allowed" in message
 
     def test_a_model_that_is_only_built_when_it_is_bound(self, tmp_path):
         agent = make_agent(gym.spaces.Discrete(2))
