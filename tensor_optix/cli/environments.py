@@ -96,19 +96,6 @@ class TypedEnvironment:
         name.check(current_folder_first=True)
         return name
 
-    def refuse_algorithm(self, run_dir: Path, algorithm: str) -> None:
-        """Raise where going on with a run would import a module of an algorithm that the user did not name.
-
-        Raises:
-            UnsafeFileError: It would.
-        """
-        module = algorithm.rpartition(":")[0]
-        if not self.is_trusted and module and module not in sys.modules and module not in _NAMED_BY_THE_USER:
-            raise UnsafeFileError(
-                f"{run_dir.as_posix()} names the algorithm {algorithm!r}, which would import the module {module!r}: "
-                "that is done only if you ask for it, too. If you know where the folder comes from, add --trust-env."
-            )
-
     def _refuse_unnamed(self, run_dir: Path, command: str, own: EnvironmentName, unnamed: Any) -> None:
         if self.env_id is None and isinstance(unnamed, list) and unnamed:
             raise CheckpointError(

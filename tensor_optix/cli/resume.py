@@ -37,7 +37,6 @@ def resume(
     with failures_as_messages():
         plan = read_plan(run_dir)
         typed = typed_environment(env, env_kwargs, wrapper, trust_env)
-        typed.refuse_algorithm(run_dir, plan.algorithm)
         name = typed.for_run(run_dir, "resume", plan.environment.to_json())
         import_for_run(run_dir, "resume", plan.algorithm, algorithm, trust_env)
         plan = replace(

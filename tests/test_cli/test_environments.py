@@ -209,8 +209,8 @@ class TestNamedByAFileAlone:
 
     def test_no_module_of_an_algorithm_is_imported(self, place: Path) -> None:
         edit("command.json", algorithm="antigravity:flying")
-        for naming in ([], ["cellar:cellar-v0"]):
-            assert_fails(invoke("resume", RUN, *naming), 1, "which would import the module 'antigravity'")
+        assert_fails(invoke("resume", RUN), 1, "would import the module 'cellar'")
+        assert_fails(invoke("resume", RUN, "cellar:cellar-v0"), 1, "which would import the module 'antigravity'")
         assert "antigravity" not in sys.modules
         edit("command.json", algorithm="payload:flying")
         write_module("payload")

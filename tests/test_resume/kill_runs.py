@@ -34,7 +34,7 @@ def run_in_fork(folder, resume, kill, is_power_cut=False, **case):
             outcome = outcome_of(optimizer, optimizer.run(resume=resume))
         except CheckpointError as error:
             outcome = {"nothing": str(error)}
-        answer.write_text(json.dumps([repr(sorted(outcome.items())), list(outcome), dict(points.counts)]))
+        answer.write_text(json.dumps([told(outcome), list(outcome), dict(points.counts), is_handed_back(outcome)]))
         os._exit(0)
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
@@ -45,6 +45,20 @@ def run_in_fork(folder, resume, kill, is_power_cut=False, **case):
         return None
     assert status == 0
     return json.loads(answer.read_text())
+
+
+def is_handed_back(outcome):
+    """Tell whether the run had ended before it was killed: its result and champion come back, nothing is trained."""
+    return outcome.get("callbacks") == ["[]"]
+
+
+def told(outcome):
+    """Return what must be the same as a text, and apart from it what a run that is only handed back does not have."""
+    if "agent" not in outcome:
+        return [repr(sorted(outcome.items())), ""]
+    agent = {name: array for name, array in outcome["agent"].items() if name != "replay"}
+    kept = {**outcome, "agent": agent, "callbacks": None}
+    return [repr(sorted(kept.items())), repr((outcome["agent"].get("replay"), outcome["callbacks"]))]
 
 
 def cut_power(folder, kill):
@@ -67,7 +81,7 @@ def main(folder, num_kills, seed):
     kills, differing, number, num_cuts = [], [], 0, 0
     while len(kills) < num_kills:
         case = cases[number % len(cases)]
-        expected, _, counts = run_in_fork(folder / f"left-alone-{number}", False, None, **case)
+        expected, _, counts, _ = run_in_fork(folder / f"left-alone-{number}", False, None, **case)
         resume, own = False, []
         while True:
             moment = MOMENTS[(len(kills) + len(own)) % len(MOMENTS)]
@@ -83,7 +97,8 @@ def main(folder, num_kills, seed):
             else:
                 break
         kills += own
-        if done[0] != expected:
+        num_compared = 1 if done[3] else 2
+        if done[0][:num_compared] != expected[:num_compared]:
             differing.append({"case": case, "kills": own, "is": done[0], "expected": expected})
         number += 1
     print(json.dumps({"kills": kills, "num_power_cuts": num_cuts, "differing": differing}))
