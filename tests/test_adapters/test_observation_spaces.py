@@ -50,7 +50,13 @@ OTHERS = {
     "wide floats": (spaces.Box(-np.inf, np.inf, (2, 3, 2), np.float64), "ppo"),
     "an image beside numbers": (spaces.Dict({"im": spaces.Box(0, 255, (2, 20, 20), np.uint8), "v": BOX}), "dqn"),
 }
-CASES = [(space, algorithm) for space in EASY.values() for algorithm in SETTINGS] + list(OTHERS.values())
+QUICK = {"nested": tuple(SETTINGS), "slash": ("ppo",)}
+"""Algorithms of which a kind of space is tried each time; the others' are slow together."""
+CASES = [
+    pytest.param(space, algorithm, marks=() if algorithm in QUICK.get(name, ("ppo",)) else pytest.mark.slow)
+    for name, space in EASY.items()
+    for algorithm in SETTINGS
+] + list(OTHERS.values())
 NAMES = [f"{name}, {algorithm}" for name in EASY for algorithm in SETTINGS] + list(OTHERS)
 
 

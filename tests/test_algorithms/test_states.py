@@ -82,8 +82,16 @@ def life_of(agent, env_maker):
     return [np.asarray(x).tolist() for x in seen], learned, agent.get_state("all")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("moment", MOMENTS)
+QUICK = ("ppo", "policy_gradient")
+CASES = [
+    pytest.param(kind, moment, marks=() if kind in QUICK or number % 3 == 0 else pytest.mark.slow)
+    for kind in KINDS
+    for number, moment in enumerate(MOMENTS)
+]
+"""Every moment of the two that keep the most beside their weights, every third of the others; the rest are slow."""
+
+
+@pytest.mark.parametrize(("kind", "moment"), CASES)
 def test_a_state_given_back_changes_nothing(kind, moment):
     """Given back after a life, it is as if that had never been."""
     algorithm, changes = KINDS[kind]

@@ -25,12 +25,14 @@ class TestPPO(OnCartPole):
         return make_agent("CartPole-v1", "ppo", hidden_units=(8,), batch_size=32, jit_compile=False, seed=0)
 
 
+@pytest.mark.slow
 class TestDQN(OnCartPole):
     def make_agent(self):
         sizes = {"buffer_size": 500, "batch_size": 8, "learning_starts": 32}
         return make_agent("CartPole-v1", "dqn", hidden_units=(8,), train_frequency=16, seed=0, **sizes)
 
 
+@pytest.mark.slow
 class TestSAC(AgentConformance):
     def make_env(self):
         return gym.make("Pendulum-v1", max_episode_steps=50)
