@@ -238,8 +238,8 @@ class BatchPipeline(BasePipeline):
             NotBoundError: Episodes are still running, or the pipeline is closed.
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
-        own = act if callable(act) or not self._is_vector else getattr(act, "batch", act)
-        check_callable("act", own, takes="(observation) -> action", optional=False)
+        if not (self._is_vector and "batch" in dir(act)):
+            check_callable("act", act, takes="(observation) -> action", optional=False)
         check_int("num_episodes", num_episodes, at_least=1)
         check_seed("seed", seed, optional=False)
         _ = self._env.collector
