@@ -34,8 +34,7 @@ import durability_damage
 import durability_kinds
 import numpy as np
 from durability_runs import ALGORITHMS, TUNERS, Job, about, in_a_process, kind_of, load_tensorflow
-
-from tensor_optix.testing.kill_points import MOMENTS
+from harness.kill_points import MOMENTS
 
 PARTS = ("kills", "kinds", "damage", "crafted")
 MAX_KILLS_A_RUN = 4

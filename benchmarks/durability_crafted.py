@@ -17,6 +17,7 @@ import zipfile
 
 from durability_damage import RUN, Told, cut_run, digest_of_policy
 from durability_runs import Job, in_a_process, make_run
+from harness.crafted_files import craft
 from hypothesis import Phase, given, settings, strategies
 
 from tensor_optix import CheckpointRegistry, TFAgent, load_agent
@@ -25,7 +26,6 @@ from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_
 from tensor_optix.core.storage.run_folder import RunFolder, read_run_json
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.exceptions import TensorOptixError
-from tensor_optix.testing.crafted_files import craft
 
 PRECIOUS = "precious"
 _FORBIDDEN_EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")

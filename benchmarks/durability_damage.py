@@ -18,13 +18,13 @@ import subprocess
 
 import numpy as np
 from durability_runs import Job, digest_of_state, in_a_process, make_run, outcome_of
+from harness.kill_points import KillPoints
 
 from tensor_optix import CheckpointRegistry, LoopCallback, load_agent
 from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.exceptions import TensorOptixError
-from tensor_optix.testing.kill_points import KillPoints
 
 RUN = "run-0001"
 IN_A_SAVE = ("write", "rename", "sync", "remove")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+from harness.kill_points import KillPoints
+from harness.power_cut import PowerCut
 
 from tensor_optix import (
     BackoffOptimizer,
@@ -27,8 +29,6 @@ from tensor_optix.core.loop.run_info import describe_platform
 from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.exceptions import CheckpointError
-from tensor_optix.testing.kill_points import KillPoints
-from tensor_optix.testing.power_cut import PowerCut
 
 ALGORITHMS = ("tf_agent", "ppo", "dqn", "sac")
 HIDDEN_UNITS = (16, 16)

@@ -3,8 +3,7 @@
 import gymnasium as gym
 import numpy as np
 from extra_packages import provide
-
-from tensor_optix.testing.small_envs import CatchEnv, IdentityEnv
+from harness.small_envs import CatchEnv, IdentityEnv
 
 
 class OneHot(gym.ObservationWrapper):

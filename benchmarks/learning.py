@@ -55,7 +55,7 @@ def source_of(env_id):
     """Return what `make_pipeline` takes: an id, or a maker of the small image environment."""
     if env_id != CATCH:
         return env_id
-    from tensor_optix.testing.small_envs import CatchEnv
+    from harness.small_envs import CatchEnv
 
     return CatchEnv
 

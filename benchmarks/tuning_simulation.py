@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from harness.tuning_figures import count_found, count_four_found, neutral_moves, score_loss
 
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers import BackoffOptimizer, PBTOptimizer
-from tensor_optix.testing.tuning_figures import count_found, count_four_found, neutral_moves, score_loss
 
 MAKERS = {
     "Backoff": lambda bounds, seed: BackoffOptimizer(bounds, seed=seed),

@@ -2,9 +2,9 @@
 
 import gymnasium as gym
 import numpy as np
+from harness.small_envs import IdentityEnv
 
 from tensor_optix import BatchPipeline, RLOptimizer, evaluate, make_agent
-from tensor_optix.testing.small_envs import IdentityEnv
 
 CHOICES = gym.spaces.Discrete(2, start=1)
 NUMBERS = gym.spaces.Box(-2.0, 2.0, (1,), np.float32)

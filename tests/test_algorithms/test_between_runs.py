@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 from four_agents import CHOICES, LENGTH, SMALL, assert_same_state, env_of, fresh_agent, greedy_score, run
+from harness.small_envs import IdentityEnv
 
 from tensor_optix import BatchPipeline, load_agent
 from tensor_optix.exceptions import IncompatibleModelError, UnsupportedSpaceError
-from tensor_optix.testing.small_envs import IdentityEnv
 
 pytestmark = pytest.mark.parametrize("algorithm", SMALL)
 

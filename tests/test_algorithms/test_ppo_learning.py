@@ -3,13 +3,13 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from harness.small_envs import CatchEnv, IdentityEnv
 from ppo_makers import ACTION_SPACES
 
 from tensor_optix import BatchPipeline, RLOptimizer, evaluate
 from tensor_optix.algorithms.ppo import PPOAgent
 from tensor_optix.core.types import HyperparamSet
 from tensor_optix.presets import make_agent, make_pipeline
-from tensor_optix.testing.small_envs import CatchEnv, IdentityEnv
 
 
 def train(make_env, num_windows, seed=0, window_size=64, num_envs=8, **structure):

@@ -112,8 +112,9 @@ def test_a_state_given_back_changes_nothing(kind, moment):
 
 @pytest.mark.parametrize("algorithm", ["ppo", "policy_gradient"])
 def test_the_first_spread_comes_back_to_the_last_bit(algorithm, tmp_path):
+    from harness.small_envs import IdentityEnv
+
     from tensor_optix import make_agent
-    from tensor_optix.testing.small_envs import IdentityEnv
 
     agent = make_agent(IdentityEnv(NUMBERS), algorithm, hidden_units=(4,), seed=1)
     state, observation = agent.get_state(), np.ones(2, np.float32)

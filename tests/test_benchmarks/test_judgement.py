@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
 def scripts() -> Any:
     """The scripts, importable as they import each other."""
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        names = ("judgement_truth", "judgement_rules", "judgement_curves", "judgement_coverage")
-        yield {name: importlib.import_module(name) for name in names}
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+    names = ("judgement_truth", "judgement_rules", "judgement_curves", "judgement_coverage")
+    return {name: importlib.import_module(name) for name in names}
 
 
 def run_of(scripts: Any, returns: np.ndarray, kind: str = "good") -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tensor_optix.core.types import HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.optimizers import BackoffOptimizer
-from tensor_optix.testing.tuning_task import TuningTask, tune
+from tensor_optix.testing.optimizer_conformance import TuningTask, tune
 
 LR = {"lr": (1e-4, 1.0)}
 QUIET = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.1, 0.9, 1.05, 0.95]

@@ -8,7 +8,7 @@ from histories import params, stamped, told
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, StateMismatchError
 from tensor_optix.optimizers import PBTOptimizer
-from tensor_optix.testing.tuning_task import TuningTask, tune
+from tensor_optix.testing.optimizer_conformance import TuningTask, tune
 
 LR = {"lr": ParamSpec(0.01, 1.0, "log")}
 LINEAR = {"x": ParamSpec(0.0, 10.0)}

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from harness.tuning_figures import count_found, count_four_found, neutral_moves, score_loss
+from harness.tuning_loop import TunedAgent, tune_in_loop
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
@@ -11,9 +13,7 @@ from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers import BackoffOptimizer, PBTOptimizer
 from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline
-from tensor_optix.testing.tuning_figures import count_found, count_four_found, neutral_moves, score_loss
-from tensor_optix.testing.tuning_loop import TunedAgent, tune_in_loop
-from tensor_optix.testing.tuning_task import TuningTask, tune
+from tensor_optix.testing.optimizer_conformance import TuningTask, tune
 
 OPTIMA = (0.05, 0.3, 0.8)
 RANGE = {"a": ParamSpec(0.01, 1.0, "log")}

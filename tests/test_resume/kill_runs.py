@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from harness.kill_points import MOMENTS, KillPoints
 from resume_fakes import LinearAgent, make_run, outcome_of
 
 from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.exceptions import CheckpointError
-from tensor_optix.testing.kill_points import MOMENTS, KillPoints
 
 HAS_POWER_CUTS = sys.platform.startswith("linux")
 
@@ -63,7 +63,7 @@ def told(outcome):
 
 def cut_power(folder, kill):
     """Return what ends the process and takes everything with it that was not flushed, or any part of that."""
-    from tensor_optix.testing.power_cut import PowerCut
+    from harness.power_cut import PowerCut
 
     folder.mkdir(exist_ok=True)
     cut = PowerCut(folder)

@@ -319,7 +319,7 @@ class TestTheBar:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, and kills with SIGKILL")
 def test_kill_9_at_any_moment_of_the_resume_of_a_finished_run_loses_nothing(tmp_path):
-    from tensor_optix.testing.kill_points import KillPoints
+    from harness.kill_points import KillPoints
 
     make_run(tmp_path / "left-alone", max_env_steps=6000).run()
     expected_rows = (tmp_path / "left-alone" / RUN / "history.jsonl").read_text()

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from harness.crafted_files import craft, mutate_bytes
 from hypothesis import Phase, given, settings, strategies
 from resume_fakes import LinearAgent, interrupted, make_run
 
@@ -15,7 +16,6 @@ from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.run_folder import read_run_json
 from tensor_optix.core.storage.state_files import ARRAYS_FILE, META_FILE, read_agent_state
 from tensor_optix.exceptions import TensorOptixError
-from tensor_optix.testing.crafted_files import craft, mutate_bytes
 
 RUN = "run-0001"
 

@@ -14,7 +14,11 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks, and kills wit
 
 
 def output_of(*command):
-    environment = {**os.environ, "PYTHONPATH": str(HOME), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HOME), str(HOME / "benchmarks")]),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     done = subprocess.run(
         [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, timeout=280, check=False
     )

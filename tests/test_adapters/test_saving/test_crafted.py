@@ -1,26 +1,19 @@
 """Configurations that were crafted by hand: refused in words of ours, at once, and with nothing allocated.
 
-The same ones are loaded by processes of their own, watched from outside, in `benchmarks/harness`.
+The same ones are loaded by processes of their own, watched from outside, by `benchmarks/crafted_agents.py`.
 """
 
-import importlib
 import json
 import resource
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from harness import crafted_architectures as crafted
 
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
 from tensor_optix.adapters.tensorflow.saving.demands.ledger import Demands
 from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
 from tensor_optix.exceptions import CheckpointError, TensorOptixError, UnsafeFileError
-
-HARNESS = Path(__file__).parents[3] / "benchmarks" / "harness"
-sys.path.insert(0, str(HARNESS))
-crafted = importlib.import_module("crafted_architectures")
-sys.path.remove(str(HARNESS))
 
 HARMLESS = ("a module in build_config", "a loss in compile_config", "eval as a registered name")
 HARMLESS += ("an initial constant of a million",)

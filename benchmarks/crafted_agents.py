@@ -3,8 +3,8 @@
 Each file is loaded by a process of its own, whose memory and time are measured from outside and held
 against those of a good file. Any Keras that is allowed may read them:
 
-    python benchmarks/harness/crafted_agents.py --output benchmarks/results/crafted_agents.json
-    python benchmarks/harness/crafted_agents.py --interpreter OTHER/bin/python --only "Lambda"
+    python benchmarks/crafted_agents.py --output benchmarks/results/crafted_agents.json
+    python benchmarks/crafted_agents.py --interpreter OTHER/bin/python --only "Lambda"
 """
 
 import argparse
@@ -19,12 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import crafted_architectures
-import crafted_states
+from harness import crafted_architectures, crafted_states
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parent
 
 MAX_SECONDS, MAX_MEGABYTES = 5.0, 200.0
 VERSIONS = (
@@ -122,7 +121,7 @@ def watched(interpreter, arguments):
     begin = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
-        [interpreter, str(HERE / "read_runs.py"), *map(str, arguments)],
+        [interpreter, str(HERE / "harness" / "read_runs.py"), *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
     )  # fmt: skip
     out, err = process.stdout.read(), process.stderr.read()

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.tuning_loop import tune_in_loop
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.types import Bounds, ParamSpec
-from tensor_optix.testing.tuning_loop import tune_in_loop
-from tensor_optix.testing.tuning_task import TuningTask
+from tensor_optix.testing.optimizer_conformance import TuningTask
 
 MakeOptimizer = Callable[[Bounds, int], BaseOptimizer]
 

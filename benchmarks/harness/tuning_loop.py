@@ -14,7 +14,7 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline, SixMethodAgent
-from tensor_optix.testing.tuning_task import TuningTask
+from tensor_optix.testing.optimizer_conformance import TuningTask
 
 _NEVER = 10**9
 
