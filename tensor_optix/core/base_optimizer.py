@@ -39,6 +39,9 @@ class BaseOptimizer(ABC):
     tunes_nothing: bool = False
     """Whether ``suggest`` need not be asked, because nothing may be tuned."""
 
+    param_bounds: Mapping[str, Any] | None = None
+    """Within which bounds, by hyperparameter, where that is told: a resumed run says where they are others."""
+
     def set_seed(self, seed: int) -> None:
         """Take the source of all randomness, unless one was given. Default: nothing."""
 

@@ -25,6 +25,10 @@ class BasePipeline(ABC):
         action_space: Of one environment; None where it is not known, and the agent is not bound then.
         num_envs: How many environments step together.
         env_id: What the environment is registered as; None where it is not.
+        window_size: Steps of a window; None where they vary.
+        barrier_interval_steps: Env steps between the barriers that come by themselves, see ``request_barrier``; None:
+            none do, 0: not told.
+        on_env_error: What is done where the environment fails: ``"raise"``, or ``"restart"`` it.
         notes: What the user should know at the end, in sentences.
     """
 
@@ -33,6 +37,9 @@ class BasePipeline(ABC):
     action_space: Any = None
     num_envs: int = 1
     env_id: str | None = None
+    window_size: int | None = None
+    barrier_interval_steps: int | None = 0
+    on_env_error: str = "raise"
     notes: Sequence[str] = ()
 
     @abstractmethod
@@ -55,6 +62,10 @@ class BasePipeline(ABC):
     def set_agent(self, agent: Any) -> None:
         """Take the agent that acts."""
         self.agent = agent
+
+    def describe_environment(self) -> dict[str, Any]:
+        """Return what a run's folder should say of the environment, JSON-able. Default: nothing."""
+        return {}
 
     def request_stop(self) -> None:
         """End the stream soon, where it may be waiting for its source; from any thread. Default: nothing."""

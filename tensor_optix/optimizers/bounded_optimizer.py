@@ -59,7 +59,7 @@ class BoundedOptimizer(BaseOptimizer):
         self._episode_id = 0
 
     @property
-    def param_bounds(self) -> dict[str, ParamSpec]:
+    def param_bounds(self) -> dict[str, ParamSpec]:  # type: ignore[override]
         """What is tuned, in which range, on which scale."""
         return dict(self._specs)
 

@@ -255,7 +255,7 @@ class BatchPipeline(BasePipeline):
         self._env.close()
 
     @property
-    def on_env_error(self) -> str:
+    def on_env_error(self) -> str:  # type: ignore[override]
         """What is done where the environment fails: ``"raise"`` or ``"restart"``."""
         return self._env.on_error
 
@@ -314,12 +314,12 @@ class BatchPipeline(BasePipeline):
         return self._space["action"]
 
     @property
-    def window_size(self) -> int:
+    def window_size(self) -> int:  # type: ignore[override]
         """T, steps of a window."""
         return self._window_size
 
     @property
-    def barrier_interval_steps(self) -> int | None:
+    def barrier_interval_steps(self) -> int | None:  # type: ignore[override]
         """Env steps between barriers; None: only on request."""
         if self._barrier_interval_steps != "auto":
             return self._barrier_interval_steps
