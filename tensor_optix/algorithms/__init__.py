@@ -1,40 +1,22 @@
 """Algorithms on the user's Keras models: one file each, read from top to bottom; ``registry`` knows them by name."""
 
-import importlib
 from typing import TYPE_CHECKING
 
+from tensor_optix.lazy_names import lazy_names
+
 if TYPE_CHECKING:
-    from tensor_optix.algorithms.dqn import DQNAgent
-    from tensor_optix.algorithms.ppo import PPOAgent
-    from tensor_optix.algorithms.registry import register, unregister
-    from tensor_optix.algorithms.sac import SACAgent
-
-_HOME_OF = {
-    "DQNAgent": "dqn",
-    "PPOAgent": "ppo",
-    "SACAgent": "sac",
-    "register": "registry",
-    "unregister": "registry",
-}
-
-__all__ = [
-    "DQNAgent",
-    "PPOAgent",
-    "SACAgent",
-    "register",
-    "unregister",
-]
-
-
-if not TYPE_CHECKING:  # with it, every name would be one
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-        globals()[name] = value
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    from tensor_optix.algorithms.dqn import DQNAgent as DQNAgent
+    from tensor_optix.algorithms.ppo import PPOAgent as PPOAgent
+    from tensor_optix.algorithms.registry import register as register
+    from tensor_optix.algorithms.registry import unregister as unregister
+    from tensor_optix.algorithms.sac import SACAgent as SACAgent
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            "dqn": ["DQNAgent"],
+            "ppo": ["PPOAgent"],
+            "registry": ["register", "unregister"],
+            "sac": ["SACAgent"],
+        },
+    )
