@@ -72,3 +72,14 @@ class MissingExtraError(TensorOptixError, ImportError):
 
 class EpisodesCutError(TensorOptixError):
     """Episodes that were being played are waited for no more: Ctrl-C."""
+
+
+class StopRun(TensorOptixError):  # noqa: N818 - a request, no error
+    """Raised by a callback: the run ends after the current window, with report and files; reason ``"stopped"``.
+
+    Example:
+        >>> class EnoughWindows(LoopCallback):  # doctest: +SKIP
+        ...     def on_episode_end(self, episode_id, eval_metrics):
+        ...         if episode_id == 99:
+        ...             raise StopRun("a hundred windows are enough")
+    """

@@ -16,7 +16,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.callbacks import LoopCallback, checked_callbacks
+from tensor_optix.core.callbacks import LoopCallback, checked_callbacks, checked_stop_on
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_path
 from tensor_optix.core.loop.blas_threads import ONE_BLAS_THREAD
@@ -66,6 +66,8 @@ class RLOptimizer:
             pipeline's own, between two windows. What is made from a callable is closed at the end of each run.
         target_score: End as soon as the lower confidence bound of fresh episodes reaches it.
         report_episodes: Fresh greedy episodes that report on the champion at the end; 0 for none.
+        stop_on: Classes of exceptions, such as ``(optuna.TrialPruned,)``, with which a callback may end the run.
+            What it raised is raised again at the end, after the report, the files and the hooks.
 
     Example:
         >>> result = RLOptimizer(agent, pipeline, max_env_steps=100_000, seed=0).run()  # doctest: +SKIP
@@ -96,6 +98,7 @@ class RLOptimizer:
         evaluation_env: EnvSource | None = None,
         target_score: float | None = None,
         report_episodes: int = 100,
+        stop_on: Iterable[type[Exception]] = (),
     ) -> None:
         evaluator = _default_evaluator() if evaluator is None else evaluator
         tuner = _default_hyperparameter_optimizer() if optimizer is None else optimizer
@@ -110,7 +113,7 @@ class RLOptimizer:
         check_parts(agent, evaluator, tuner, pipeline)
         _check_place(checkpoint_dir, max_snapshots)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
-        callbacks = checked_callbacks(callbacks)
+        callbacks, stop_on = checked_callbacks(callbacks), checked_stop_on(stop_on)
         seed = fresh_seed() if seed is None else int(seed)
         self._evaluation = None if evaluation_env is None else _play_in(evaluation_env, pipeline)
         _prepare_hyperparameter_optimizer(tuner, agent, seed)
@@ -135,6 +138,7 @@ class RLOptimizer:
             target_score=target_score,
             play_episodes=self._evaluation,
             report_episodes=report_episodes,
+            stop_on=stop_on,
         )
         self._max_snapshots = max_snapshots
         self._agent, self._pipeline = agent, pipeline
@@ -175,6 +179,7 @@ class RLOptimizer:
 
         Raises:
             CheckpointError: There is nothing to resume, or another process holds the run.
+            Exception: What a callback ended the run with, if it is of a class in ``stop_on``.
         """
         if not isinstance(resume, bool):
             check_path("resume", resume)

@@ -31,6 +31,7 @@ FLOOR_OF = {
     "monitoring": 3,
     "core.checkpoint_registry": 4,
     "core.run_result": 3,
+    "core.callbacks": 3,
     "core.judgement": 5,
     "core.loop": 6,
     "core.loop_controller": 7,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensor_optix.core.checks import can_be_called, nearest, received
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StopRun
+
+if TYPE_CHECKING:
+    from tensor_optix.core.run_result import RunResult
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +23,9 @@ class LoopCallback:
     """Base of all callbacks; every hook is optional.
 
     Hooks run in the loop's thread and get their arguments by position. One that raises is logged
-    with its traceback and never stops the loop.
+    with its traceback and never stops the loop, unless it asks for that: with
+    :class:`~tensor_optix.exceptions.StopRun`, or one of the classes in ``RLOptimizer(stop_on=...)``,
+    the run ends after the current window, as it does after ``stop()``.
 
     Example:
         >>> class PrintChampion(LoopCallback):
@@ -30,6 +35,12 @@ class LoopCallback:
 
     def on_loop_start(self) -> None:
         """Called once, before the first window of a run."""
+
+    def on_run_end(self, result: RunResult) -> None:
+        """Called once with what the run came to, before ``on_loop_stop``: after the report, or after an error.
+
+        Everything is on disk by then. Not called where there is no result: after a second Ctrl-C.
+        """
 
     def on_loop_stop(self) -> None:
         """Called once, however the run ended."""
@@ -64,13 +75,28 @@ HOOKS = {
 class CallbackList:
     """Hands each event on to every callback, and survives those that raise.
 
+    Args:
+        callbacks: A list of them.
+        stop_on: Classes of exceptions with which a callback ends the run, beside ``StopRun``.
+
+    Attributes:
+        why_to_end: What a callback ended the run with, in words; None while none did.
+
     Raises:
-        InvalidTypeError: ``callbacks`` is no list of callbacks.
+        InvalidTypeError: ``callbacks`` is no list of callbacks, or ``stop_on`` no tuple of classes.
         InvalidArgumentError: A method looks like a hook and is none, or does not take what the hook is given.
     """
 
-    def __init__(self, callbacks: Iterable[Any] | None = None) -> None:
+    def __init__(self, callbacks: Iterable[Any] | None = None, stop_on: Any = ()) -> None:
         self.callbacks = checked_callbacks(callbacks)
+        self._stop_on = checked_stop_on(stop_on)
+        self._ends_with: tuple[type[Exception], ...] = (StopRun, *self._stop_on)
+        self.why_to_end: str | None = None
+        self._to_raise: Exception | None = None
+
+    def begin_run(self) -> None:
+        """Forget what ended an earlier run."""
+        self.why_to_end = self._to_raise = None
 
     def fire(self, hook: str, *args: Any) -> None:
         """Call ``hook`` on every callback that has it."""
@@ -80,8 +106,21 @@ class CallbackList:
                 continue
             try:
                 method(*args)
+            except self._ends_with as error:
+                self._end_run(f"{type(callback).__name__}.{hook}", error)
             except Exception:
                 logger.exception("Callback %s.%s raised; the loop goes on.", type(callback).__name__, hook)
+
+    def _end_run(self, where: str, error: Exception) -> None:
+        said = f": {error}" if str(error) else ""
+        self.why_to_end = self.why_to_end or f"{where} raised {type(error).__name__}{said}"
+        if self._to_raise is None and isinstance(error, self._stop_on):
+            self._to_raise = error
+
+    def raise_again(self) -> None:
+        """Raise what a callback ended the run with, where whoever called ``run()`` asked for it."""
+        if self._to_raise is not None:
+            raise self._to_raise
 
 
 def checked_callbacks(callbacks: Any) -> list[Any]:
@@ -136,3 +175,18 @@ def _check_callback(name: str, callback: Any) -> None:
             raise InvalidArgumentError(
                 f"{kind}.{hook} must be a method that takes ({', '.join(arguments)}), by position. {received(method)}"
             )
+
+
+def checked_stop_on(stop_on: Any) -> tuple[type[Exception], ...]:
+    """Return the classes of exceptions as a tuple, or raise ``InvalidTypeError`` if they are none."""
+    expected = "`stop_on` must be a tuple of classes of exceptions, such as (optuna.TrialPruned,)."
+    if isinstance(stop_on, type):
+        raise InvalidTypeError(f"{expected} {received(stop_on)} Put it in a tuple: ({stop_on.__name__},).")
+    if not isinstance(stop_on, Iterable) or isinstance(stop_on, str | bytes | Mapping):
+        raise InvalidTypeError(f"{expected} {received(stop_on)}")
+    classes = tuple(stop_on)
+    for i, one in enumerate(classes):
+        if not (isinstance(one, type) and issubclass(one, Exception)):
+            hint = f" Give the class, {type(one).__name__}." if isinstance(one, Exception) else ""
+            raise InvalidTypeError(f"`stop_on[{i}]` must be a class derived from Exception. {received(one)}{hint}")
+    return classes

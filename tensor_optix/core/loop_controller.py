@@ -50,6 +50,7 @@ class LoopController:
         play_episodes: Plays greedy episodes elsewhere than in the pipeline's own environment.
         report_episodes: Fresh greedy episodes that report on the champion at the end.
         run_folder: Where the history is written; None: nowhere.
+        stop_on: Classes of exceptions with which a callback may end the run; raised again at the end.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class LoopController:
         play_episodes: PlayFn | None = None,
         report_episodes: int = 100,
         run_folder: RunFolder | None = None,
+        stop_on: Iterable[type[Exception]] = (),
     ) -> None:
         check_parts(agent, evaluator, optimizer, pipeline)
         check_keepers(checkpoint_registry, backoff_scheduler, run_folder)
@@ -83,7 +85,7 @@ class LoopController:
         self.registry = checkpoint_registry
         self.scheduler = backoff_scheduler
         self.last_result: RunResult | None = None
-        self.callbacks = CallbackList(callbacks)
+        self.callbacks = CallbackList(callbacks, stop_on)
         self.recorder = Recorder(run_folder)
         self.stop_request = StopRequest(getattr(pipeline, "request_stop", lambda: None))
         self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
@@ -131,7 +133,8 @@ class LoopController:
 
         Raises:
             Exception: Whatever the environment, agent or evaluator raised; everything saved so
-                far is kept, and :attr:`last_result` says what was reached.
+                far is kept, and :attr:`last_result` says what was reached. Or what a callback ended the
+                run with, if it is of a class in ``stop_on``: after the report, files and hooks.
         """
         check_flags(resume=resume)
         parts = self.parts
@@ -140,27 +143,32 @@ class LoopController:
             self.last_result = parts.conclusion.draw_again(outcome)
             return self.last_result
         self._start()
+        result: RunResult | None = None
         try:
-            self._session.open()
-            parts.provenance.note()
-            self._session.begin(resume, parts.ledger.budget)
-            self.callbacks.fire("on_loop_start")
-            for window in self._session.windows():
-                self._process(window)
-                if parts.closing.ending is not None:
-                    break
-            self.last_result = parts.conclusion.draw(parts.closing.ending_of_stream())
-            return self.last_result
+            result = self._play_out(resume)
         except BaseException as error:
             if self.stop_request.comes_from_a_worker(error):
-                self.last_result = parts.conclusion.draw_after_lost_workers(error)
-                return self.last_result
-            if isinstance(error, Exception):
-                self.last_result = parts.conclusion.draw_after_error(error)
-            raise
+                result = parts.conclusion.draw_after_lost_workers(error)
+            else:
+                if isinstance(error, Exception):
+                    self.last_result = result = parts.conclusion.draw_after_error(error)
+                raise
         finally:
-            self._session.close()
-            self.callbacks.fire("on_loop_stop")
+            self._end(result)
+        self.callbacks.raise_again()
+        return result
+
+    def _play_out(self, resume: bool) -> RunResult:
+        parts = self.parts
+        self._session.open()
+        parts.provenance.note()
+        self._session.begin(resume, parts.ledger.budget)
+        self.callbacks.fire("on_loop_start")
+        for window in () if self.callbacks.why_to_end else self._session.windows():
+            self._process(window)
+            if parts.closing.ending is not None:
+                break
+        return parts.conclusion.draw(parts.closing.ending_of_stream())
 
     def stop(self) -> None:
         """Ask the loop to end after the current window; from any thread."""
@@ -196,6 +204,8 @@ class LoopController:
             self._learn(window, metrics)
         self.recorder.record(metrics, self.state, self.best_snapshot, parts.tuning.decisions())
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
+        if parts.closing.ending is None and self.callbacks.why_to_end:
+            parts.closing.look(parts.provenance.stamp(metrics, parts.ledger.steps["training"]))
         if parts.closing.ending is None:  # a run resumed with a larger budget must not begin where this one was settled
             self._session.save_if_due(window, parts.ledger, parts.challenges.reserved_steps())
 
@@ -238,10 +248,19 @@ class LoopController:
 
     def _start(self) -> None:
         self.stop_request.clear()
+        self.callbacks.begin_run()
         self.parts.closing.ending = None
         self.parts.ledger.start_run()
         if self.state is LoopState.DORMANT:
             self.scheduler.record_degradation()
+
+    def _end(self, result: RunResult | None) -> None:
+        """Let go of everything, and tell the callbacks; an error may be on its way out."""
+        self._session.close()
+        if result is not None:
+            self.last_result = result
+            self.callbacks.fire("on_run_end", result)
+        self.callbacks.fire("on_loop_stop")
 
     def _with_state(self, players: list[PlayFn]) -> dict[str, Any]:
         """Return everything that has a state, apart from the agent and its champion."""

@@ -235,3 +235,7 @@ class RecordingCallback(LoopCallback):
     def on_hyperparam_update(self, *arguments: Any) -> None:
         """Record."""
         self.events.append(("on_hyperparam_update", arguments))
+
+    def on_run_end(self, *arguments: Any) -> None:
+        """Record."""
+        self.events.append(("on_run_end", arguments))

@@ -13,7 +13,7 @@ from live_fakes import BlockingFeed, EchoFeed
 from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.types import LoopState
-from tensor_optix.exceptions import StreamError
+from tensor_optix.exceptions import StopRun, StreamError
 from tensor_optix.optimizer import RLOptimizer
 from tensor_optix.pipeline import live_pipeline
 from tensor_optix.pipeline.live_pipeline import LivePipeline
@@ -110,6 +110,16 @@ def test_a_stop_ends_it(tmp_path):
     result = run(tmp_path, EchoFeed(endless_episode=True), function=lambda optimizer, pipeline: optimizer.stop())
     assert result.reason == "stopped"
     assert result.windows <= 5
+
+
+def test_a_callback_ends_it(tmp_path):
+    def enough(optimizer, pipeline):
+        raise StopRun("enough")
+
+    result = run(tmp_path, EchoFeed(endless_episode=True), function=enough)
+    assert (result.reason, result.windows) == ("stopped", 4)
+    assert result.explanation.endswith("raised StopRun: enough")
+    assert not feed_threads()
 
 
 def test_ctrl_c_ends_it(tmp_path):

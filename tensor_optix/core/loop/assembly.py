@@ -31,7 +31,14 @@ from tensor_optix.core.loop.interrupts import StopRequest
 from tensor_optix.core.loop.looks import Looks
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.session import RunSession
-from tensor_optix.core.loop.stopping import Dormant, OutOfBudget, StopAskedFor, StoppingRule, TargetReached
+from tensor_optix.core.loop.stopping import (
+    Dormant,
+    EndedByCallback,
+    OutOfBudget,
+    StopAskedFor,
+    StoppingRule,
+    TargetReached,
+)
 from tensor_optix.core.loop.target import Target
 from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.loop.watch import Watch
@@ -129,6 +136,7 @@ class Parts:
     def _rules(self, given: Given) -> Sequence[StoppingRule]:
         """Return the reasons to end, the weightiest first."""
         return (
+            EndedByCallback(given.callbacks),
             TargetReached(self.target),
             Dormant(given.scheduler, self.judge),
             StopAskedFor(given.stop_request),

@@ -52,5 +52,4 @@ class Closing:
 
     def ending_of_stream(self) -> Ending:
         """Return why there are no more windows."""
-        how = "asked to stop" if self._stop_request.is_set else "the pipeline's stream ended"
-        return self.ending or Ending("stopped", how)
+        return self.ending or first_ending(self._rules) or Ending("stopped", "the pipeline's stream ended")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.budget import Ledger
+from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.loop.interrupts import StopRequest
@@ -37,6 +38,18 @@ class StoppingRule(ABC):
     @abstractmethod
     def ending(self) -> Ending | None:
         """Return why this window was the last; None if the run may go on."""
+
+
+class EndedByCallback(StoppingRule):
+    """A callback raised what ends a run."""
+
+    def __init__(self, callbacks: CallbackList) -> None:
+        self._callbacks = callbacks
+
+    def ending(self) -> Ending | None:
+        """See :class:`StoppingRule`."""
+        why = self._callbacks.why_to_end
+        return None if why is None else Ending("stopped", why)
 
 
 class TargetReached(StoppingRule):
