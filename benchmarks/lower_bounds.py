@@ -36,7 +36,7 @@ NOT_RUN = {
     "tests/test_algorithms/test_replay_buffer.py": "names Gymnasium's autoreset modes, which are there from 1.1 on",
     "tests/test_pipeline/test_batch_pipeline.py": "names Gymnasium's autoreset modes",
     "tests/test_pipeline/test_batch_pipeline_errors.py": "names Gymnasium's autoreset modes",
-    "tests/test_pipeline/test_vector_equivalence.py": "names Gymnasium's autoreset modes",
+    "tests/test_pipeline/test_stepping/test_vector_env.py": "names Gymnasium's autoreset modes",
     "tests/test_adapters/test_load_and_play.py": "makes Discrete spaces with a dtype: Gymnasium 1.0 knows none",
 }
 DESELECTED = {

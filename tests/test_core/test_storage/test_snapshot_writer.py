@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import storage_fakes
 from storage_fakes import (
     AGENTS,
     StateAgent,
@@ -192,7 +193,7 @@ for number in range(first, first + int(sys.argv[3])):
 
 
 def start_trainer(root, num_snapshots):
-    command = [sys.executable, "-c", TRAINER, str(root), str(Path(__file__).parent), str(num_snapshots)]
+    command = [sys.executable, "-c", TRAINER, str(root), str(Path(storage_fakes.__file__).parent), str(num_snapshots)]
     home = Path(tensor_optix.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(home)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
