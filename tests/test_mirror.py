@@ -1,0 +1,259 @@
+"""The tree of tests mirrors the package: what has behaviour has a test file of its own, where one looks for it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "tensor_optix"
+SKIPPED_FOLDERS = ("tensorflow",)
+"""``adapters`` holds one folder only."""
+
+STILL_MISSING: set[str] = {
+    "adapters.tensorflow.acting.fast_policy",
+    "adapters.tensorflow.acting.forward",
+    "adapters.tensorflow.acting.frozen_policy",
+    "adapters.tensorflow.acting.model_inputs",
+    "adapters.tensorflow.acting.noise_stream",
+    "adapters.tensorflow.acting.numpy.numpy_activations",
+    "adapters.tensorflow.acting.numpy.numpy_conversion",
+    "adapters.tensorflow.acting.numpy.numpy_forward",
+    "adapters.tensorflow.acting.numpy.numpy_graph",
+    "adapters.tensorflow.acting.numpy.numpy_layers",
+    "adapters.tensorflow.acting.numpy.numpy_norms",
+    "adapters.tensorflow.acting.numpy.numpy_parameters",
+    "adapters.tensorflow.acting.numpy.numpy_program",
+    "adapters.tensorflow.acting.observation_parts",
+    "adapters.tensorflow.acting.traced_forward",
+    "adapters.tensorflow.actions.action_sampling",
+    "adapters.tensorflow.actions.distributions",
+    "adapters.tensorflow.actions.epsilon_greedy",
+    "adapters.tensorflow.actions.multi_action_sampling",
+    "adapters.tensorflow.actions.multi_distributions",
+    "adapters.tensorflow.actions.policy_heads",
+    "adapters.tensorflow.actions.squashed_gaussian",
+    "adapters.tensorflow.binding",
+    "adapters.tensorflow.hyperparameters",
+    "adapters.tensorflow.learning.custom_loss",
+    "adapters.tensorflow.learning.fused_adam",
+    "adapters.tensorflow.learning.learner_assembly",
+    "adapters.tensorflow.learning.losses",
+    "adapters.tensorflow.learning.policy_learner",
+    "adapters.tensorflow.learning.policy_update",
+    "adapters.tensorflow.learning.recent_steps",
+    "adapters.tensorflow.learning.reward_scaler",
+    "adapters.tensorflow.learning.value_baseline",
+    "adapters.tensorflow.learning.window_reading",
+    "adapters.tensorflow.models.default_networks",
+    "adapters.tensorflow.models.image_layout",
+    "adapters.tensorflow.models.model_checks",
+    "adapters.tensorflow.models.observation_normalizer",
+    "adapters.tensorflow.models.served_spaces",
+    "adapters.tensorflow.own_learn",
+    "adapters.tensorflow.saving.agent_arrays",
+    "adapters.tensorflow.saving.agent_class",
+    "adapters.tensorflow.saving.agent_state",
+    "adapters.tensorflow.saving.architectures.allowed",
+    "adapters.tensorflow.saving.architectures.call_arguments",
+    "adapters.tensorflow.saving.architectures.custom",
+    "adapters.tensorflow.saving.architectures.models",
+    "adapters.tensorflow.saving.architectures.operations",
+    "adapters.tensorflow.saving.architectures.reader",
+    "adapters.tensorflow.saving.architectures.rebuild",
+    "adapters.tensorflow.saving.architectures.rules",
+    "adapters.tensorflow.saving.architectures.sharing",
+    "adapters.tensorflow.saving.attached_copies",
+    "adapters.tensorflow.saving.attached_state",
+    "adapters.tensorflow.saving.demands.admission",
+    "adapters.tensorflow.saving.demands.call_costs",
+    "adapters.tensorflow.saving.demands.ledger",
+    "adapters.tensorflow.saving.demands.structure",
+    "adapters.tensorflow.saving.forewarning",
+    "adapters.tensorflow.saving.greedy_actions",
+    "adapters.tensorflow.saving.hidden_randomness",
+    "adapters.tensorflow.saving.policy_export",
+    "adapters.tensorflow.saving.space_bounds",
+    "adapters.tensorflow.saving.space_json",
+    "adapters.tensorflow.saving.state_checks",
+    "adapters.tensorflow.saving.structure",
+    "algorithms.actor_critic",
+    "algorithms.critics",
+    "algorithms.off_policy",
+    "algorithms.on_policy_learner",
+    "algorithms.progress",
+    "algorithms.q_networks",
+    "algorithms.replay.chunked_array",
+    "algorithms.replay.memory",
+    "algorithms.replay.priorities",
+    "algorithms.replay.replay_buffer",
+    "algorithms.replay.sum_tree",
+    "algorithms.settings",
+    "algorithms.shadow_network",
+    "algorithms.window_steps",
+    "algorithms.xla",
+    "cli.algorithms",
+    "cli.evaluation",
+    "cli.failures",
+    "cli.options",
+    "cli.plan",
+    "cli.resume",
+    "cli.training",
+    "core.base_agent",
+    "core.base_evaluator",
+    "core.base_pipeline",
+    "core.budget",
+    "core.judgement.alarm",
+    "core.judgement.arena",
+    "core.judgement.bar",
+    "core.judgement.challenges",
+    "core.judgement.diagnosis",
+    "core.judgement.incumbent",
+    "core.judgement.judge",
+    "core.judgement.provenance",
+    "core.judgement.succession",
+    "core.loop.agenda",
+    "core.loop.assembly",
+    "core.loop.blas_threads",
+    "core.loop.closing",
+    "core.loop.conclusion",
+    "core.loop.entrance",
+    "core.loop.interrupts",
+    "core.loop.looks",
+    "core.loop.recorder",
+    "core.loop.result_file",
+    "core.loop.run_checkpoint",
+    "core.loop.run_info",
+    "core.loop.run_structure",
+    "core.loop.session",
+    "core.loop.stopping",
+    "core.loop.target",
+    "core.loop.tuning",
+    "core.loop.unsaved",
+    "core.loop.watch",
+    "core.storage.encoding",
+    "core.storage.history_tail",
+    "core.storage.snapshot_shelf",
+    "core.storage.state_likeness",
+    "functional.search_space",
+    "functional.seeding",
+    "monitoring.checks",
+    "optimizer",
+    "optimizers.bounded_optimizer",
+    "optimizers.decision",
+    "pipeline.evaluation_env",
+    "pipeline.live.data_source",
+    "pipeline.live.live_actor",
+    "pipeline.live.live_window",
+    "pipeline.live.reconnect",
+    "pipeline.live.step_pairing",
+    "pipeline.live.step_queue",
+    "pipeline.live.stream_worker",
+    "pipeline.named_modules",
+    "pipeline.stepping.async_workers",
+    "pipeline.stepping.env_guard",
+    "pipeline.stepping.env_memory",
+    "pipeline.stepping.episode_ledger",
+    "pipeline.stepping.episode_player",
+    "pipeline.stepping.rewards",
+    "pipeline.stepping.settled_objects",
+    "pipeline.stepping.single_env",
+    "pipeline.stepping.space_layout",
+    "pipeline.stepping.step_checks",
+    "pipeline.stepping.window_builder",
+    "pipeline.stepping.worker_signals",
+    "testing.agent_conformance",
+    "testing.checking",
+    "testing.evaluator_conformance",
+    "testing.fakes",
+    "testing.optimizer_conformance",
+    "testing.pipeline_conformance",
+}
+"""Modules that wait for their tests. This only shrinks."""
+
+
+def home_of(module: str) -> Path:
+    """Return where the tests of ``core.storage.manifest`` are: ``test_core/test_storage/test_manifest.py``."""
+    parts = [part for part in module.split(".") if part not in SKIPPED_FOLDERS]
+    return TESTS.joinpath(*(f"test_{part}" for part in parts)).with_suffix(".py")
+
+
+def modules() -> dict[str, ast.Module]:
+    """Return each module's name below the package and its tree; what ``__init__`` files hold is handed on only."""
+    paths = sorted(path for path in PACKAGE.rglob("*.py") if not path.name.startswith("__"))
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text()) for path in paths}
+
+
+def has_behaviour(tree: ast.Module) -> bool:
+    """Tell whether any function of a module does more than to declare what others do."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return not all(is_declaration(statement) for function in functions for statement in function.body)
+
+
+def is_declaration(statement: ast.stmt) -> bool:
+    """Tell whether a statement is a docstring, ``...``, ``pass``, a constant default, or "not implemented"."""
+    if isinstance(statement, ast.Raise):
+        return "NotImplementedError" in ast.unparse(statement)
+    if isinstance(statement, ast.Return | ast.Expr):
+        return statement.value is None or is_literal(statement.value)
+    return isinstance(statement, ast.Pass)
+
+
+def is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True
+
+
+def has_a_test(path: Path) -> bool:
+    """Tell whether a file is there and has at least one test."""
+    nodes = ast.walk(ast.parse(path.read_text())) if path.exists() else ()
+    return any(isinstance(node, ast.FunctionDef) and node.name.startswith("test") for node in nodes)
+
+
+def missing() -> set[str]:
+    found = {name for name, tree in modules().items() if has_behaviour(tree)}
+    assert len(found) > 100
+    return {name for name in found if not has_a_test(home_of(name))}
+
+
+def test_every_module_with_behaviour_has_its_tests() -> None:
+    assert sorted(missing() - STILL_MISSING) == []
+
+
+def test_nobody_waits_who_has_them() -> None:
+    assert sorted(STILL_MISSING - missing()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("MOST = 3", False),
+        ("class A(Protocol):\n    def act(self): ...", False),
+        ("@dataclass\nclass A:\n    x: int = 0", False),
+        ("class A:\n    def act(self):\n        '''Do it.'''\n        raise NotImplementedError('act')", False),
+        ("class A:\n    def bounds(self):\n        return {}", False),
+        ("class A:\n    def act(self):\n        return self.x", True),
+        ("def double(x):\n    return 2 * x", True),
+        ("def check(x):\n    raise ValueError(x)", True),
+        ("class A:\n    def act(self):\n        self.x = 1", True),
+    ],
+)
+def test_what_only_declares_is_told_by_rule(source: str, expected: bool) -> None:
+    assert has_behaviour(ast.parse(source)) is expected
+
+
+def test_a_file_without_tests_does_not_count(tmp_path: Path) -> None:
+    test = tmp_path / "test_it.py"
+    assert not has_a_test(test)
+    for text, expected in [
+        ("from tensor_optix.it import double", False),
+        ("def test_one():\n    assert double(1) == 2", True),
+        ("class TestOne:\n    def test_two(self):\n        assert double(1) == 2", True),
+    ]:
+        test.write_text(text)
+        assert has_a_test(test) is expected, text
