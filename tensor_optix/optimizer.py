@@ -33,7 +33,7 @@ from tensor_optix.exceptions import CheckpointError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
 if TYPE_CHECKING:
-    from tensor_optix.pipeline.evaluation_env import EvaluationEnv
+    from tensor_optix.pipeline.evaluation import EvaluationEnv
 
 logger = logging.getLogger(__name__)
 
@@ -330,6 +330,6 @@ def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, se
 
 def _play_in(evaluation_env: Any, pipeline: Any) -> EvaluationEnv:
     """Return what plays greedy episodes in an environment of their own."""
-    from tensor_optix.pipeline.evaluation_env import EvaluationEnv
+    from tensor_optix.pipeline.evaluation import EvaluationEnv
 
     return EvaluationEnv(evaluation_env, getattr(pipeline, "on_env_error", "raise"))

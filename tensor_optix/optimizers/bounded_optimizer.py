@@ -7,6 +7,7 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,6 @@ from tensor_optix.core.plain_state import require_type
 from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
-from tensor_optix.optimizers.decision import Decision
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,36 @@ _DECISIONS_KEPT = 1000
 def is_same(a: float, b: float) -> bool:
     """Tell whether two values are one, but for the rounding of a 32-bit float."""
     return abs(a - b) <= _SAME * max(abs(a), abs(b))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision about one parameter.
+
+    Attributes:
+        episode_id: The newest window that was known when it was taken.
+        param: Name of the parameter; empty where the decision is about all of them.
+        old: Value in force before; None where nothing changed hands.
+        new: Value suggested from now on; None where nothing changed hands.
+        reason: Why, in words.
+        is_move: Whether the parameter's centre moved. False for probes, returns and skips.
+    """
+
+    episode_id: int
+    param: str
+    old: float | None
+    new: float | None
+    reason: str
+    is_move: bool = False
+
+    def __str__(self) -> str:
+        if not self.param:
+            return self.reason
+        return f"{self.param} {self.old:.6g} -> {self.new:.6g}: {self.reason}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON-able copy."""
+        return asdict(self)
 
 
 class BoundedOptimizer(BaseOptimizer):

@@ -10,11 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
+import numpy as np
+from scipy.special import fdtrc, stdtrit
 
 _MEMORY = 0.98
 _ROUNDING = 1e-9
 _TINY = 1e-300
+_RIDGE = 1e-9
+_TINY_COLUMN = 1e-12
 
 
 def line_at(times: Sequence[float], scores: Sequence[float], time: float) -> tuple[float, float]:
@@ -147,3 +150,82 @@ class PooledMean:
     def state(self) -> list[float]:
         """Return ``[total, weight]``."""
         return [self.total, self.weight]
+
+
+@dataclass(frozen=True)
+class ResponseModel:
+    """An additive parabola in each parameter, fitted together with a linear trend in time.
+
+    Attributes:
+        centre: Where the parabolas were expanded, ``[P]``.
+        slopes: Slope of each at the centre, ``[P]``.
+        bends: Factor of the square of each, ``[P]``.
+        matters: Whether the parameter explains more than chance would, ``[P]`` bool.
+        detrended: Each score minus the level and the trend, ``[n]``.
+    """
+
+    centre: np.ndarray
+    slopes: np.ndarray
+    bends: np.ndarray
+    matters: np.ndarray
+    detrended: np.ndarray
+
+    def merit(self, points: np.ndarray) -> np.ndarray:
+        """Return what each parameter adds to the score, ``[..., P]``; 0 where it does not matter.
+
+        Args:
+            points: ``[..., P]``, on the parameters' own scales.
+        """
+        offset = points - self.centre
+        return np.where(self.matters, self.slopes * offset + self.bends * offset**2, 0.0)
+
+
+def fit_response(
+    times: np.ndarray, points: np.ndarray, scores: np.ndarray, *, alpha: float, half_life: float
+) -> ResponseModel:
+    """Fit ``score = level + trend * time + sum_p (slope_p * x_p + bend_p * x_p**2)`` by least squares.
+
+    Trend and parameters are fitted together, so neither takes what is the other's: a score that rises
+    because time passes is not credited to the parameters that happened to be in force last.
+
+    Args:
+        times: Window numbers, rising, ``[n]``.
+        points: Parameters in force, ``[n, P]``, on their own scales.
+        scores: ``[n]``.
+        alpha: A parameter matters if its two terms pass an F test at this level.
+        half_life: Age, in windows, at which a score counts half.
+    """
+    n, num_params = points.shape
+    weight = 0.5 ** ((times[-1] - times) / half_life)
+    centre = points.sum(axis=0) / n
+    offset = points - centre
+    columns = np.empty((n, 2 + 2 * num_params))
+    columns[:, 0] = 1.0
+    columns[:, 1] = times - times.sum() / n
+    columns[:, 2 : 2 + num_params] = offset
+    columns[:, 2 + num_params :] = offset**2
+    columns /= (size := np.sqrt((columns**2).sum(axis=0) / n) + _TINY_COLUMN)
+    weighted = columns * weight[:, None]
+    inverse = np.linalg.inv(weighted.T @ columns + _RIDGE * n * np.eye(columns.shape[1]))
+    fitted = inverse @ (weighted.T @ scores)
+    residual = scores - columns @ fitted
+    rounding = (_ROUNDING * float(np.abs(scores).max())) ** 2
+    dof = float(weight.sum()) - len(fitted)
+    variance = max(float(weight @ residual**2) / max(dof, 1.0), rounding, _TINY_COLUMN**2)
+    matters = _pass_f_test(fitted, inverse * variance, dof, alpha)
+    detrended = scores - columns[:, :2] @ fitted[:2]
+    fitted /= size
+    return ResponseModel(centre, fitted[2 : 2 + num_params], fitted[2 + num_params :], matters, detrended)
+
+
+def _pass_f_test(fitted: np.ndarray, covariance: np.ndarray, dof: float, alpha: float) -> np.ndarray:
+    """Test slope and bend of each parameter together against zero, ``[P]`` bool."""
+    num_params = (len(fitted) - 2) // 2
+    if dof < 1.0:
+        return np.zeros(num_params, dtype=bool)
+    slope = np.arange(2, 2 + num_params)
+    bend = slope + num_params
+    a, b, c = covariance[slope, slope], covariance[slope, bend], covariance[bend, bend]
+    u, v = fitted[slope], fitted[bend]
+    f_values = (c * u * u - 2.0 * b * u * v + a * v * v) / (a * c - b * b) / 2.0
+    return np.asarray(fdtrc(2, dof, f_values) < alpha)

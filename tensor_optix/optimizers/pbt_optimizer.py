@@ -12,7 +12,7 @@ from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.plain_state import made_of, require_type
 from tensor_optix.core.types import Bounds, EvalMetrics
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
-from tensor_optix.optimizers.response_model import ResponseModel, fit_response
+from tensor_optix.optimizers.evidence import ResponseModel, fit_response
 from tensor_optix.optimizers.score_buffer import NewScores
 
 _MIN_MEMBERS = 5

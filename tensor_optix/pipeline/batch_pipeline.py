@@ -13,15 +13,13 @@ from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.pipeline.environment_facts import environment_facts
+from tensor_optix.pipeline.process_settings import SETTLED_OBJECTS
 from tensor_optix.pipeline.stepping.env_guard import space_of
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
-from tensor_optix.pipeline.stepping.env_memory import EnvMemory
-from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, env_state, not_saved, restore_env_state
-from tensor_optix.pipeline.stepping.episode_ledger import EpisodeLedger
+from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, EnvMemory, env_state, not_saved, restore_env_state
 from tensor_optix.pipeline.stepping.episode_player import rowwise
-from tensor_optix.pipeline.stepping.settled_objects import SETTLED_OBJECTS
 from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
-from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
+from tensor_optix.pipeline.stepping.window_builder import EpisodeLedger, WindowBuilder
 
 BARRIER_INTERVAL_STEPS = 20_000
 BARRIER_INTERVAL_STEPS_PER_ENV = 2_500

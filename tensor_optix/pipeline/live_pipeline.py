@@ -17,15 +17,15 @@ from tensor_optix.core.protocols import CanAct
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import NotBoundError, StreamSilenceError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
-from tensor_optix.pipeline.live.boundaries import EveryNSeconds, EveryNSteps, OnDoneSignal, check_boundary
 from tensor_optix.pipeline.live.data_source import DataSource, check_source, close_source
+from tensor_optix.pipeline.live.feed_items import StepChecker
 from tensor_optix.pipeline.live.live_actor import LiveActor
-from tensor_optix.pipeline.live.live_window import LiveWindow
-from tensor_optix.pipeline.live.prompt_interpreter import PROMPT_INTERPRETER
+from tensor_optix.pipeline.live.live_step import LiveStep
+from tensor_optix.pipeline.live.live_window import EveryNSeconds, EveryNSteps, LiveWindow, OnDoneSignal, WindowEnds
 from tensor_optix.pipeline.live.reconnect import ReconnectWaits
-from tensor_optix.pipeline.live.step_queue import LiveStep, Signal, StepQueue
+from tensor_optix.pipeline.live.step_queue import Signal, StepQueue
 from tensor_optix.pipeline.live.stream_worker import StreamWorker
-from tensor_optix.pipeline.stepping.step_checks import StepChecker
+from tensor_optix.pipeline.process_settings import PROMPT_INTERPRETER
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,6 @@ class LivePipeline(BasePipeline):
         check_choice("on_full", on_full, ("block", "drop_oldest"))
         check_choice("on_bad_step", on_bad_step, ("raise", "skip"))
         check_int("buffer_size", buffer_size, at_least=1)
-        check_int("max_window_steps", max_window_steps, at_least=1)
         check_seed("seed", seed)
         check_flags(reconnect_on_disconnect=reconnect_on_disconnect)
         check_number("max_reconnect_wait_seconds", max_reconnect_wait_seconds, above=0.0)
@@ -132,15 +131,13 @@ class LivePipeline(BasePipeline):
             check_methods("agent", agent, "act")
         self._source = data_source
         self._agent = agent
-        self._boundary = check_boundary(episode_boundary_fn, max_window_steps)
-        self._ends_on_done = bool(getattr(self._boundary, "ends_on_done", False))
+        self._ends = WindowEnds(episode_boundary_fn, max_window_steps)
         self._buffer_size = buffer_size
         self._reconnects_wanted = reconnect_on_disconnect
         self._drop_oldest = on_full == "drop_oldest"
         self._silence_timeout_seconds = silence_timeout_seconds
         self._skip_bad_steps = on_bad_step == "skip"
         self._max_reconnect_wait_seconds = max_reconnect_wait_seconds
-        self._max_window_steps = max_window_steps
         self._seed = seed
         self._next_window_id = 0
         self._queue = StepQueue(buffer_size, drop_oldest=self._drop_oldest)
@@ -344,10 +341,10 @@ class LivePipeline(BasePipeline):
             entry = self._queue.get(_POLL_SECONDS)
             if isinstance(entry, LiveStep):
                 window.append(entry)
-                ended_by = self._end_of(window)
+                ended_by = self._ends.after_step(window)
             elif entry is Signal.GAP:
                 window.cut()
-                ended_by = "gap" if window and self._ends_on_done else None
+                ended_by = self._ends.after_gap(window)
             elif entry is Signal.END:
                 break
             else:
@@ -355,14 +352,6 @@ class LivePipeline(BasePipeline):
             if ended_by is not None:
                 return window, ended_by
         return window, "end"
-
-    def _end_of(self, window: LiveWindow) -> str | None:
-        """Tell what ends the window with its newest step, if anything does."""
-        if self._ends_on_done and window.ends_episode:
-            return "done"
-        if self._boundary(len(window), window.elapsed_seconds, window.last_observation):
-            return "boundary"
-        return "cap" if len(window) >= self._max_window_steps else None
 
     def _check_silence(self, worker: StreamWorker) -> None:
         limit = self._silence_timeout_seconds

@@ -1,4 +1,8 @@
-"""Collects the steps of a live feed into one window."""
+"""One window of a live feed, and where it ends.
+
+A boundary is any ``(step_count, elapsed_seconds, last_observation) -> bool``. One that should also
+end a window where the feed ends an episode carries a true attribute ``ends_on_done``.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.base_pipeline import EpisodeBoundaryFn
+from tensor_optix.core.checks import check_callable, check_int, check_number
 from tensor_optix.core.types import EpisodeData
-from tensor_optix.pipeline.live.step_queue import LiveStep
+from tensor_optix.exceptions import InvalidArgumentError
+from tensor_optix.pipeline.live.live_step import LiveStep
 from tensor_optix.pipeline.stepping.space_layout import stack
 
 
@@ -74,3 +81,78 @@ class LiveWindow:
 
 def _numbers(values: list[Any], dtype: type) -> np.ndarray | None:
     return None if any(value is None for value in values) else np.array(values, dtype=dtype)
+
+
+class EveryNSteps:
+    """Ends a window after ``num_steps`` steps, whatever the episodes do."""
+
+    def __init__(self, num_steps: int) -> None:
+        check_int("n", num_steps, at_least=1)
+        self.num_steps = int(num_steps)
+
+    def __call__(self, step_count: int, elapsed_seconds: float, last_observation: Any) -> bool:
+        """Tell whether the window is long enough."""
+        return step_count >= self.num_steps
+
+
+class EveryNSeconds:
+    """Ends a window with the first step that arrives ``seconds`` after the window began.
+
+    Time is the feed's own (when steps arrived), so a learner that lags behind gets the same windows
+    as one that keeps up.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        check_number("s", seconds, above=0.0)
+        self.seconds = float(seconds)
+
+    def __call__(self, step_count: int, elapsed_seconds: float, last_observation: Any) -> bool:
+        """Tell whether the window has lasted long enough."""
+        return elapsed_seconds >= self.seconds
+
+
+class OnDoneSignal:
+    """Ends a window where the feed ends an episode, and nowhere else."""
+
+    ends_on_done = True
+
+    def __call__(self, step_count: int, elapsed_seconds: float, last_observation: Any) -> bool:
+        """Leave the end to ``ends_on_done``."""
+        return False
+
+
+class WindowEnds:
+    """Tells whether a window ends with its newest step, and why.
+
+    Args:
+        boundary: See above; None: :class:`OnDoneSignal`.
+        max_window_steps: Ends a window that nothing else ended.
+
+    Raises:
+        InvalidTypeError: The boundary cannot be called.
+        InvalidArgumentError: No window could end by it.
+    """
+
+    def __init__(self, boundary: EpisodeBoundaryFn | None, max_window_steps: int) -> None:
+        check_int("max_window_steps", max_window_steps, at_least=1)
+        check_callable("episode_boundary_fn", boundary, takes="(step_count, elapsed_seconds, last_observation) -> bool")
+        if isinstance(boundary, EveryNSteps) and boundary.num_steps > max_window_steps:
+            raise InvalidArgumentError(
+                f"every_n_steps({boundary.num_steps}) asks for longer windows than max_window_steps={max_window_steps} "
+                "allows. Raise max_window_steps."
+            )
+        self._boundary = OnDoneSignal() if boundary is None else boundary
+        self._ends_on_done = bool(getattr(self._boundary, "ends_on_done", False))
+        self._max_window_steps = max_window_steps
+
+    def after_step(self, window: LiveWindow) -> str | None:
+        """Return what ends the window with its newest step: "done", "boundary" or "cap"; None if nothing does."""
+        if self._ends_on_done and window.ends_episode:
+            return "done"
+        if self._boundary(len(window), window.elapsed_seconds, window.last_observation):
+            return "boundary"
+        return "cap" if len(window) >= self._max_window_steps else None
+
+    def after_gap(self, window: LiveWindow) -> str | None:
+        """Return "gap" where missing steps end the window, as they end its episode; None elsewhere."""
+        return "gap" if window and self._ends_on_done else None

@@ -4,44 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-
-@dataclass(slots=True)
-class LiveStep:
-    """One whole step of a feed: an observation, the action on it, and what followed.
-
-    Attributes:
-        observation: What was acted on.
-        action: What was done.
-        reward: What followed.
-        terminated: The task ended with this step.
-        truncated: The episode was cut with this step.
-        info: What the feed told with the step's outcome.
-        next_observation: The true successor.
-        log_prob: Log-probability of the action under the acting policy, where it tells.
-        policy_version: Version of the acting policy, where it tells.
-        started_at: When ``observation`` arrived, in seconds of a monotonic clock.
-        arrived_at: When ``next_observation`` arrived.
-        completed_return: Return of the whole episode that ended here; None elsewhere.
-        completed_length: Its length in steps; None elsewhere.
-    """
-
-    observation: Any
-    action: Any
-    reward: float
-    terminated: bool
-    truncated: bool
-    info: dict[str, Any]
-    next_observation: Any
-    log_prob: float | None
-    policy_version: int | None
-    started_at: float
-    arrived_at: float
-    completed_return: float | None = None
-    completed_length: int | None = None
+from tensor_optix.pipeline.live.live_step import LiveStep
 
 
 class Signal(Enum):

@@ -11,11 +11,11 @@ from types import GeneratorType
 from typing import Any
 
 from tensor_optix.exceptions import InvalidTypeError, StreamError
+from tensor_optix.pipeline.live.feed_items import StepChecker
 from tensor_optix.pipeline.live.live_actor import LiveActor
+from tensor_optix.pipeline.live.live_step import StepPairing
 from tensor_optix.pipeline.live.reconnect import ATTEMPTS_BEFORE_FIRST_ITEM, ReconnectWaits
-from tensor_optix.pipeline.live.step_pairing import StepPairing
 from tensor_optix.pipeline.live.step_queue import StepQueue
-from tensor_optix.pipeline.stepping.step_checks import StepChecker
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
 from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.space_layout import is_finite
-from tensor_optix.pipeline.stepping.worker_signals import interrupts_withheld, withhold_interrupts_from
+from tensor_optix.pipeline.stepping.worker_processes import interrupts_withheld, withhold_interrupts_from
 
 logger = logging.getLogger(__name__)
 

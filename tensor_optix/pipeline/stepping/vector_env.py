@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping import envpool_support
-from tensor_optix.pipeline.stepping.async_workers import workers_that_reset_again
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, space_of
 from tensor_optix.pipeline.stepping.rewards import real_reward
 from tensor_optix.pipeline.stepping.space_layout import Layout, Reader, copy_of, reader, writer
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
+from tensor_optix.pipeline.stepping.worker_processes import workers_that_reset_again
 
 ActBatch = Callable[[Any], Any]
 BoolArray = npt.NDArray[np.bool_]

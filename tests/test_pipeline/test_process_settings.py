@@ -1,4 +1,4 @@
-"""The process's settings while a feed is open, and after."""
+"""The process's settings while an environment is stepped or a feed is open, and after."""
 
 import gc
 import sys
@@ -8,9 +8,8 @@ import pytest
 from live_fakes import EchoFeed, PolicyAgent, take
 
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.live.prompt_interpreter import SWITCH_SECONDS, PromptInterpreter
 from tensor_optix.pipeline.live_pipeline import LivePipeline
-from tensor_optix.pipeline.stepping.settled_objects import SettledObjects
+from tensor_optix.pipeline.process_settings import SWITCH_SECONDS, PromptInterpreter, SettledObjects
 from tensor_optix.testing.fakes import SixMethodAgent
 
 

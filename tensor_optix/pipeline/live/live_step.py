@@ -1,4 +1,4 @@
-"""Which reward belongs to which action."""
+"""Whole steps of a feed: which reward belongs to which action."""
 
 from __future__ import annotations
 
@@ -8,9 +8,43 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.pipeline.live.feed_items import FeedItem
 from tensor_optix.pipeline.live.live_actor import Choice
-from tensor_optix.pipeline.live.step_queue import LiveStep
-from tensor_optix.pipeline.stepping.step_checks import FeedItem
+
+
+@dataclass(slots=True)
+class LiveStep:
+    """One whole step of a feed: an observation, the action on it, and what followed.
+
+    Attributes:
+        observation: What was acted on.
+        action: What was done.
+        reward: What followed.
+        terminated: The task ended with this step.
+        truncated: The episode was cut with this step.
+        info: What the feed told with the step's outcome.
+        next_observation: The true successor.
+        log_prob: Log-probability of the action under the acting policy, where it tells.
+        policy_version: Version of the acting policy, where it tells.
+        started_at: When ``observation`` arrived, in seconds of a monotonic clock.
+        arrived_at: When ``next_observation`` arrived.
+        completed_return: Return of the whole episode that ended here; None elsewhere.
+        completed_length: Its length in steps; None elsewhere.
+    """
+
+    observation: Any
+    action: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+    next_observation: Any
+    log_prob: float | None
+    policy_version: int | None
+    started_at: float
+    arrived_at: float
+    completed_return: float | None = None
+    completed_length: int | None = None
 
 
 @dataclass(slots=True)
