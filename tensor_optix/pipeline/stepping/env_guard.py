@@ -12,7 +12,12 @@ import numpy as np
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
 from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.space_layout import is_finite
-from tensor_optix.pipeline.stepping.worker_processes import interrupts_withheld, withhold_interrupts_from
+from tensor_optix.pipeline.stepping.worker_processes import (
+    end_broken_workers_of,
+    interrupts_withheld,
+    watch_workers_of,
+    withhold_interrupts_from,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +33,15 @@ def open_env(env: Any) -> tuple[Any, bool]:
 
     Raises:
         InvalidTypeError: It is none of these.
-        EnvironmentFailureError: The callable raised.
+        EnvironmentFailureError: The callable raised, or a process of the environment has ended.
     """
     if _steps(env):
-        withhold_interrupts_from(env)
+        watch_workers_of(env)
+        try:
+            withhold_interrupts_from(env)
+        except EOFError as error:
+            end_broken_workers_of(env)
+            raise EnvironmentFailureError(f"`env` cannot be used: {error}. Make it anew.") from error
         return env, False
     if isinstance(env, str):
         raise InvalidTypeError(f"`env` must be an environment. Received the id {env!r}: pass gym.make({env!r}).")
@@ -52,6 +62,7 @@ def open_env(env: Any) -> tuple[Any, bool]:
             f"The callable given as `env` must return an environment. It returned: {made!r} of type "
             f"{type(made).__name__}."
         )
+    watch_workers_of(made)
     return made, True
 
 
@@ -138,6 +149,7 @@ class EnvGuard:
             arguments = {key: value for key, value in (("seed", seed), ("options", options)) if value is not None}
             result = self.env.reset(**arguments)
         except Exception as error:
+            self._end_if_broken(error)
             raise EnvironmentFailureError(
                 f"Environment {self.name}: reset() raised after {self.num_steps} steps: {type(error).__name__}: {error}"
             ) from error
@@ -159,6 +171,7 @@ class EnvGuard:
         try:
             result = self.env.step(action)
         except Exception as error:
+            self._end_if_broken(error)
             if not is_finite(action):
                 raise NonFiniteError(
                     f"The agent gave environment {self.name} an action that is NaN or infinite at step "
@@ -209,6 +222,13 @@ class EnvGuard:
         if close is None:
             return
         try:
+            end_broken_workers_of(self.env)
             close()
-        except Exception:
+        except Exception as error:
             logger.warning("Environment %s could not be closed.", self.name, exc_info=True)
+            self._end_if_broken(error)
+
+    def _end_if_broken(self, error: Exception) -> None:
+        """End what is left of an environment one of whose processes has ended: closing it would wait for that one."""
+        if isinstance(error, EOFError):
+            end_broken_workers_of(self.env)
