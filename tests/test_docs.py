@@ -6,6 +6,7 @@ import functools
 import importlib
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,9 @@ def run_command(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     if program == "tensor-optix":
         done = CliRunner(env={"COLUMNS": "120"}).invoke(app, arguments)
         assert done.exit_code == 0, f"{command}: {done.output}{done.exception}"
+    elif program == "pytest":
+        done = subprocess.run([sys.executable, "-m", *command, "-q"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
     elif program == "export":
         name, _, value = arguments[0].partition("=")
         monkeypatch.setenv(name, value)

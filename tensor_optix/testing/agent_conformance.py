@@ -11,7 +11,7 @@ import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.storage.agent_files import has_own_state
-from tensor_optix.core.types import EpisodeData
+from tensor_optix.core.types import EpisodeData, ParamSpec
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.evaluation import evaluate
 from tensor_optix.testing.checking import check, is_same
@@ -98,6 +98,16 @@ class AgentConformance:
         check(agent.get_hyperparams().params == before.params, "what was set does not come back")
         pipeline.teardown()
 
+    def test_what_may_be_tuned_lies_within_its_bounds(self) -> None:
+        """The value in force of each hyperparameter that ``hyperparam_bounds`` names, where it is told."""
+        agent, pipeline = self._bound()
+        params = agent.get_hyperparams().params
+        for name, bounds in agent.hyperparam_bounds().items():
+            spec = ParamSpec.of(bounds)
+            is_inside = name not in params or spec.contains(params[name])
+            check(is_inside, f"{name}={params.get(name)!r} is outside ({spec.low}, {spec.high})")
+        pipeline.teardown()
+
     def test_saved_weights_act_the_same(self) -> None:
         """In a new agent, from files."""
         agent, pipeline = self._trained()
@@ -135,6 +145,16 @@ class AgentConformance:
             check(is_same(before, taken.arrays), "learning changed a state that had been taken")
             agent.set_state(taken)
             check(is_same(before, agent.get_state("learner").arrays), "going back did not undo the learning")
+        pipeline.teardown()
+
+    def test_a_policy_state_acts_the_same(self) -> None:
+        """Scope "policy" is enough for the same greedy actions in a new agent."""
+        agent, pipeline = self._trained()
+        if has_own_state(agent):
+            other, other_pipeline = self._bound(seed=1)
+            other.set_state(agent.get_state("policy"))
+            self._check_same_greedy(agent, other, pipeline)
+            other_pipeline.teardown()
         pipeline.teardown()
 
     def test_binding_again_keeps_what_was_learned(self) -> None:
@@ -213,7 +233,7 @@ class AgentConformance:
     def _check_same_greedy(self, agent: BaseAgent, other: BaseAgent, pipeline: BatchPipeline) -> None:
         for observation in self._some_observations(pipeline, 20):
             same = is_same(agent.act_greedy(observation), other.act_greedy(observation))
-            check(same, "an agent with loaded weights acts otherwise than the one that saved them")
+            check(same, "an agent acts otherwise than the one whose weights it was given")
 
 
 def _stack(observations: list[Any]) -> Any:

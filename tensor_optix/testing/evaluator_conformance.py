@@ -73,13 +73,16 @@ class EvaluatorConformance:
         check(evaluator.compare(better, metrics), "compare does not find 100 better than 1")
         check(not evaluator.compare(metrics, better), "compare finds 1 better than 100")
 
-    def test_a_score_can_be_compared_after_it_was_saved(self) -> None:
+    def test_a_pooled_score_is_compared_like_any_other(self) -> None:
         """Scores that the loop pooled have another value, and nothing else of their own."""
         evaluator = self.make_evaluator()
-        scored = [evaluator.score(window, {}) for window in self.windows()]
-        for metrics in scored:
-            pooled = replace(metrics, primary_score=float(np.nan_to_num(metrics.primary_score)) + 1.0)
-            check(isinstance(bool(evaluator.compare(pooled, metrics)), bool), "compare refused a pooled score")
+        for metrics in (evaluator.score(window, {}) for window in self.windows()):
+            if math.isnan(metrics.primary_score):
+                continue
+            pooled = replace(metrics, primary_score=metrics.primary_score + 1000.0)
+            check(
+                evaluator.compare(pooled, metrics), "compare does not find a pooled score that is higher by 1000 better"
+            )
 
     def _two(self) -> tuple[BaseEvaluator, BaseEvaluator]:
         return self.make_evaluator(), self.make_evaluator()

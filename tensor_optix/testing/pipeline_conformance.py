@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -88,6 +89,29 @@ class PipelineConformance:
             return
         for one, other in zip(self._windows(), self._windows(), strict=True):
             check(is_same(_plain(one), _plain(other)), f"window {one.episode_id} differs under the same seed")
+
+    def test_a_window_stays_as_it_was_yielded(self) -> None:
+        """The next one is written elsewhere: the loop and the agent keep windows."""
+        pipeline = self._ready()
+        kept, copies = [], []
+        for window in itertools.islice(pipeline.episodes(), self.num_windows):
+            kept.append(_plain(window))
+            copies.append(copy.deepcopy(_plain(window)))
+        pipeline.teardown()
+        check(is_same(kept, copies), "a window was changed after it had been yielded")
+
+    def test_episodes_that_are_played_follow_from_their_seed(self) -> None:
+        """Where any can be played: as many as asked for, the same from the same seed, and the windows go on."""
+        pipeline = self._ready()
+        act = pipeline.agent.act_greedy
+        first = pipeline.play_episodes(act, 2, seed=3)
+        if first is not None:
+            again = pipeline.play_episodes(act, 2, seed=3)
+            check(len(first.returns) == 2, f"2 episodes were asked for, {len(first.returns)} played")
+            same = again is not None and is_same(first.returns, again.returns)
+            check(same, "the same seed gave episodes with other returns")
+        next(iter(pipeline.episodes()))
+        pipeline.teardown()
 
     def test_a_barrier_comes_when_it_was_promised(self) -> None:
         """After ``request_barrier()`` returned True, a window ends with one, and the next episodes begin anew."""

@@ -1,12 +1,11 @@
 """Our own hyperparameter optimizers keep to what any must, and the suite notices those that do not."""
 
-import numpy as np
 import pytest
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
-from tensor_optix.core.types import HyperparamSet, ParamSpec
+from tensor_optix.core.types import HyperparamSet
 from tensor_optix.optimizers import BackoffOptimizer, PBTOptimizer
-from tensor_optix.testing.optimizer_conformance import OptimizerConformance
+from tensor_optix.testing import OptimizerConformance
 
 
 class TestBackoffOptimizer(OptimizerConformance):
@@ -21,40 +20,6 @@ class TestPBTOptimizer(OptimizerConformance):
 
     def make_optimizer(self, bounds, seed):
         return PBTOptimizer(bounds, seed=seed)
-
-
-class ParabolaOptimizer(BaseOptimizer):
-    """Somebody else's: the top of a parabola through all scores and the time, or every other window a random look."""
-
-    def __init__(self, bounds, seed):
-        self.specs = {name: ParamSpec.of(bound) for name, bound in bounds.items()}
-        self.rng = np.random.default_rng(seed)
-
-    def suggest(self, current_hyperparams, metrics_history):
-        suggested = current_hyperparams.copy()
-        known = [metrics for metrics in metrics_history if metrics.hyperparams is not None]
-        for name, spec in self.specs.items() if known else ():
-            low, high = spec.to_latent(spec.low), spec.to_latent(spec.high)
-            x = np.array([spec.to_latent(metrics.hyperparams.params[name]) for metrics in known])
-            columns = np.stack([np.ones(len(x)), np.arange(len(x)), x, x**2], axis=1)
-            _, _, slope, bend = np.linalg.lstsq(columns, [metrics.primary_score for metrics in known], rcond=None)[0]
-            is_look = len(known) < 20 or bend >= 0.0 or self.rng.random() < 0.3
-            best = self.rng.uniform(low, high) if is_look else np.clip(-slope / (2.0 * bend), low, high)
-            suggested.params[name] = spec.clip(spec.from_latent(float(best)))
-        return suggested
-
-    def on_improvement(self, metrics):
-        pass
-
-    def on_plateau(self, metrics_history):
-        pass
-
-
-class TestSomebodyElsesOptimizer(OptimizerConformance):
-    can_resume = False  # it has no state_dict
-
-    def make_optimizer(self, bounds, seed):
-        return ParabolaOptimizer(bounds, seed)
 
 
 class Faulty(BaseOptimizer):
