@@ -78,7 +78,8 @@ class StopRun(TensorOptixError):  # noqa: N818 - a request, no error
     """Raised by a callback: the run ends after the current window, with report and files; reason ``"stopped"``.
 
     Example:
-        >>> class EnoughWindows(LoopCallback):  # doctest: +SKIP
+        >>> from tensor_optix import LoopCallback
+        >>> class EnoughWindows(LoopCallback):
         ...     def on_episode_end(self, episode_id, eval_metrics):
         ...         if episode_id == 99:
         ...             raise StopRun("a hundred windows are enough")
