@@ -21,6 +21,7 @@ FLOOR_OF = {
     "exceptions": 0,
     "functional": 0,
     "core.checks": 0,
+    "core.rewards": 0,
     "core.types": 0,
     "core.base_agent": 1,
     "core.base_evaluator": 1,

@@ -27,6 +27,7 @@ from tensor_optix.core.checks import (
     is_number,
     received,
 )
+from tensor_optix.core.rewards import rewards_of_window
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 from tensor_optix.functional.search_space import SCALES, from_latent, guess_scale, to_latent
 
@@ -58,7 +59,8 @@ class EpisodeData:
         observations: What the policy saw, ``[T, ...]`` or ``[T, N, ...]``; a dict of such
             arrays for Dict observations.
         actions: What it did, as the environment took it, ``[T, ...]`` or ``[T, N, ...]``.
-        rewards: ``[T]`` or ``[T, N]``.
+        rewards: ``[T]`` or ``[T, N]``. ``Decimal`` and its like become floats; ``[T, 1]`` with flags ``[T]``
+            is taken for ``[T]``: an array of one number is that number.
         terminated: The task ended here, ``[T]`` or ``[T, N]`` bool: no future reward.
         truncated: The episode was cut here: the future is worth what the successor is worth.
         infos: One info dict per step.
@@ -98,6 +100,7 @@ class EpisodeData:
 
     def __post_init__(self) -> None:
         check_fields(self, episode_id=int, timestamp=float, metadata=Mapping)
+        self.rewards = rewards_of_window(self.rewards, self.terminated)
         lengths = {name: _num_steps(name, getattr(self, name)) for name in ("rewards", "terminated", "truncated")}
         if len(set(lengths.values())) > 1:
             raise InvalidArgumentError(
@@ -114,7 +117,7 @@ class EpisodeData:
     @property
     def total_reward(self) -> float:
         """Sum of all rewards of the window."""
-        return float(np.sum(self.rewards))
+        return float(np.sum(self.rewards, dtype=np.float64))
 
     @property
     def length(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.rewards import as_reward
 from tensor_optix.exceptions import StreamError
 
 _SHOWN_CHARACTERS = 120
@@ -188,12 +189,9 @@ def _layout_of_space(space: Any) -> Any:
 
 def _parse_reward(reward: Any) -> float:
     try:
-        array = np.asarray(reward)
-        number = float(array) if array.ndim == 0 and array.dtype.kind in "biuf" else None
-    except (TypeError, ValueError):
-        number = None
-    if number is None:
-        raise _UnusableError(f"the reward is not one number but {_shorten(reward)}")
+        number = as_reward(reward)
+    except (TypeError, OverflowError):
+        raise _UnusableError(f"the reward is not one number but {_shorten(reward)}") from None
     if not math.isfinite(number):
         raise _UnusableError(f"the reward is {number}")
     return number

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.rewards import as_reward, as_rewards
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, has_time_limit, space_of
-from tensor_optix.pipeline.stepping.rewards import USUAL_REWARDS, real_reward
 from tensor_optix.pipeline.stepping.space_layout import Layout, is_finite, reader, stack
 from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorDriver
 
@@ -78,13 +78,13 @@ class SinglePlayer:
         while not over:
             observation, reward, terminated, truncated, _ = step(act(cast(observation)))
             try:
-                total += reward if type(reward) in USUAL_REWARDS else real_reward(reward)
+                total += reward if type(reward) is float else as_reward(reward)
             except (TypeError, ValueError, OverflowError) as error:
                 raise guard.unusable(error) from error
             self._length += 1
             over = terminated or truncated or self._length >= limit
         _check_finite(guard, total, observation)
-        return float(total)
+        return total
 
     def _next_seed(self) -> int:
         """Return the same seed once more after a failure, and another one where it failed in that again."""
@@ -152,7 +152,10 @@ class VectorPlayer:
             )
             self._num_steps += 1
             counted = self._playing & ~driver.ended
-            returns += np.where(counted, rewards, 0.0)
+            try:
+                returns += np.where(counted, as_rewards(rewards, driver.num_envs), 0.0)
+            except (TypeError, OverflowError) as error:
+                raise driver.guard.unusable(error) from error
             lengths += counted
             over = np.logical_or(terminated, truncated) & ~driver.ended
             cut = counted & ~over & (lengths >= limit)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tensor_optix.core.rewards import as_reward
 from tensor_optix.exceptions import NotBoundError
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, space_of
-from tensor_optix.pipeline.stepping.rewards import USUAL_REWARDS, real_reward
 from tensor_optix.pipeline.stepping.space_layout import Layout, copy_of
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 
@@ -73,7 +73,7 @@ class SingleEnvCollector:
                 if put_action is None:
                     put_action = window.open_actions(self._note_actions(action))
                 put_action(t, action)
-                rewards[t] = reward if type(reward) in USUAL_REWARDS else real_reward(reward)
+                rewards[t] = reward if type(reward) is float else as_reward(reward)
                 if terminated or truncated:
                     window.terminated[t], window.truncated[t] = terminated, truncated
                     self._episode_over = t == last

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tensor_optix.core.rewards import as_rewards
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, space_of
-from tensor_optix.pipeline.stepping.rewards import real_reward
 from tensor_optix.pipeline.stepping.space_layout import Layout, Reader, copy_of, reader, writer
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 from tensor_optix.pipeline.stepping.worker_processes import workers_that_reset_again
@@ -163,7 +163,7 @@ class VectorEnvCollector:
                 if put_action is None:
                     put_action = window.open_actions(self._note_actions(actions))
                 put_action(t, actions)
-                rewards[t] = real_reward(rewards_t)
+                rewards[t] = as_rewards(rewards_t, self.num_envs)
                 terminated[t] = terminated_t
                 truncated[t] = truncated_t
                 put_observation(t + 1, observations)
