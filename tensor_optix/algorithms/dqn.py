@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.actions.epsilon_greedy import EpsilonGreedySampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampler
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.acting.observation_parts import restricted
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.actions.policy_heads import head_for, head_in
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.table import head_for
 from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
@@ -42,9 +42,6 @@ SETTINGS = {
     "max_grad_norm": Setting(0.5, ParamSpec(0.1, 10.0, scale="log"), {"low": 0.0}, can_be_off=True),
     "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0}),
 }
-
-INITIAL_STD = 0.6
-"""First spread of a Box's actions, where 1 is half the width of the Box."""
 
 
 class PPOAgent(TFAgent):
@@ -201,8 +198,7 @@ class PPOAgent(TFAgent):
     # How the parts are made, at bind()
 
     def _sampler_for(self, action_space: Any) -> ActionSampler:
-        self._head = head_for(action_space, INITIAL_STD)
-        return self._head.sampler
+        return head_for(action_space)
 
     def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
         actor, critic = self._given
@@ -214,7 +210,7 @@ class PPOAgent(TFAgent):
         if critic is None and not has_value:
             seen = restricted(observation_space, inputs_of(actor, example).paths)
             critic = self._default(seen, 1, 1.0, "critic")
-        self._network = ActorCritic(actor, critic, example, sampler.num_outputs, self._head.outputs_mean)
+        self._network = ActorCritic(actor, critic, example, sampler.num_outputs, sampler.outputs_mean)
         self.model, self.critic = actor, critic
         return self._network.inputs
 
@@ -233,7 +229,6 @@ class PPOAgent(TFAgent):
         self._given = (self.model, self.critic)
 
     def _follow_bounds(self) -> None:
-        self._head = head_in(self._head, self._sampler)
         self._update = self._make_update()
 
     def _build_optimizers(self) -> None:
@@ -259,11 +254,11 @@ class PPOAgent(TFAgent):
         return PPOUpdate(
             self._network,
             self._normalizer,
-            self._head.make_distribution(self._log_std),
+            self._sampler.density(self._log_std),
             self.optimizer,
             self._variables,
             [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes],
-            self._head.action_spec,
+            self._sampler.encoded_spec,
             pays_to_compile(self._variables, self.batch_size) if self.jit_compile == "auto" else self.jit_compile,
         )
 

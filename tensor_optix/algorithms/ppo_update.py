@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.actions.distributions import Distribution
+from tensor_optix.adapters.tensorflow.actions.action_sampler import Density
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.learning.losses import approximate_kl, clipped_surrogate_loss
 from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
@@ -58,7 +58,7 @@ class PPOUpdate:
         self,
         network: ActorCritic,
         normalize: Callable[[Sequence[Any]], list[Any]],
-        distribution: Distribution,
+        distribution: Density,
         optimizer: Any,
         variables: Sequence[Any],
         part_specs: Sequence[tf.TensorSpec],

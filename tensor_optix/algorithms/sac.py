@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import gymnasium as gym
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.box import is_box_of_floats
 from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
     SquashedSampler,
     sample_and_log_prob,
@@ -208,14 +208,13 @@ class SACAgent(OffPolicyAgent):
     # ---------------------------------------------------------------- being made
 
     def _sampler_for(self, action_space: Any) -> ActionSampler:
-        is_box = isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating)
-        if not is_box or not np.isfinite([action_space.low, action_space.high]).all():
+        if not is_box_of_floats(action_space) or not np.isfinite([action_space.low, action_space.high]).all():
             raise UnsupportedSpaceError(
                 f"SAC needs a Box action space of floats with finite bounds. Received: {action_space}. "
                 "Use DQNAgent or PPOAgent for Discrete actions, PPOAgent for MultiDiscrete, MultiBinary or unbounded "
                 "ones; or bound it with gymnasium.wrappers.TransformAction(env, lambda action: action, Box(low, high))."
             )
-        return SquashedSampler.for_bounds(action_space.low, action_space.high, uniform=self.learning_starts > 0)
+        return SquashedSampler.for_space(action_space, uniform=self.learning_starts > 0)
 
     def _fit_models(self, observation_space: Any, action_space: Any, sampler: Any, example: Any) -> Any:
         self.model, self.critic = self._given_model, self._given_critic

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from tensor_optix.adapters.tensorflow.actions.table import head_for
 from tensor_optix.adapters.tensorflow.models.served_spaces import require_served
 from tensor_optix.exceptions import UnsupportedSpaceError
 
@@ -29,7 +30,7 @@ CHOICE = spaces.Discrete(4)
     ],
 )
 def test_observations_that_are_served(known, new):
-    require_served((known, CHOICE), (new, CHOICE))
+    require_served((known, CHOICE), (new, CHOICE), head_for(CHOICE))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_observations_that_are_served(known, new):
 )
 def test_observations_that_are_not(known, new, reason):
     with pytest.raises(UnsupportedSpaceError, match=f"made for observations in .*{reason}"):
-        require_served((known, CHOICE), (new, CHOICE))
+        require_served((known, CHOICE), (new, CHOICE), head_for(CHOICE))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_observations_that_are_not(known, new, reason):
     ],
 )
 def test_actions_that_are_served(known, new):
-    require_served((BOX, known), (BOX, new))
+    require_served((BOX, known), (BOX, new), head_for(known))
 
 
 @pytest.mark.parametrize(
@@ -79,4 +80,4 @@ def test_actions_that_are_served(known, new):
 )
 def test_actions_that_are_not(known, new, reason):
     with pytest.raises(UnsupportedSpaceError, match=f"made for actions in .*{reason}"):
-        require_served((BOX, known), (BOX, new))
+        require_served((BOX, known), (BOX, new), head_for(known))

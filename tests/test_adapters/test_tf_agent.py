@@ -232,7 +232,7 @@ def test_a_model_of_the_wrong_shape_is_refused():
 )
 def test_other_action_spaces_are_refused(space):
     agent = TFAgent(actor(2), keras.optimizers.Adam(), HyperparamSet({}, 0))
-    with pytest.raises(UnsupportedSpaceError, match=r"Discrete spaces and in Box spaces of floats. Received: "):
+    with pytest.raises(UnsupportedSpaceError, match=r"Discrete or a Box of floats. Received: "):
         agent.bind(CARTPOLE, space, seed=0)
 
 

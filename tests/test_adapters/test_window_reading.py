@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.acting.noise_stream import BLOCK_ROWS, NoiseStream
-from tensor_optix.adapters.tensorflow.actions.action_sampling import DiscreteSampler
+from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
 from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps

@@ -8,7 +8,8 @@ import scipy.special
 import scipy.stats
 from ppo_makers import ACTION_SPACES, make_agent, network, play_window
 
-from tensor_optix.adapters.tensorflow.actions.multi_distributions import Bernoulli, MultiCategorical
+from tensor_optix.adapters.tensorflow.actions.multi_binary import Bernoulli
+from tensor_optix.adapters.tensorflow.actions.multi_discrete import MultiCategorical
 
 PLAIN = {"normalize_observations": False, "scale_rewards": False}
 ONE_STEP = {"num_epochs": 1, "kl_target": None, "max_grad_norm": None, "learning_rate": 1.0}

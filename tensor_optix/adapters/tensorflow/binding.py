@@ -15,7 +15,7 @@ import gymnasium as gym
 
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.models.model_checks import example_of
-from tensor_optix.adapters.tensorflow.models.served_spaces import Spaces, bounds_differ, require_served, sampler_in
+from tensor_optix.adapters.tensorflow.models.served_spaces import Spaces, bounds_differ, require_served
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
 from tensor_optix.adapters.tensorflow.saving.attached_copies import attached_copies
 from tensor_optix.core.checks import check_instance, check_int, check_seed
@@ -80,9 +80,9 @@ def acting_copy(agent: Any, spaces: Spaces, seed: int) -> Any:
         twin.bind(*spaces, seed=agent._seed)
     else:
         known = _known_spaces(agent, spaces)
-        require_served(known, spaces)
+        require_served(known, spaces, agent._sampler)
         agent.refresh()  # weights that were set from outside count, too
-        twin._sampler = sampler_in(agent._sampler, known[1], spaces[1])
+        twin._sampler = agent._sampler.in_space(known[1], spaces[1])
         twin._forward = agent._forward.snapshot()
     twin._noise = NoiseStream(derive_rng(seed, "explore"), twin._sampler.draw_noise)
     return twin
@@ -106,7 +106,7 @@ def _make(agent: Any, spaces: Spaces, seed: int | None) -> None:
 def _go_on(agent: Any, spaces: Spaces, seed: int | None) -> None:
     """Keep all that was learned; what is random follows the new seed."""
     known = _known_spaces(agent, spaces)
-    require_served(known, spaces)
+    require_served(known, spaces, agent._sampler)
     if bounds_differ(known[1], spaces[1]):
         logger.warning(
             "The agent learned to act in %s; here actions are in %s. They keep their scale, and stay inside both.",
@@ -115,7 +115,7 @@ def _go_on(agent: Any, spaces: Spaces, seed: int | None) -> None:
         )
     if agent._spaces != known:
         agent._spaces, agent._architecture = known, None
-    agent._serve(sampler_in(agent._sampler, known[1], spaces[1]))
+    agent._serve(agent._sampler.in_space(known[1], spaces[1]))
     agent.refresh()
     if seed not in (None, agent._seed):
         agent._reseed(seed)

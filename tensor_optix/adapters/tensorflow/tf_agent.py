@@ -14,7 +14,10 @@ from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.acting.frozen_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.clipped_gaussian import GaussianSampler
+from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
+from tensor_optix.adapters.tensorflow.actions.table import head_for
 from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner, assemble_update
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
@@ -283,7 +286,7 @@ class TFAgent(BaseAgent):
 
     def _sampler_for(self, action_space: Any) -> ActionSampler:
         """Return how outputs become actions, or raise ``UnsupportedSpaceError``."""
-        return model_checks.sampler_for(action_space)
+        return head_for(action_space, kinds=(DiscreteSampler, GaussianSampler))
 
     def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
         """Build the models, check that they fit the spaces, and return how observations reach them."""
@@ -296,8 +299,7 @@ class TFAgent(BaseAgent):
         self._inputs = inputs
         self._part_dtypes = inputs.kept_dtypes(example)
         self._architecture = None
-        has_spread = isinstance(sampler, GaussianSampler)
-        self._log_std = keras.Variable(sampler.log_std, name="log_std") if has_spread else None
+        self._log_std = None if sampler.log_std is None else keras.Variable(sampler.log_std, name="log_std")
         self._build_optimizers()
         self._acting_model = self._make_acting_model()
         self._forward = compile_forward(self._acting_model, example)
@@ -318,7 +320,7 @@ class TFAgent(BaseAgent):
     def _serve(self, sampler: ActionSampler) -> None:
         """Act and learn through another sampler of the same outputs."""
         before, self._sampler = self._sampler, sampler
-        if isinstance(before, GaussianSampler) and not before.has_bounds_of(sampler):
+        if not before.has_density_of(sampler):
             self._follow_bounds()
 
     def _follow_bounds(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.forward import Forward
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 
 
 class FrozenPolicy:
@@ -20,9 +20,6 @@ class FrozenPolicy:
         sampler: How outputs become actions.
         rng: Source of exploration; nothing else draws from it.
         version: The agent's version at that moment.
-
-    Where the sampler knows densities, ``act_with_log_prob(observation)`` returns an action and its
-    log-probability: live feeds record it, since the learner's policy has moved on by then.
     """
 
     def __init__(self, forward: Forward, sampler: ActionSampler, rng: np.random.Generator, version: int) -> None:
@@ -31,8 +28,6 @@ class FrozenPolicy:
         self._sampler = sampler
         self._noise = NoiseStream(rng, sampler.draw_noise)
         self._lock = threading.Lock()
-        if hasattr(sampler, "log_prob"):
-            self.act_with_log_prob = self._act_with_log_prob
 
     def act(self, observation: Any, *, greedy: bool = False) -> Any:
         """Return an action for one observation."""
@@ -43,8 +38,11 @@ class FrozenPolicy:
             noise = self._noise.one()
         return self._sampler.sample_one(outputs, noise)
 
-    def _act_with_log_prob(self, observation: Any) -> tuple[Any, float]:
-        """Draw an action for one observation; return it and its log-probability."""
+    def act_with_log_prob(self, observation: Any) -> tuple[Any, float]:
+        """Draw an action for one observation; return it and its log-probability.
+
+        Live feeds record it, since the learner's policy has moved on by the time of learning.
+        """
         outputs = self._forward.one(observation)
         with self._lock:
             noise = self._noise.one()

@@ -1,4 +1,5 @@
-"""Kinds of action space: how outputs become actions, and how likely they were.
+"""Kinds of action: one file is one kind, and ``table.py`` lists those that policy gradients serve.
 
-Samplers, densities, greedy layers. Nothing here knows a loss or an algorithm.
+A file holds how outputs become actions (NumPy), how likely those were (TensorFlow), and the greedy layer of an
+export (Keras). Nothing here knows a loss or an algorithm.
 """

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
+
+from tensor_optix.adapters.tensorflow.actions.box import BoxSampler
 
 LOG_STD_BOUNDS = (-20.0, 2.0)
 
@@ -56,33 +59,21 @@ def log_tanh_slope(u: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class SquashedSampler:
+class SquashedSampler(BoxSampler):
     """Samples actions of a bounded Box, in NumPy.
 
     Args:
-        low: Lower bounds of what is taken, flat ``[K]``.
-        high: Upper bounds of what is taken, flat ``[K]``.
-        centre: The action of unit action 0, ``[K]``.
-        half_range: How far the action moves per unit, ``[K]``.
-        shape: Shape of one action.
-        dtype: Dtype of one action.
         uniform: Whether actions are drawn evenly from the Box, whatever the policy says.
     """
 
-    low: np.ndarray
-    high: np.ndarray
-    centre: np.ndarray
-    half_range: np.ndarray
-    shape: tuple[int, ...]
-    dtype: np.dtype
     uniform: bool = False
+    outputs_mean = "a mean and a log of the spread per action dimension"
 
     @classmethod
-    def for_bounds(cls, low: np.ndarray, high: np.ndarray, *, uniform: bool = False) -> SquashedSampler:
-        """Make a sampler for finite bounds ``low`` and ``high``."""
-        flat_low, flat_high = low.astype(np.float64).reshape(-1), high.astype(np.float64).reshape(-1)
-        centre, half_range = (flat_low + flat_high) / 2, (flat_high - flat_low) / 2
-        return cls(flat_low, flat_high, centre, half_range, low.shape, low.dtype, uniform)
+    def for_space(cls, action_space: Any, *, uniform: bool = False) -> SquashedSampler:
+        """Make a sampler for a Box with finite bounds."""
+        low, high = (bound.astype(np.float64).reshape(-1) for bound in (action_space.low, action_space.high))
+        return cls(low, high, (low + high) / 2, (high - low) / 2, action_space.shape, action_space.dtype, uniform)
 
     @property
     def num_actions(self) -> int:
@@ -103,21 +94,15 @@ class SquashedSampler:
         normal = rng.standard_normal((count, self.num_actions), np.float32)
         return np.concatenate([normal, rng.uniform(-1.0, 1.0, normal.shape).astype(np.float32)], axis=1)
 
-    def sample_one(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Return one action for outputs ``[2 K]`` and noise ``[2 K]``."""
-        return self._to_env(self._units(outputs, noise), self.shape)
-
-    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Return an action for each row."""
-        return self._to_env(self._units(outputs, noise), (len(outputs), *self.shape))
-
-    def greedy_one(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the squashed mean."""
-        return self._to_env(np.tanh(outputs[: self.num_actions]), self.shape)
-
-    def greedy(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the squashed means."""
-        return self._to_env(np.tanh(outputs[:, : self.num_actions]), (len(outputs), *self.shape))
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return ``log p`` ``[N]`` of the unit actions that these are."""
+        k = self.num_actions
+        if self.uniform:
+            return np.full(len(outputs), -k * math.log(2.0))
+        log_std = outputs[:, k:].clip(*LOG_STD_BOUNDS)
+        u = np.arctanh(self.encode(actions).clip(-_LARGEST_UNIT, _LARGEST_UNIT))
+        normal = -0.5 * np.square((u - outputs[:, :k]) / np.exp(log_std)) - log_std - _HALF_LOG_TWO_PI
+        return (normal - 2.0 * (math.log(2.0) - u - np.logaddexp(0.0, -2.0 * u))).sum(axis=-1)
 
     def encode(self, actions: Any) -> np.ndarray:
         """Return unit actions, float32 ``[B, K]``."""
@@ -127,7 +112,11 @@ class SquashedSampler:
         within = np.clip(flat, self.centre - self.half_range, self.centre + self.half_range)
         return ((within - self.centre) / width).astype(np.float32)
 
-    def _units(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def greedy_layer(self, outputs: Any) -> Any:
+        """Return the squashed means, in bounds."""
+        return super().greedy_layer(ops.tanh(ops.split(outputs, 2, axis=-1)[0]))
+
+    def _drawn(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         k = self.num_actions
         if self.uniform:
             return noise[..., k:]
@@ -135,6 +124,6 @@ class SquashedSampler:
         units: np.ndarray = np.tanh(outputs[..., :k] + std * noise[..., :k])
         return units
 
-    def _to_env(self, units: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        actions = (self.centre + self.half_range * units).clip(self.low, self.high)
-        return actions.astype(self.dtype).reshape(shape)
+    def _likeliest(self, outputs: np.ndarray) -> np.ndarray:
+        units: np.ndarray = np.tanh(outputs[..., : self.num_actions])
+        return units

@@ -6,8 +6,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.actions.action_sampling import GaussianSampler
-from tensor_optix.adapters.tensorflow.actions.distributions import Categorical, ClippedGaussian, Distribution
 from tensor_optix.adapters.tensorflow.learning.policy_learner import PolicyLearner
 from tensor_optix.adapters.tensorflow.learning.policy_update import PolicyUpdate
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
@@ -32,12 +30,5 @@ def assemble_update(agent: Any) -> PolicyUpdate:
     groups = [(agent.optimizer, agent.model.trainable_variables)]
     if agent._log_std is not None:
         groups.append((agent._spread_optimizer, [agent._log_std]))
-    distribution, action_spec = _density(agent._sampler, agent._log_std)
-    return PolicyUpdate(agent._outputs, distribution, groups, part_specs, action_spec)
-
-
-def _density(sampler: Any, log_std: Any) -> tuple[Distribution, tf.TensorSpec]:
-    if not isinstance(sampler, GaussianSampler):
-        return Categorical(), tf.TensorSpec((None,), tf.int32)
-    bounds = (sampler.to_units(bound) for bound in (sampler.low, sampler.high))
-    return ClippedGaussian(log_std, *bounds), tf.TensorSpec((None, sampler.num_outputs), tf.float32)
+    head = agent._sampler
+    return PolicyUpdate(agent._outputs, head.density(agent._log_std), groups, part_specs, head.encoded_spec)

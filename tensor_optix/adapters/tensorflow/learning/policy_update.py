@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.actions.distributions import Distribution
+from tensor_optix.adapters.tensorflow.actions.action_sampler import Density
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.learning.losses import approximate_kl, clipped_surrogate_with_slopes
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import undo_unless
@@ -57,7 +57,7 @@ class PolicyUpdate:
     def __init__(
         self,
         call: Callable[[list[Any]], Any],
-        distribution: Distribution,
+        distribution: Density,
         groups: Sequence[tuple[Any, Sequence[Any]]],
         part_specs: Sequence[tf.TensorSpec],
         action_spec: tf.TensorSpec,

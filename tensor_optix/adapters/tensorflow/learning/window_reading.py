@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import NonFiniteError

@@ -10,7 +10,7 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.acting.observation_parts import advice_on, part_at
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler, DiscreteSampler, GaussianSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.saving.demands.admission import admit
 from tensor_optix.core.checks import check_callable
 from tensor_optix.exceptions import (
@@ -22,8 +22,6 @@ from tensor_optix.exceptions import (
     UnsafeFileError,
     UnsupportedSpaceError,
 )
-
-INITIAL_STD = 0.6
 
 
 def require_tensorflow_backend() -> None:
@@ -72,22 +70,6 @@ def check_optimizer(optimizer: Any) -> None:
             'outside. Pass a float, as in Adam(learning_rate=3e-4), and HyperparamSet({"learning_rate": 3e-4, ...}): '
             "the agent's KL control adapts it while it learns."
         )
-
-
-def sampler_for(action_space: Any) -> ActionSampler:
-    """Return how outputs become actions of ``action_space``.
-
-    Raises:
-        UnsupportedSpaceError: The space is neither Discrete nor a Box of floats.
-    """
-    if isinstance(action_space, gym.spaces.Discrete):
-        return DiscreteSampler(int(action_space.n), int(action_space.start))
-    if isinstance(action_space, gym.spaces.Box) and np.issubdtype(action_space.dtype, np.floating):
-        return GaussianSampler.for_bounds(action_space.low, action_space.high, INITIAL_STD)
-    raise UnsupportedSpaceError(
-        f"TFAgent acts in Discrete spaces and in Box spaces of floats. Received: {action_space}. "
-        "Wrap the environment so that its actions are one of the two, or use an agent for such actions."
-    )
 
 
 def example_of(observation_space: Any) -> Any:
@@ -165,10 +147,9 @@ def build_and_probe(model: Any, example: Any) -> tuple[ModelInputs, int]:
 def check_output_size(model: Any, size: int, sampler: ActionSampler, action_space: Any) -> None:
     """Raise unless the model gives as many numbers as the action space needs."""
     if size != sampler.num_outputs:
-        meaning = "one logit per action" if isinstance(sampler, DiscreteSampler) else "one mean per action dimension"
         raise IncompatibleModelError(
-            f"Model '{model.name}' gives {size} outputs, but {action_space} needs {sampler.num_outputs}: {meaning}. "
-            f"End the model with keras.layers.Dense({sampler.num_outputs})."
+            f"Model '{model.name}' gives {size} outputs, but {action_space} needs {sampler.num_outputs}: "
+            f"{sampler.outputs_mean}. End the model with keras.layers.Dense({sampler.num_outputs})."
         )
 
 

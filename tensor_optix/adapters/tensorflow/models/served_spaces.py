@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.actions.action_sampling import DiscreteSampler, GaussianSampler
-from tensor_optix.adapters.tensorflow.actions.multi_action_sampling import MultiDiscreteSampler
-from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import SquashedSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.exceptions import UnsupportedSpaceError
 
 Spaces = tuple[Any, Any]
 
 
-def require_served(known: Spaces, new: Spaces) -> None:
+def require_served(known: Spaces, new: Spaces, sampler: ActionSampler) -> None:
     """Raise unless what was made for the spaces ``known`` can act and learn in ``new``.
 
     Bounds and the width of numbers may differ; shapes, numbers of choices and the parts of an
@@ -25,11 +22,12 @@ def require_served(known: Spaces, new: Spaces) -> None:
     Args:
         known: Observation and action space that the networks were made for.
         new: Those of another environment.
+        sampler: How outputs become actions of the known space.
 
     Raises:
         UnsupportedSpaceError: The networks do not fit; it says where.
     """
-    checks = (("observations", _observation_misfit), ("actions", _action_misfit))
+    checks = (("observations", _observation_misfit), ("actions", sampler.misfit))
     for (what, misfit), space, other in zip(checks, known, new, strict=True):
         reason = misfit(space, other)
         if reason is not None:
@@ -39,54 +37,10 @@ def require_served(known: Spaces, new: Spaces) -> None:
             )
 
 
-def sampler_in(sampler: Any, known: Any, new: Any) -> Any:
-    """Return ``sampler`` as it acts in an environment whose action space is ``new``.
-
-    An action of a Box means what it meant where it was learned, and stays inside both spaces.
-
-    Args:
-        sampler: How outputs become actions of ``known``, or of a space it served since.
-        known: The action space that the networks were made for.
-        new: One that ``require_served`` let pass.
-    """
-    if isinstance(sampler, DiscreteSampler):
-        return replace(sampler, start=int(new.start))
-    if isinstance(sampler, MultiDiscreteSampler):
-        start = np.broadcast_to(getattr(new, "start", 0), new.nvec.shape)
-        return replace(sampler, start=start.reshape(-1), dtype=new.dtype)
-    if isinstance(sampler, GaussianSampler | SquashedSampler):
-        low, high = _common_bounds(known, new)
-        return replace(sampler, low=low, high=high, dtype=new.dtype)
-    return replace(sampler, dtype=new.dtype)
-
-
 def bounds_differ(known: Any, new: Any) -> bool:
     """Tell whether two Box spaces of actions have other bounds."""
     is_box = isinstance(known, gym.spaces.Box) and isinstance(new, gym.spaces.Box)
     return is_box and not (np.array_equal(known.low, new.low) and np.array_equal(known.high, new.high))
-
-
-def _common_bounds(known: Any, new: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return flat bounds ``[K]`` of the actions that are in both."""
-    low, high = ((space.low.astype(np.float64), space.high.astype(np.float64)) for space in (known, new))
-    return np.maximum(low[0], high[0]).reshape(-1), np.minimum(low[1], high[1]).reshape(-1)
-
-
-def _action_misfit(known: Any, new: Any) -> str | None:
-    if type(known) is not type(new):
-        return "another kind of space"
-    if isinstance(known, gym.spaces.Discrete):
-        return None if known.n == new.n else f"{new.n} actions instead of {known.n}"
-    if isinstance(known, gym.spaces.MultiDiscrete):
-        return None if np.array_equal(known.nvec, new.nvec) else "other numbers of options"
-    if known.shape != new.shape:
-        return f"the shape {new.shape} instead of {known.shape}"
-    if isinstance(known, gym.spaces.Box):
-        if not np.issubdtype(new.dtype, np.floating):
-            return f"{new.dtype} instead of floats"
-        low, high = _common_bounds(known, new)
-        return None if (low <= high).all() else "no action is within the bounds of both"
-    return None
 
 
 def _observation_misfit(known: Any, new: Any) -> str | None:

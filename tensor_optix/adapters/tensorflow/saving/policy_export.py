@@ -10,8 +10,7 @@ import keras
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
-from tensor_optix.adapters.tensorflow.actions.action_sampling import ActionSampler
-from tensor_optix.adapters.tensorflow.saving.greedy_actions import greedy_actions
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 
 _CANNOT_BE_REBUILT = (NotImplementedError, TypeError, ValueError)
 
@@ -36,7 +35,7 @@ def make_policy_model(
         for shape, dtype, name in zip(inputs.shapes, inputs.dtypes, _input_names(inputs), strict=True)
     ]
     outputs = _on_a_copy(model, inputs.pack(parts if normalize is None else normalize(parts)))
-    actions = greedy_actions(keras.tree.flatten(outputs)[0], sampler)
+    actions = sampler.greedy_layer(keras.ops.cast(keras.tree.flatten(outputs)[0], "float32"))
     entry = inputs.structured(parts)
     made = keras.Model(entry, actions, name=f"{model.name}_policy")
     made(keras.tree.map_structure(_zeros_like, entry), training=False)  # or Keras refuses to export it to ONNX

@@ -57,7 +57,7 @@ def test_it_stays_finite_where_tanh_is_flat():
 
 def test_actions_fill_the_box_and_mean_what_they_say():
     space = gym.spaces.Box(np.array([[-2.0, 0.0]], np.float32), np.array([[2.0, 10.0]], np.float32))
-    sampler = SquashedSampler.for_bounds(space.low, space.high)
+    sampler = SquashedSampler.for_space(space)
     rng = np.random.default_rng(0)
     outputs = np.concatenate([rng.normal(size=(500, 2)), np.full((500, 2), 0.3)], axis=1).astype(np.float32)
     noise = sampler.draw_noise(rng, 500)
@@ -75,9 +75,20 @@ def test_actions_fill_the_box_and_mean_what_they_say():
 
 
 def test_uniform_actions_do_not_ask_the_policy():
-    sampler = SquashedSampler.for_bounds(np.array([-2.0], np.float32), np.array([6.0], np.float32), uniform=True)
+    sampler = SquashedSampler.for_space(gym.spaces.Box(-2.0, 6.0, (1,)), uniform=True)
     noise = sampler.draw_noise(np.random.default_rng(0), 20_000)
     actions = sampler.sample(np.full((20_000, 2), 9.0, np.float32), noise)
     statistic = scipy.stats.kstest((actions[:, 0] + 2) / 8, "uniform")
     assert statistic.pvalue > 1e-3
     assert sampler.with_uniform(False).sample_one(np.array([9.0, -9.0], np.float32), noise[0])[0] == pytest.approx(6.0)
+
+
+def test_what_acts_and_what_learns_agree():
+    sampler, rng = SquashedSampler.for_space(gym.spaces.Box(-3.0, 1.0, (2,))), np.random.default_rng(0)
+    outputs = rng.normal(scale=0.7, size=(50, 4)).astype(np.float32)
+    actions = sampler.sample(outputs, sampler.draw_noise(rng, 50))
+    np.testing.assert_allclose(
+        sampler.log_prob(outputs, actions), log_prob(outputs, sampler.encode(actions)), rtol=1e-4, atol=1e-4
+    )
+    # Of two unit actions in (-1, 1), each with density 1/2.
+    np.testing.assert_allclose(sampler.with_uniform(True).log_prob(outputs, actions), np.full(50, np.log(0.25)))

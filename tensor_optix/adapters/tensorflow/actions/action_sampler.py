@@ -1,0 +1,152 @@
+"""What every kind of action offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+
+class ActionSampler(ABC):
+    """How a model's outputs ``[K]`` or ``[N, K]`` become actions of one space, in NumPy.
+
+    Samplers are frozen dataclasses, so a frozen policy may share them. Noise comes from outside, drawn
+    in blocks beforehand: drawing it one action at a time would cost as much as a small network.
+
+    Attributes:
+        num_outputs: K, how many numbers per observation the model must give.
+        shape: Shape of one action.
+        dtype: Dtype of one action.
+        outputs_mean: What each output stands for, for error messages.
+        log_std: Log of the spread that it was made with, ``[K]``, where a learned spread belongs to the policy.
+    """
+
+    num_outputs: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    outputs_mean: ClassVar[str]
+    log_std: np.ndarray | None = None
+
+    @abstractmethod
+    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return noise for ``count`` actions, a row each."""
+
+    def sample_one(self, outputs: np.ndarray, noise: np.ndarray) -> Any:
+        """Return the action that outputs ``[K]`` and a row of noise make."""
+        return self._to_env(self._drawn(outputs, noise), self.shape)
+
+    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Return actions ``[N, *shape]`` from outputs ``[N, K]`` and N rows of noise."""
+        return self._to_env(self._drawn(outputs, noise), (len(outputs), *self.shape))
+
+    def greedy_one(self, outputs: np.ndarray) -> Any:
+        """Return the most likely action for outputs ``[K]``."""
+        return self._to_env(self._likeliest(outputs), self.shape)
+
+    def greedy(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the most likely actions ``[N, *shape]`` for outputs ``[N, K]``."""
+        return self._to_env(self._likeliest(outputs), (len(outputs), *self.shape))
+
+    @abstractmethod
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return the log-probability ``[N]`` of the environment's actions under outputs ``[N, K]``."""
+
+    @abstractmethod
+    def encode(self, actions: Any) -> np.ndarray:
+        """Turn actions ``[B, ...]`` of the environment into what is learned from."""
+
+    @abstractmethod
+    def greedy_layer(self, outputs: Any) -> Any:
+        """Return the most likely actions ``[B, *shape]`` for symbolic outputs ``[B, K]`` in float32.
+
+        Integers come in the dtype of the space (int64 for a Discrete one), numbers in float32 or, where
+        the space is narrower, in its own dtype. Only Keras's operations are used, so that a saved model
+        is read by plain Keras, and of them only those that ONNX and TFLite know.
+        """
+
+    def misfit(self, known: Any, new: Any) -> str | None:
+        """Return why what acts in the space ``known`` cannot act in ``new``, None where it can."""
+        if type(known) is not type(new):
+            return "another kind of space"
+        return None if known.shape == new.shape else f"the shape {new.shape} instead of {known.shape}"
+
+    def in_space(self, known: Any, new: Any) -> Self:
+        """Return the sampler as it acts in ``new``, which fits.
+
+        Args:
+            known: The space that the networks were made for.
+            new: One that :meth:`misfit` has nothing against.
+        """
+        return replace(self, dtype=new.dtype)  # type: ignore[type-var]
+
+    def has_density_of(self, other: Any) -> bool:
+        """Tell whether what learns through this may learn through ``other``, which differs by ``in_space`` alone."""
+        return True
+
+    def _drawn(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Return outputs whose most likely action is a draw from the policy."""
+        return outputs + noise
+
+    def _likeliest(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs
+
+    def _to_env(self, outputs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the action that what ``_drawn`` or ``_likeliest`` gave stands for, in ``shape``."""
+        raise NotImplementedError
+
+    def _shaped(self, actions: Any) -> Any:
+        """Return symbolic actions ``[B, C]`` in the shape of the space."""
+        return actions if len(self.shape) == 1 else ops.reshape(actions, (-1, *self.shape))
+
+
+class PolicyHead(ActionSampler):
+    """A sampler that policy gradients learn through: the acting and the learning half of a policy.
+
+    Attributes:
+        served: The spaces it is for, for error messages.
+    """
+
+    served: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def serves(cls, action_space: Any) -> bool:
+        """Tell whether this is the kind of actions that are in ``action_space``."""
+
+    @classmethod
+    @abstractmethod
+    def for_space(cls, action_space: Any) -> Self:
+        """Make one for a space that it serves."""
+
+    @property
+    @abstractmethod
+    def encoded_spec(self) -> tf.TensorSpec:
+        """Shape and dtype of encoded actions, batch first."""
+
+    @abstractmethod
+    def density(self, log_std: Any) -> Density:
+        """Return how likely encoded actions are.
+
+        Args:
+            log_std: A variable ``[K]``, log of the learned spread; None where there is none.
+        """
+
+    def with_log_std(self, log_std: np.ndarray) -> Self:
+        """Return the same head with another spread."""
+        return self
+
+
+class Density(Protocol):
+    """How likely encoded actions are under a model's outputs, in TensorFlow; all methods can be traced."""
+
+    def log_prob(self, outputs: Any, actions: Any) -> Any:
+        """Return ``log p(a | o)``, ``[B]``, of encoded actions under outputs ``[B, K]``."""
+        ...
+
+    def entropy(self, outputs: Any) -> Any:
+        """Return the entropy in nats, ``[B]``."""
+        ...

@@ -1,0 +1,79 @@
+"""What all kinds of actions in a ``Box`` of floats share: scale, bounds, other bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import gymnasium as gym
+import numpy as np
+from keras import ops
+
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, eq=False)
+class BoxSampler(ActionSampler):
+    """Actions of a Box, in units in which -1 and 1 are the bounds of the space that they were learned in.
+
+    Args:
+        low: Lower bounds of what is taken, flat ``[K]``; -inf where there is none.
+        high: Upper bounds of what is taken, flat ``[K]``; inf where there is none.
+        centre: The action of unit 0, ``[K]``.
+        half_range: How far the action moves per unit, ``[K]``.
+        shape: Shape of one action.
+        dtype: Dtype of one action.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    centre: np.ndarray
+    half_range: np.ndarray
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def misfit(self, known: Any, new: Any) -> str | None:
+        """Return whether there is an action that is in both."""
+        reason = super().misfit(known, new)
+        if reason is not None:
+            return reason
+        if not np.issubdtype(new.dtype, np.floating):
+            return f"{new.dtype} instead of floats"
+        low, high = _common_bounds(known, new)
+        return None if (low <= high).all() else "no action is within the bounds of both"
+
+    def in_space(self, known: Any, new: Any) -> Self:
+        """Return the sampler within other bounds: an action means what it meant, and is in both spaces."""
+        low, high = _common_bounds(known, new)
+        return replace(self, low=low, high=high, dtype=new.dtype)
+
+    def _to_env(self, units: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        actions = (self.centre + self.half_range * units).clip(self.low, self.high)
+        return actions.astype(self.dtype).reshape(shape)
+
+    def greedy_layer(self, outputs: Any) -> Any:
+        """Return the actions of symbolic units ``[B, K]``, in bounds."""
+        centre, half_range = self.centre.astype(np.float32), self.half_range.astype(np.float32)
+        actions = outputs if np.all(half_range == 1) and not centre.any() else outputs * half_range + centre
+        low, high = _inside(self.low, np.less, _LARGEST), _inside(self.high, np.greater, -_LARGEST)
+        actions = self._shaped(ops.maximum(ops.minimum(actions, high), low))
+        return actions if self.dtype.itemsize >= 4 else ops.cast(actions, self.dtype.name)
+
+
+def is_box_of_floats(space: Any) -> bool:
+    """Tell whether actions are vectors or arrays of floats."""
+    return isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating)
+
+
+def _common_bounds(known: Any, new: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return flat bounds ``[K]`` of the actions that are in both."""
+    low, high = ((space.low.astype(np.float64), space.high.astype(np.float64)) for space in (known, new))
+    return np.maximum(low[0], high[0]).reshape(-1), np.minimum(low[1], high[1]).reshape(-1)
+
+
+def _inside(bound: np.ndarray, is_outside: np.ufunc, inwards: float) -> np.ndarray:
+    """Return bounds in float32 that are not beyond the given ones of more digits, and are finite."""
+    rounded = bound.clip(-_LARGEST, _LARGEST).astype(np.float32)
+    return np.where(is_outside(rounded, bound), np.nextafter(rounded, np.float32(inwards)), rounded)

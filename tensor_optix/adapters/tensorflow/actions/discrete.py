@@ -1,0 +1,169 @@
+"""One of n actions: ``Discrete``, drawn from a softmax or epsilon-greedily."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler, PolicyHead
+
+
+@dataclass(frozen=True)
+class OneOfMany(ActionSampler):
+    """One of ``num_outputs`` actions, which are numbered from ``start``; single ones are Python ints."""
+
+    num_outputs: int
+    start: int = 0
+    outputs_mean = "one logit per action"
+
+    def greedy_one(self, outputs: np.ndarray) -> int:
+        """Return the action of the largest output as a Python int."""
+        return int(outputs.argmax()) + self.start
+
+    def greedy(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the action of each row's largest output."""
+        return outputs.argmax(axis=-1) + self.start
+
+    def encode(self, actions: Any) -> np.ndarray:
+        """Return indices into the outputs, int32 ``[B]``."""
+        return (np.asarray(actions).reshape(-1) - self.start).astype(np.int32)
+
+    def greedy_layer(self, outputs: Any) -> Any:
+        """Return the action of each row's largest output, int64 ``[B]``."""
+        return ops.squeeze(counted_from([self.start], index_of_largest(outputs), "int64"), axis=-1)
+
+    def misfit(self, known: Any, new: Any) -> str | None:
+        """Return whether there are as many actions."""
+        if type(known) is not type(new):
+            return "another kind of space"
+        return None if known.n == new.n else f"{new.n} actions instead of {known.n}"
+
+    def in_space(self, known: Any, new: Any) -> Any:
+        """Return the sampler where actions have other numbers."""
+        return replace(self, start=int(new.start))
+
+
+@dataclass(frozen=True)
+class DiscreteSampler(OneOfMany, PolicyHead):
+    """Samples ``Discrete(num_outputs, start=start)`` from logits.
+
+    Gumbel noise on the logits makes the argmax a draw from their softmax. See "Categorical
+    Reparameterization with Gumbel-Softmax" (Jang et al., 2017).
+    """
+
+    served = "Discrete"
+
+    @classmethod
+    def serves(cls, action_space: Any) -> bool:
+        """Tell whether the space is a Discrete one."""
+        return isinstance(action_space, gym.spaces.Discrete)
+
+    @classmethod
+    def for_space(cls, action_space: gym.spaces.Discrete) -> DiscreteSampler:
+        """Make one for a space that begins anywhere."""
+        return cls(int(action_space.n), int(action_space.start))
+
+    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return Gumbel noise."""
+        return rng.gumbel(size=(count, self.num_outputs)).astype(np.float32)
+
+    def sample_one(self, outputs: np.ndarray, noise: np.ndarray) -> int:
+        """Return a draw from the softmax as a Python int."""
+        return int((outputs + noise).argmax()) + self.start
+
+    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Return draws from the softmax of each row."""
+        return (outputs + noise).argmax(axis=-1) + self.start
+
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return the log-softmax of outputs ``[N, K]`` at the actions."""
+        return log_softmax_at(outputs, self.encode(actions))
+
+    @property
+    def encoded_spec(self) -> tf.TensorSpec:
+        """Indices ``[B]``."""
+        return tf.TensorSpec((None,), tf.int32)
+
+    def density(self, log_std: Any) -> Categorical:
+        """Return the density of the softmax."""
+        return Categorical()
+
+
+@dataclass(frozen=True)
+class EpsilonGreedySampler(OneOfMany):
+    """Takes the action of the largest value, or with probability ``epsilon`` any action.
+
+    Args:
+        num_outputs: Number of actions.
+        start: The first action.
+        epsilon: Share of random actions.
+    """
+
+    epsilon: float = 0.0
+
+    def with_epsilon(self, epsilon: float) -> EpsilonGreedySampler:
+        """Return the same sampler with another share of random actions."""
+        return replace(self, epsilon=epsilon)
+
+    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return two uniform numbers per action: whether it is random, and which one it then is."""
+        return rng.random((count, 2))
+
+    def sample_one(self, outputs: np.ndarray, noise: np.ndarray) -> int:
+        """Return one action as a Python int."""
+        if noise[0] < self.epsilon:
+            return int(noise[1] * self.num_outputs) + self.start
+        return int(outputs.argmax()) + self.start
+
+    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Return an action for each row."""
+        random = (noise[:, 1] * self.num_outputs).astype(np.int64)
+        return np.where(noise[:, 0] < self.epsilon, random, outputs.argmax(axis=-1)) + self.start
+
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return the log-probability ``[B]`` of actions ``[B]``."""
+        chance = np.full(len(outputs), self.epsilon / self.num_outputs)
+        chance += (1.0 - self.epsilon) * (outputs.argmax(axis=-1) == self.encode(actions))
+        with np.errstate(divide="ignore"):
+            return np.log(chance).astype(np.float32)
+
+
+class Categorical:
+    """A distribution over ``K`` actions, given by logits ``[B, K]``; actions are int32 ``[B]``."""
+
+    def log_prob(self, outputs: Any, actions: Any) -> Any:
+        """Return the log-softmax of the outputs at the actions."""
+        # -cross_entropy is log_softmax(outputs)[action], in one fused operation with its gradient.
+        return -tf.nn.sparse_softmax_cross_entropy_with_logits(labels=actions, logits=outputs)
+
+    def entropy(self, outputs: Any) -> Any:
+        """Return the entropy of the softmax."""
+        log_probs = tf.nn.log_softmax(outputs)
+        return -tf.reduce_sum(tf.exp(log_probs) * log_probs, axis=-1)
+
+
+def log_softmax_at(logits: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the log-softmax of logits ``[N, K]`` at indices ``[N]``, in NumPy."""
+    # On the way of every live action: scipy's logsumexp takes 100 us for one row, this 10.
+    below_top = logits - logits.max(axis=-1, keepdims=True)
+    return below_top[np.arange(len(logits)), indices] - np.log(np.exp(below_top).sum(axis=-1))
+
+
+def index_of_largest(logits: Any) -> Any:
+    """Return the index of the largest of symbolic ``[..., K]``, the first of equal ones, int32 ``[..., 1]``."""
+    # ops.argmax looks at the bits of each number on TensorFlow, to tell -0 from 0: ONNX and TFLite cannot.
+    return ops.top_k(logits, 1)[1]
+
+
+def counted_from(start: Any, options: Any, dtype: str) -> Any:
+    """Return symbolic options, numbered from 0, as they are numbered from ``start``."""
+    options = ops.cast(options, "int64")
+    if np.any(start):
+        # Not a sum: TFLite makes a BiasAdd of it, which it then cannot do for integers.
+        options = options - np.negative(start).astype(np.int64)
+    return options if dtype == "int64" else ops.cast(options, dtype)

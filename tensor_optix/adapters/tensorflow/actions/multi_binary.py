@@ -1,0 +1,85 @@
+"""Several bits in one action: ``MultiBinary``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
+
+
+@dataclass(frozen=True, eq=False)
+class MultiBinarySampler(PolicyHead):
+    """Samples yes or no for each bit; the outputs are log-odds of yes.
+
+    Args:
+        shape: Shape of one action.
+        dtype: Dtype of one action.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    served = "MultiBinary"
+    outputs_mean = "one log-odds per bit"
+
+    @classmethod
+    def serves(cls, action_space: Any) -> bool:
+        """Tell whether the space is a MultiBinary one."""
+        return isinstance(action_space, gym.spaces.MultiBinary)
+
+    @classmethod
+    def for_space(cls, action_space: gym.spaces.MultiBinary) -> MultiBinarySampler:
+        """Make one for a space of any shape."""
+        return cls(tuple(action_space.shape), action_space.dtype)
+
+    @property
+    def num_outputs(self) -> int:
+        """One log-odds per bit."""
+        return int(np.prod(self.shape))
+
+    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return logistic noise: log-odds plus it is positive with just that probability."""
+        return rng.logistic(size=(count, self.num_outputs)).astype(np.float32)
+
+    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+        """Return the sum over bits of the log-probability of the value taken."""
+        against = np.where(self.encode(actions) > 0, -outputs, outputs)
+        return -np.logaddexp(0.0, against).sum(axis=-1)
+
+    def encode(self, actions: Any) -> np.ndarray:
+        """Return bits, float32 ``[B, C]``."""
+        return np.asarray(actions, np.float32).reshape(-1, self.num_outputs)
+
+    @property
+    def encoded_spec(self) -> tf.TensorSpec:
+        """Bits ``[B, C]``."""
+        return tf.TensorSpec((None, self.num_outputs), tf.float32)
+
+    def density(self, log_std: Any) -> Bernoulli:
+        """Return the density of all bits together."""
+        return Bernoulli()
+
+    def greedy_layer(self, outputs: Any) -> Any:
+        """Return the likelier value of each bit."""
+        return self._shaped(ops.cast(outputs > 0, self.dtype.name))
+
+    def _to_env(self, log_odds: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return (log_odds > 0).astype(self.dtype).reshape(shape)
+
+
+class Bernoulli:
+    """C independent bits, given by log-odds ``[B, C]``; actions are 0 or 1, float32 ``[B, C]``."""
+
+    def log_prob(self, outputs: Any, actions: Any) -> Any:
+        """Return the sum over bits of the log-probability of the value taken."""
+        return -tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=actions, logits=outputs), axis=-1)
+
+    def entropy(self, outputs: Any) -> Any:
+        """Return the sum of the entropies of the bits."""
+        per_bit = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.sigmoid(outputs), logits=outputs)
+        return tf.reduce_sum(per_bit, axis=-1)
