@@ -65,7 +65,9 @@ def test_what_acted_and_what_learns_call_an_action_equally_likely(name):
     encoded = tf.constant(head.encode(actions))
     assert head.encoded_spec.is_compatible_with(encoded)
     density = head.density(None if head.log_std is None else tf.constant(head.log_std))
-    np.testing.assert_allclose(head.log_prob(outputs, actions), density.log_prob(outputs, encoded), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        head.log_prob(outputs, actions), density.log_prob(outputs, encoded), rtol=1e-4, atol=1e-4
+    )
     assert density.entropy(outputs).shape == (50,)
 
 

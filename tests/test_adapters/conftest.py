@@ -1,1 +1,0 @@
-"""Lets tests in folders below import what stands beside this file."""
