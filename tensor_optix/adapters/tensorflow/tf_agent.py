@@ -14,10 +14,8 @@ from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.acting.frozen_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
+from tensor_optix.adapters.tensorflow.actions import discrete, table
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
-from tensor_optix.adapters.tensorflow.actions.clipped_gaussian import GaussianSampler
-from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
-from tensor_optix.adapters.tensorflow.actions.table import head_for
 from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner, assemble_update
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
@@ -286,7 +284,7 @@ class TFAgent(BaseAgent):
 
     def _sampler_for(self, action_space: Any) -> ActionSampler:
         """Return how outputs become actions, or raise ``UnsupportedSpaceError``."""
-        return head_for(action_space, kinds=(DiscreteSampler, GaussianSampler))
+        return table.head_for(action_space, table.ONE_OUTPUT_EACH)
 
     def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
         """Build the models, check that they fit the spaces, and return how observations reach them."""
@@ -389,7 +387,7 @@ class TFAgent(BaseAgent):
     def _infer(self, observation: Any) -> None:
         """Take the shapes from one observation, and the outputs for logits: nobody called ``bind``."""
         inputs, size = model_checks.build_and_probe(self.model, observation)
-        self._assemble(inputs, DiscreteSampler(size), observation)
+        self._assemble(inputs, discrete.DiscreteSampler(size), observation)
 
     def _require_ready(self) -> None:
         model_checks.require_ready(self._sampler is not None)

@@ -19,6 +19,9 @@ KINDS: tuple[type[PolicyHead], ...] = (
     GaussianSampler,
 )
 
+ONE_OUTPUT_EACH: tuple[type[PolicyHead], ...] = (DiscreteSampler, GaussianSampler)
+"""Those in which a model gives one number per action, or per dimension of an action."""
+
 
 def head_for(action_space: Any, kinds: Sequence[type[PolicyHead]] | None = None) -> PolicyHead:
     """Return how a policy acts and learns in ``action_space``.
