@@ -1,12 +1,14 @@
-"""Callbacks that could never be called are refused before the first step."""
+"""Callbacks: what could never be called is refused before the first step, and what raises stops nothing."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from loop_fakes import make_loop
 
 from tensor_optix import LoopCallback, RLOptimizer
 from tensor_optix.core.callbacks import HOOKS, CallbackList
@@ -86,3 +88,30 @@ def test_any_object_with_a_hook_is_one(callback: Any) -> None:
 def test_every_hook_of_the_contract_is_known() -> None:
     promised = "loop_start loop_stop episode_end improvement plateau dormant degradation hyperparam_update"
     assert {f"on_{name}" for name in promised.split()} <= set(HOOKS)
+
+
+def test_one_that_raises_is_logged_with_its_traceback_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(LoopCallback):
+        def on_episode_end(self, episode_id: int, eval_metrics: Any) -> None:
+            raise ZeroDivisionError("my mistake")
+
+    with caplog.at_level(logging.ERROR):
+        loop, recorder = make_loop(tmp_path, [1.0] * 3, callbacks=[Broken()])
+        loop.run()
+    assert recorder.count("on_episode_end") == 3
+    assert sum("my mistake" in (record.exc_text or "") for record in caplog.records) == 3
+
+
+def test_objects_with_only_some_hooks_will_do(tmp_path: Path) -> None:
+    class Partial:
+        seen = 0
+
+        def on_loop_start(self) -> None:
+            self.seen += 1
+
+    partial = Partial()
+    loop, _ = make_loop(tmp_path, [1.0], callbacks=[partial])
+    loop.run()
+    assert partial.seen == 1

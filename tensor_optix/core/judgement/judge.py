@@ -24,8 +24,8 @@ from tensor_optix.monitoring.trend import Trend
 EPISODES_PER_LOOK = 5
 """Finished episodes that a look pools, where the evaluator counts them."""
 
-# Chosen on scripted scores (tests/test_core/test_loop_truth.py, benchmarks/detector_simulation.py) and on the TUNING
-# curves of benchmarks/judgement.py.
+# Chosen on scripted scores (tests/test_core/test_judgement/test_judge.py, benchmarks/detector_simulation.py) and on
+# the TUNING curves of benchmarks/judgement.py.
 _BEYOND_NOISE = 2.0  # standard errors
 _MEMORY_WINDOWS = 50
 _NOISE_WINDOWS = 30

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from loop_fakes import NoTuning
 
-from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, LoopController
+from tensor_optix import BackoffScheduler, CheckpointRegistry, LoopController
 from tensor_optix.core.loop.divergence import PATIENCE_UPDATES
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.testing.fakes import (
@@ -15,18 +16,6 @@ from tensor_optix.testing.fakes import (
     SixMethodAgent,
     StatefulAgent,
 )
-
-
-class NoTuning(BaseOptimizer):
-    def suggest(self, current_hyperparams, metrics_history):
-        self.history = metrics_history
-        return current_hyperparams.copy()
-
-    def on_improvement(self, metrics):
-        pass
-
-    def on_plateau(self, metrics_history):
-        pass
 
 
 class Diverges:

@@ -6,21 +6,10 @@ that the slow ones run.
 
 import numpy as np
 import pytest
+from loop_fakes import NoTuning
 
 from tensor_optix import BackoffScheduler, CheckpointRegistry, LoopCallback, LoopController, LoopState
-from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline, StatefulAgent
-
-
-class NoTuning(BaseOptimizer):
-    def suggest(self, current_hyperparams, metrics_history):
-        return current_hyperparams.copy()
-
-    def on_improvement(self, metrics):
-        pass
-
-    def on_plateau(self, metrics_history):
-        pass
 
 
 class Events(LoopCallback):
