@@ -17,7 +17,8 @@ from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
-from tensor_optix.pipeline.stepping.env_guard import open_env, space_of
+from tensor_optix.pipeline.stepping.env_guard import open_env
+from tensor_optix.pipeline.stepping.env_kinds import guard_of
 
 if TYPE_CHECKING:
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -121,7 +122,8 @@ def _maker(env: Any, num_envs: int) -> Any:
 def _spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
     """Return observation and action space of one environment."""
     opened, made_here = open_env(env.copies(None) if isinstance(env, EnvironmentName) else env)
-    spaces = space_of(opened, "observation"), space_of(opened, "action")
+    guard = guard_of(opened)
+    spaces = guard.space("observation"), guard.space("action")
     if made_here:
         opened.close()
     return spaces

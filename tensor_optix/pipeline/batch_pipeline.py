@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal
 
-from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.checks import check_callable, check_flags, check_int, check_methods, check_seed
+from tensor_optix.core.checks import check_callable, check_flags, check_int, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
-from tensor_optix.functional.seeding import derive_seed, fresh_seed
+from tensor_optix.functional.seeding import derive_seed
+from tensor_optix.pipeline.acting import ActingPipeline, acting_in_training
 from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.process_settings import SETTLED_OBJECTS
-from tensor_optix.pipeline.stepping.env_guard import space_of
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, EnvMemory, env_state, not_saved, restore_env_state
-from tensor_optix.pipeline.stepping.episode_player import rowwise
-from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
 from tensor_optix.pipeline.stepping.window_builder import EpisodeLedger, WindowBuilder
 
 BARRIER_INTERVAL_STEPS = 20_000
 BARRIER_INTERVAL_STEPS_PER_ENV = 2_500
 
 
-class BatchPipeline(BasePipeline):
+class BatchPipeline(ActingPipeline):
     """Windows of exactly ``window_size`` steps from one environment or a vector of them.
 
     An environment is reset when it ends, never because a window does. Every
@@ -86,15 +82,10 @@ class BatchPipeline(BasePipeline):
     ) -> None:
         check_flags(close_env=close_env)
         check_int("window_size", window_size, at_least=1)
-        check_seed("seed", seed)
         if not (isinstance(barrier_interval_steps, str) and barrier_interval_steps == "auto"):
             check_int("barrier_interval_steps", barrier_interval_steps, at_least=1, optional=True)
+        super().__init__(agent, seed)
         self._window_size = int(window_size)
-        self._seed = seed
-        self._seed_was_given = seed is not None
-        self._agent: Any = None
-        if agent is not None:
-            self.set_agent(agent)
         self._next_window_id = 0
         self._num_resets = 0
         self._env_steps = 0
@@ -109,13 +100,12 @@ class BatchPipeline(BasePipeline):
         self._barrier_interval_steps = barrier_interval_steps
 
     def _look_at_env(self) -> None:
-        collector = self._env.collector
-        self._is_vector = isinstance(collector, VectorEnvCollector)
-        self._num_envs = collector.num_envs
+        guard = self._env.guard
+        self._is_vector, self._num_envs = guard.is_vector, guard.num_envs
         self._ledger = EpisodeLedger(self._num_envs)
         self._needs_reset = True
-        self._space = {kind: space_of(collector.guard.env, kind) for kind in ("observation", "action")}
-        self._env_facts = environment_facts(self._env.source, collector.guard.env)
+        self._space = {kind: guard.space(kind) for kind in ("observation", "action")}
+        self._env_facts = environment_facts(self._env.source, guard.env)
 
     def setup(self) -> None:
         """Open the environment again where ``teardown`` closed it.
@@ -147,8 +137,7 @@ class BatchPipeline(BasePipeline):
             NotBoundError: No agent was given, or the pipeline is closed.
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
-        if self._agent is None:
-            raise NotBoundError("BatchPipeline has no agent to act. Pass `agent=` or call set_agent(agent) first.")
+        self._acting_agent()  # which raises where there is none
         _ = self._env.collector  # which raises where it is closed
         return self._windows()
 
@@ -184,7 +173,7 @@ class BatchPipeline(BasePipeline):
                 self._ledger.forget()
             self._window = collector.open_window(self._window_size)
         self._needs_reset = True  # and stays so, should the window never be finished
-        collector.fill(self._window, self._act())
+        collector.fill(self._window, acting_in_training(self._acting_agent(), collector.guard))
 
     def _finish(self, window: WindowBuilder, fresh_start: bool) -> EpisodeData:
         returns, lengths = self._ledger.update_window(window)
@@ -206,15 +195,6 @@ class BatchPipeline(BasePipeline):
     def _barrier_is_due(self) -> bool:
         interval = self.barrier_interval_steps
         return interval is not None and self._steps_since_barrier >= interval
-
-    def _act(self) -> Callable[[Any], Any]:
-        """Return how the agent acts now, on one observation or on all of them."""
-        if not self._is_vector:
-            return self._agent.act  # type: ignore[no-any-return]
-        act_batch = getattr(self._agent, "act_batch", None)
-        if act_batch is None or getattr(type(self._agent), "act_batch", None) is BaseAgent.act_batch:
-            return rowwise(self._agent.act, self.num_envs, self.action_space)
-        return act_batch  # type: ignore[no-any-return]
 
     def request_barrier(self) -> bool:
         """Make the next window to be collected end with a barrier."""
@@ -321,35 +301,8 @@ class BatchPipeline(BasePipeline):
         """Env steps between barriers; None: only on request."""
         if self._barrier_interval_steps != "auto":
             return self._barrier_interval_steps
-        asked_for = getattr(self._agent, "barrier_interval_steps", None)
+        asked_for = None if self._agent is None else self._agent.barrier_interval_steps
         return max(asked_for or BARRIER_INTERVAL_STEPS, BARRIER_INTERVAL_STEPS_PER_ENV * self._num_envs)
-
-    @property
-    def agent(self) -> Any:
-        """The agent that acts, or None where not told yet."""
-        return self._agent
-
-    def set_agent(self, agent: CanAct) -> None:
-        """Take the agent that acts from the next window on.
-
-        Raises:
-            InvalidTypeError: It has no ``act`` method.
-        """
-        check_methods("agent", agent, "act")
-        self._agent = agent
-
-    @property
-    def seed(self) -> int:
-        """Source of the environment's randomness; drawn when first asked for and none was given."""
-        if self._seed is None:
-            self._seed = fresh_seed()
-        return self._seed
-
-    def set_seed(self, seed: int) -> None:
-        """Take the source of randomness, unless one was given to the constructor."""
-        check_seed("seed", seed, optional=False)
-        if not self._seed_was_given:
-            self._seed = seed
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream stands, JSON-able.

@@ -11,13 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tensor_optix.core.base_pipeline import BasePipeline, EpisodeBoundaryFn
-from tensor_optix.core.checks import check_choice, check_flags, check_int, check_methods, check_number, check_seed
+from tensor_optix.core.base_pipeline import EpisodeBoundaryFn
+from tensor_optix.core.checks import check_choice, check_flags, check_int, check_number
 from tensor_optix.core.protocols import CanAct
 from tensor_optix.core.types import EpisodeData
-from tensor_optix.exceptions import NotBoundError, StreamSilenceError
-from tensor_optix.functional.seeding import derive_rng, fresh_seed
-from tensor_optix.pipeline.live.data_source import DataSource, check_source, close_source
+from tensor_optix.exceptions import StreamSilenceError
+from tensor_optix.functional.seeding import derive_rng
+from tensor_optix.pipeline.acting import ActingPipeline
+from tensor_optix.pipeline.live.data_source import DataSource, Feed
 from tensor_optix.pipeline.live.feed_items import StepChecker
 from tensor_optix.pipeline.live.live_actor import LiveActor
 from tensor_optix.pipeline.live.live_step import LiveStep
@@ -34,7 +35,7 @@ _TEARDOWN_SECONDS = 1.8
 _GIVE_WAY_SECONDS = 1e-6
 
 
-class LivePipeline(BasePipeline):
+class LivePipeline(ActingPipeline):
     """Follows a live feed in a thread of its own: acts there, while the loop learns beside it.
 
     The feed's items mean what Gymnasium's do. The first item of an episode is a reset: its reward
@@ -119,18 +120,16 @@ class LivePipeline(BasePipeline):
         max_window_steps: int = 10_000,
         seed: int | None = None,
     ) -> None:
-        check_source(data_source)
+        feed = Feed(data_source)
         check_choice("on_full", on_full, ("block", "drop_oldest"))
         check_choice("on_bad_step", on_bad_step, ("raise", "skip"))
         check_int("buffer_size", buffer_size, at_least=1)
-        check_seed("seed", seed)
         check_flags(reconnect_on_disconnect=reconnect_on_disconnect)
         check_number("max_reconnect_wait_seconds", max_reconnect_wait_seconds, above=0.0)
         check_number("silence_timeout_seconds", silence_timeout_seconds, above=0.0, optional=True)
-        if agent is not None:
-            check_methods("agent", agent, "act")
-        self._source = data_source
-        self._agent = agent
+        self._worker: StreamWorker | None = None
+        super().__init__(agent, seed)
+        self._feed = feed
         self._ends = WindowEnds(episode_boundary_fn, max_window_steps)
         self._buffer_size = buffer_size
         self._reconnects_wanted = reconnect_on_disconnect
@@ -138,10 +137,8 @@ class LivePipeline(BasePipeline):
         self._silence_timeout_seconds = silence_timeout_seconds
         self._skip_bad_steps = on_bad_step == "skip"
         self._max_reconnect_wait_seconds = max_reconnect_wait_seconds
-        self._seed = seed
         self._next_window_id = 0
         self._queue = StepQueue(buffer_size, drop_oldest=self._drop_oldest)
-        self._worker: StreamWorker | None = None
         self._stop_requested = False
         self._is_down = False
         self._is_prompt = False
@@ -171,17 +168,12 @@ class LivePipeline(BasePipeline):
     @property
     def observation_space(self) -> Any:
         """The source's ``observation_space``, or None."""
-        return getattr(self._source, "observation_space", None)
+        return self._feed.space("observation")
 
     @property
     def action_space(self) -> Any:
         """The source's ``action_space``, or None."""
-        return getattr(self._source, "action_space", None)
-
-    @property
-    def agent(self) -> Any:
-        """The agent that acts, or None where not told yet."""
-        return self._agent
+        return self._feed.space("action")
 
     def set_agent(self, agent: CanAct) -> None:
         """Take the agent that acts, from the next step on.
@@ -189,16 +181,9 @@ class LivePipeline(BasePipeline):
         Raises:
             InvalidTypeError: It has no ``act`` method.
         """
-        check_methods("agent", agent, "act")
-        self._agent = agent
+        super().set_agent(agent)
         if self._worker is not None:
-            self._worker.actor = LiveActor(agent)
-
-    def set_seed(self, seed: int) -> None:
-        """Take the source of the jitter, unless one was given."""
-        check_seed("seed", seed, optional=False)
-        if self._seed is None:
-            self._seed = seed
+            self._worker.actor = LiveActor(self._acting_agent())
 
     @property
     def dropped_steps(self) -> int:
@@ -283,7 +268,7 @@ class LivePipeline(BasePipeline):
             if self._worker is not None:
                 self._worker.stop()
             deadline = time.monotonic() + _TEARDOWN_SECONDS
-            closing = close_source(self._source)
+            closing = self._feed.close()
             if closing is not None:
                 closing.join(_TEARDOWN_SECONDS)
                 if closing.is_alive():
@@ -307,8 +292,7 @@ class LivePipeline(BasePipeline):
         self._next_window_id = int(state["next_window_id"])
 
     def _open_feed(self) -> StreamWorker:
-        if self._agent is None:
-            raise NotBoundError("LivePipeline has no agent to act with. Pass `agent=`, or call set_agent(agent).")
+        agent = self._acting_agent()
         if self._worker is not None and self._worker.is_following:
             with self._worker.actor.lent_to_loop():
                 self._worker.actor.refresh()
@@ -319,8 +303,8 @@ class LivePipeline(BasePipeline):
                 PROMPT_INTERPRETER.begin()
             self._queue = StepQueue(self._buffer_size, drop_oldest=self._drop_oldest)
             self._worker = StreamWorker(
-                self._source,
-                LiveActor(self._agent),
+                self._feed,
+                LiveActor(agent),
                 StepChecker(self.observation_space, self.action_space),
                 self._queue,
                 waits=self._make_waits() if self._reconnects_wanted else None,
@@ -330,8 +314,7 @@ class LivePipeline(BasePipeline):
         return self._worker
 
     def _make_waits(self) -> ReconnectWaits:
-        seed = fresh_seed() if self._seed is None else self._seed
-        return ReconnectWaits(self._max_reconnect_wait_seconds, derive_rng(seed, "live", "reconnect"))
+        return ReconnectWaits(self._max_reconnect_wait_seconds, derive_rng(self.seed, "live", "reconnect"))
 
     def _collect(self, worker: StreamWorker) -> tuple[LiveWindow, str]:
         """Take steps until the window ends, and tell what ended it."""

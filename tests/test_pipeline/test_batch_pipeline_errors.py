@@ -16,8 +16,7 @@ from tensor_optix.exceptions import (
     UnsupportedSpaceError,
 )
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
-from tensor_optix.pipeline.stepping.single_env import SingleEnvCollector
-from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
+from tensor_optix.pipeline.stepping.env_kinds import kind_of
 
 
 class Broken(CountingEnv):
@@ -339,7 +338,9 @@ def test_an_instance_that_cannot_be_used_again():
         pipeline.setup()
 
 
-@pytest.mark.parametrize("collector", [SingleEnvCollector(CountingEnv()), VectorEnvCollector(CountingVectorEnv())])
-def test_collecting_before_the_first_reset(collector):
+@pytest.mark.parametrize("env", [CountingEnv(), CountingVectorEnv()])
+def test_collecting_before_the_first_reset(env):
+    kind = kind_of(env)
+    collector = kind.collector(kind.guard(env))
     with pytest.raises(NotBoundError, match=r"reset\(\) comes before open_window\(\)"):
         collector.open_window(3)

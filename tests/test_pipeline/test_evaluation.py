@@ -80,9 +80,6 @@ def test_a_batch_is_acted_on_at_once():
     evaluate(agent, MAKERS["vector"](), 3)
     evaluate(agent, MAKERS["vector"](), 3, greedy=False)
     assert agent.calls == ["act_batch"] * 4
-    agent = Batching(act_batch_greedy=lambda observations: np.ones(len(observations), np.int64))
-    assert evaluate(agent, MAKERS["vector"](), 3).mean == 4.0
-    assert agent.calls == []
 
 
 def test_plain_act_and_plain_functions():

@@ -12,6 +12,8 @@ from tensor_optix.exceptions import InvalidTypeError
 
 logger = logging.getLogger(__name__)
 
+CONNECTION_ERRORS: tuple[type[BaseException], ...] = (OSError, EOFError)
+
 
 class DataSource(Protocol):
     """What ``LivePipeline`` follows.
@@ -36,26 +38,63 @@ class DataSource(Protocol):
         ...
 
 
-def check_source(source: Any) -> None:
-    """Raise unless ``source`` has a method ``stream``."""
-    if isinstance(source, type) or not has_method(source, "stream"):
-        raise InvalidTypeError(
-            "`data_source` needs a method stream() that yields (observation, reward, terminated, truncated, info). "
-            f"{received(source)}"
-        )
+class Feed:
+    """A data source with everything that it may offer: what it lacks is None, or does nothing.
 
+    Args:
+        source: It.
 
-def close_source(source: Any) -> threading.Thread | None:
-    """Call the source's ``close`` or else ``stop``, where it has one, in a thread of its own, and return that.
+    Attributes:
+        stream: Opens it; what it returns still needs :func:`as_iterator`.
+        send_action: Delivers an action; None where the generator's ``yield`` does, or nobody.
+        connection_errors: Exception types that mean a lost connection.
 
-    It may block; what it raises is logged.
+    Raises:
+        InvalidTypeError: It has no method ``stream``.
     """
-    close = getattr(source, "close", None) or getattr(source, "stop", None)
-    if close is None:
-        return None
-    thread = threading.Thread(target=_close, args=(close,), name="tensor-optix-source-closer", daemon=True)
-    thread.start()
-    return thread
+
+    def __init__(self, source: Any) -> None:
+        if isinstance(source, type) or not has_method(source, "stream"):
+            raise InvalidTypeError(
+                "`data_source` needs a method stream() that yields (observation, reward, terminated, truncated, info). "
+                f"{received(source)}"
+            )
+        self._source = source
+        self.stream: Callable[[], Any] = source.stream
+        self.send_action: Callable[[Any], None] | None = getattr(source, "send_action", None)
+        self.connection_errors = CONNECTION_ERRORS + tuple(getattr(source, "disconnect_errors", ()))
+        self._close: Callable[[], None] | None = getattr(source, "close", None) or getattr(source, "stop", None)
+
+    def space(self, kind: str) -> Any:
+        """Return the space of its ``"observation"`` or ``"action"``, as it is now; None where it does not tell."""
+        return getattr(self._source, f"{kind}_space", None)
+
+    def close(self) -> threading.Thread | None:
+        """Call the source's ``close`` or else ``stop``, where it has one, in a thread of its own, and return that.
+
+        It may block; what it raises is logged.
+        """
+        if self._close is None:
+            return None
+        thread = threading.Thread(target=_close, args=(self._close,), name="tensor-optix-source-closer", daemon=True)
+        thread.start()
+        return thread
+
+
+def as_iterator(stream: Any) -> Iterator[Any]:
+    """Return what a source's ``stream`` returned as an iterator.
+
+    Raises:
+        InvalidTypeError: It cannot be iterated over.
+    """
+    if hasattr(stream, "__next__"):
+        return stream  # type: ignore[no-any-return]
+    if hasattr(stream, "__iter__"):
+        return iter(stream)
+    raise InvalidTypeError(
+        f"`data_source.stream()` must return a generator or another iterator. Received: {stream!r} of type "
+        f"{type(stream).__name__}. An asynchronous feed needs a thread or loop of its own inside the source."
+    )
 
 
 def _close(close: Callable[[], None]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.checks import has_method
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 
 
@@ -42,9 +44,9 @@ class LiveActor:
         agent: The agent that acts and learns.
     """
 
-    def __init__(self, agent: Any) -> None:
+    def __init__(self, agent: BaseAgent) -> None:
         self._agent = agent
-        self._policy: Any = None
+        self._act_frozen: Callable[[Any], Choice] | None = None
         self._lent = False
         self._acting = False
         self._released = False
@@ -54,17 +56,14 @@ class LiveActor:
     @property
     def is_isolated(self) -> bool:
         """Whether a frozen copy acts, and not the agent that learns."""
-        return self._policy is not None
+        return self._act_frozen is not None
 
     def refresh(self) -> None:
         """Take the agent's policy as it is now. Called in the loop's thread."""
-        take_policy = getattr(self._agent, "policy", None)
-        if take_policy is None:
-            return
         try:
-            self._policy = take_policy()
+            self._act_frozen = _acting_of(self._agent.policy())
         except (NotImplementedError, NotBoundError):
-            self._policy = None
+            self._act_frozen = None
 
     def act(self, observation: Any) -> Choice | None:
         """Return an action on ``observation``, or None when released in the meantime.
@@ -72,18 +71,10 @@ class LiveActor:
         Raises:
             NonFiniteError: The policy chose NaN or infinity.
         """
-        policy = self._policy
-        if policy is None:
-            choice = self._act_in_turn(observation)
-            if choice is None:
-                return None
-        else:
-            choice = _act_with(policy, observation)
-        if isinstance(choice.action, (np.ndarray, float)) and not np.isfinite(choice.action).all():
-            raise NonFiniteError(
-                f"The policy chose the action {choice.action!r}, which is not finite, on the observation "
-                f"{observation!r}. Look for a diverged update: lower the learning rate or clip gradients."
-            )
+        act_frozen = self._act_frozen
+        choice = self._act_in_turn(observation) if act_frozen is None else act_frozen(observation)
+        if choice is not None and isinstance(choice.action, (np.ndarray, float)):
+            _check_finite(choice.action, observation)
         return choice
 
     @contextmanager
@@ -119,10 +110,22 @@ class LiveActor:
                 self._turn.notify_all()
 
 
-def _act_with(policy: Any, observation: Any) -> Choice:
+def _acting_of(policy: Any) -> Callable[[Any], Choice]:
+    """Return how a policy acts, which may tell its version, and the log-probability of what it chose."""
     version = getattr(policy, "version", None)
-    act_with_log_prob: Callable[[Any], tuple[Any, Any]] | None = getattr(policy, "act_with_log_prob", None)
-    if act_with_log_prob is None:
-        return Choice(policy.act(observation), None, version)
-    action, log_prob = act_with_log_prob(observation)
-    return Choice(action, float(log_prob), version)
+    if not has_method(policy, "act_with_log_prob"):
+        return lambda observation: Choice(policy.act(observation), None, version)
+
+    def act_with_log_prob(observation: Any) -> Choice:
+        action, log_prob = policy.act_with_log_prob(observation)
+        return Choice(action, float(log_prob), version)
+
+    return act_with_log_prob
+
+
+def _check_finite(action: Any, observation: Any) -> None:
+    if not np.isfinite(action).all():
+        raise NonFiniteError(
+            f"The policy chose the action {action!r}, which is not finite, on the observation "
+            f"{observation!r}. Look for a diverged update: lower the learning rate or clip gradients."
+        )

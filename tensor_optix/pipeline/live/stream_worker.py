@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import GeneratorType
 from typing import Any
 
-from tensor_optix.exceptions import InvalidTypeError, StreamError
+from tensor_optix.exceptions import StreamError
+from tensor_optix.pipeline.live.data_source import Feed, as_iterator
 from tensor_optix.pipeline.live.feed_items import StepChecker
 from tensor_optix.pipeline.live.live_actor import LiveActor
 from tensor_optix.pipeline.live.live_step import StepPairing
@@ -19,7 +20,6 @@ from tensor_optix.pipeline.live.step_queue import StepQueue
 
 logger = logging.getLogger(__name__)
 
-CONNECTION_ERRORS: tuple[type[BaseException], ...] = (OSError, EOFError)
 MISTAKES = (TypeError, AttributeError, NameError, ImportError, NotImplementedError, AssertionError)
 LATENCIES_KEPT = 10_000
 
@@ -36,7 +36,7 @@ class StreamWorker:
     handed to the reader of the queue, behind everything queued before.
 
     Args:
-        source: The user's data source.
+        feed: The user's data source.
         actor: Answers observations.
         checker: Checks items.
         queue: Takes the steps.
@@ -46,7 +46,7 @@ class StreamWorker:
 
     def __init__(
         self,
-        source: Any,
+        feed: Feed,
         actor: LiveActor,
         checker: StepChecker,
         queue: StepQueue,
@@ -58,13 +58,11 @@ class StreamWorker:
         self.reconnects = 0
         self.skipped_steps = 0
         self.latencies_seconds: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._source = source
+        self._feed = feed
         self._checker = checker
         self._queue = queue
         self._waits = waits
         self._skip_bad_steps = skip_bad_steps
-        self._send_action = getattr(source, "send_action", None)
-        self._connection_errors = CONNECTION_ERRORS + tuple(getattr(source, "disconnect_errors", ()))
         self._pairing = StepPairing()
         self._num_items = 0
         self._last_action: Any = None
@@ -115,7 +113,7 @@ class StreamWorker:
     def _follow_stream(self) -> None:
         stream = self._open()
         # A plain generator ignores what it is sent; an iterator that is no generator cannot be sent anything.
-        is_answered = self._send_action is None and hasattr(stream, "send")
+        is_answered = self._feed.send_action is None and hasattr(stream, "send")
         answer: Any = None
         self._pairing.start_episode()
         try:
@@ -130,26 +128,18 @@ class StreamWorker:
             self._close_generator(stream)
 
     def _open(self) -> Iterator[Any]:
-        self._waits_inside = ("stream()", time.monotonic())
-        try:
-            stream = self._source.stream()
-        except Exception as error:
-            raise _StreamEndedError from error
-        finally:
-            self._waits_inside = None
-        if hasattr(stream, "__next__"):
-            return stream  # type: ignore[no-any-return]
-        if hasattr(stream, "__iter__"):
-            return iter(stream)
-        raise InvalidTypeError(
-            f"`data_source.stream()` must return a generator or another iterator. Received: {stream!r} of type "
-            f"{type(stream).__name__}. An asynchronous feed needs a thread or loop of its own inside the source."
-        )
+        return as_iterator(self._ask("stream()", self._feed.stream))
 
     def _read(self, stream: Iterator[Any], answer: Any) -> Any:
-        self._waits_inside = ("its stream", time.monotonic())
+        if answer is None:
+            return self._ask("its stream", next, stream)
+        return self._ask("its stream", stream.send, answer)  # type: ignore[attr-defined]
+
+    def _ask(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a call of the source's gives; as long as it takes, ``silence`` tells what is waited for."""
+        self._waits_inside = (what, time.monotonic())
         try:
-            return next(stream) if answer is None else stream.send(answer)  # type: ignore[attr-defined]
+            return function(*arguments)
         except StopIteration:
             raise _StreamEndedError from None
         except Exception as error:
@@ -192,26 +182,16 @@ class StreamWorker:
         return choice.action
 
     def _deliver(self, action: Any) -> None:
-        if self._send_action is None or action is None:
-            return
-        self._waits_inside = ("send_action()", time.monotonic())
-        try:
-            self._send_action(action)
-        except Exception as error:
-            raise _StreamEndedError from error
-        finally:
-            self._waits_inside = None
+        if self._feed.send_action is not None and action is not None:
+            self._ask("send_action()", self._feed.send_action, action)
 
     def _close_generator(self, stream: Iterator[Any]) -> None:
         if not isinstance(stream, GeneratorType):
             return
-        self._waits_inside = ("the end of its generator", time.monotonic())
         try:
-            stream.close()
-        except Exception:
+            self._ask("the end of its generator", stream.close)
+        except _StreamEndedError:
             logger.warning("The feed's generator failed while it was closed.", exc_info=True)
-        finally:
-            self._waits_inside = None
 
     def _skip(self, fault: StreamError) -> Any:
         """Leave one item out; a source that waits for an answer gets the last action again."""
@@ -259,7 +239,7 @@ class StreamWorker:
         return True
 
     def _end(self, cause: BaseException | None) -> bool:
-        if cause is None or isinstance(cause, self._connection_errors):
+        if cause is None or isinstance(cause, self._feed.connection_errors):
             logger.info("The feed ended after %d items (%s).", self._num_items, _tell(cause))
             return False
         raise StreamError(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
-from tensor_optix.pipeline.stepping import envpool_support
 from tensor_optix.pipeline.stepping.space_layout import is_finite
 from tensor_optix.pipeline.stepping.worker_processes import (
     end_broken_workers_of,
@@ -20,6 +19,9 @@ from tensor_optix.pipeline.stepping.worker_processes import (
 )
 
 logger = logging.getLogger(__name__)
+
+MAX_STEPS_WITHOUT_TIME_LIMIT = 10_000
+"""Where an episode is cut in an environment that is not known to end them."""
 
 STEP_RESULT = "(observation, reward, terminated, truncated, info)"
 
@@ -70,84 +72,55 @@ def _steps(env: Any) -> bool:
     return not isinstance(env, type) and callable(getattr(env, "reset", None)) and callable(getattr(env, "step", None))
 
 
-def is_vector(env: Any) -> bool:
-    """Tell whether ``env`` steps several environments at once."""
-    return isinstance(env, gym.vector.VectorEnv) or envpool_support.is_envpool(env)
-
-
-def space_of(env: Any, kind: str) -> Any:
-    """Return the space of ONE environment's ``"observation"`` or ``"action"``, None where unknown."""
-    batched = getattr(env, f"{kind}_space", None)
-    return getattr(env, f"single_{kind}_space", batched) if is_vector(env) else batched
-
-
-def has_time_limit(env: Any) -> bool:
-    """Tell whether every episode is known to end.
-
-    Of a vector in other processes one environment is made here and looked at: a worker is never asked,
-    for one that cannot answer (its spec holds a lambda, say) ends, and with it the vector.
-    """
-    if envpool_support.is_envpool(env):
-        return bool(envpool_support.config_of(env).get("max_episode_steps"))
-    try:
-        spec = env.spec
-        if spec is None and is_vector(env):
-            spec = _spec_of_one(getattr(env, "unwrapped", env))
-    except Exception:  # it has none, or cannot tell
-        spec = None
-    return getattr(spec, "max_episode_steps", None) is not None
-
-
-def _spec_of_one(vector: Any) -> Any:
-    if not isinstance(vector, gym.vector.AsyncVectorEnv):
-        return vector.envs[0].spec
-    made = vector.env_fns[0]()
-    try:
-        return made.spec
-    finally:
-        made.close()
-
-
 class EnvGuard:
     """One environment, called so that a failure names it, the step and the cause.
+
+    Other kinds of environment derive from it; ``env_kinds`` lists them.
 
     Attributes:
         env: The environment; an EnvPool is replaced when it is seeded.
         name: How messages call it.
+        is_vector: Whether it steps several environments at once.
+        num_envs: How many.
         num_steps: How often it was stepped.
     """
+
+    is_vector: ClassVar[bool] = False
+    num_envs = 1
 
     def __init__(self, env: Any) -> None:
         self.env = env
         spec = getattr(env, "spec", None)
         self.name = getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
         self.num_steps = 0
-        self._shape = None if is_vector(env) else getattr(getattr(env, "observation_space", None), "shape", None)
+        self._shape = None if self.is_vector else getattr(self.space("observation"), "shape", None)
 
-    def reset(
-        self,
-        seed: int | None = None,
-        options: dict[str, Any] | None = None,
-        *,
-        prepare: Callable[[], None] | None = None,
-    ) -> Any:
+    @classmethod
+    def serves(cls, env: Any) -> bool:
+        """Tell whether this is the guard for an environment: for any that no other kind serves."""
+        return True
+
+    def space(self, kind: str) -> Any:
+        """Return the space of ONE environment's ``"observation"`` or ``"action"``, None where unknown."""
+        return getattr(self.env, f"{kind}_space", None)
+
+    @functools.cached_property
+    def step_limit(self) -> float:
+        """Where an episode that is played is cut; infinity where the environment is known to end them."""
+        return float("inf") if self._has_time_limit() else MAX_STEPS_WITHOUT_TIME_LIMIT
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset and return the observation.
 
         Args:
             seed: Of the environment; None: it goes on with what it has.
             options: Of the environment.
-            prepare: Is called before.
 
         Raises:
             EnvironmentFailureError: It raised, or does not speak Gymnasium's API.
         """
         try:
-            if prepare is not None:
-                prepare()
-            if seed is not None and envpool_support.is_envpool(self.env):
-                self.env, seed = envpool_support.rebuilt(self.env, seed), None
-            arguments = {key: value for key, value in (("seed", seed), ("options", options)) if value is not None}
-            result = self.env.reset(**arguments)
+            result = self._reset(seed, options)
         except Exception as error:
             self._end_if_broken(error)
             raise EnvironmentFailureError(
@@ -160,6 +133,23 @@ class EnvGuard:
             )
         self._check_shape(result[0], "reset()")
         return result[0]
+
+    def _reset(self, seed: int | None, options: dict[str, Any] | None) -> Any:
+        """Return what the environment's own ``reset`` does."""
+        given = {key: value for key, value in (("seed", seed), ("options", options)) if value is not None}
+        return self.env.reset(**given)
+
+    def _has_time_limit(self) -> bool:
+        """Tell whether every episode is known to end."""
+        return self._limits(lambda: self.env.spec)
+
+    @staticmethod
+    def _limits(find_spec: Callable[[], Any]) -> bool:
+        try:
+            spec = find_spec()
+        except Exception:  # it has none, or cannot tell
+            return False
+        return getattr(spec, "max_episode_steps", None) is not None
 
     def step(self, action: Any) -> Any:
         """Step and return Gymnasium's five values.

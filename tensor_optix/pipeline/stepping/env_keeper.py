@@ -9,15 +9,12 @@ from typing import Any
 from tensor_optix.core.checks import check_choice
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
-from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_vector, open_env
-from tensor_optix.pipeline.stepping.episode_player import SinglePlayer, VectorPlayer
-from tensor_optix.pipeline.stepping.single_env import SingleEnvCollector
-from tensor_optix.pipeline.stepping.vector_env import VectorEnvCollector
+from tensor_optix.pipeline.stepping.collectors import Collector
+from tensor_optix.pipeline.stepping.env_guard import EnvGuard, open_env
+from tensor_optix.pipeline.stepping.env_kinds import kind_of
 from tensor_optix.pipeline.stepping.window_builder import BadStepError, WindowBuilder
 
 logger = logging.getLogger(__name__)
-
-Collector = SingleEnvCollector | VectorEnvCollector
 
 ON_ENV_ERROR = ("raise", "restart")
 
@@ -94,7 +91,8 @@ class EnvKeeper:
     def open(self) -> None:
         """Make the environment, or take the one that was given."""
         env, self.made_here = open_env(self.source)
-        self._collector = VectorEnvCollector(env) if is_vector(env) else SingleEnvCollector(env)
+        self._kind = kind_of(env)
+        self._collector = self._kind.collector(self._kind.guard(env))
 
     def close(self) -> None:
         """Let go of the environment, and close what was not given as an instance; safe to call twice."""
@@ -138,13 +136,10 @@ class EnvKeeper:
         Raises:
             EnvironmentFailureError: It failed, and was not to be replaced, or that did not help.
         """
-        first = self.collector
-        player: Any = SinglePlayer(act, num_episodes, seed)
-        if isinstance(first, VectorEnvCollector):
-            player = VectorPlayer(first.driver, act, num_episodes, seed)
+        player = self._kind.player(self.guard, act, num_episodes, seed)
         while True:
             try:
-                return player.play(getattr(self.collector, "driver", self.collector.guard))  # type: ignore[no-any-return]
+                return player.play(self.guard)
             except EnvironmentFailureError as error:
                 num_lost = player.break_off()
                 self.begin_anew(error, player.num_failures, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,10 @@ from tensor_optix.core.rewards import as_reward, as_rewards
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.functional.statistics import mean_interval
-from tensor_optix.pipeline.stepping.env_guard import EnvGuard, has_time_limit, space_of
+from tensor_optix.pipeline.stepping.collectors import Act
+from tensor_optix.pipeline.stepping.env_guard import EnvGuard
 from tensor_optix.pipeline.stepping.space_layout import Layout, is_finite, reader, stack
-from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorDriver
-
-Act = Callable[[Any], Any]
-
-MAX_STEPS_WITHOUT_TIME_LIMIT = 10_000
-"""Where an episode is cut in an environment that is not known to end them."""
+from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorGuard
 
 
 def rowwise(act: Act, num_envs: int, action_space: Any) -> Act:
@@ -31,11 +27,13 @@ def rowwise(act: Act, num_envs: int, action_space: Any) -> Act:
     return act_batch
 
 
-class SinglePlayer:
-    """Plays episodes in one environment; each starts with a seed of its own.
+class Player(ABC):
+    """Plays whole episodes, each from a seed of its own, in one environment or in what takes its place.
 
     Args:
-        act: Maps one observation to one action.
+        guard: The environment.
+        act: Maps one observation to one action; ``act.batch``, where it has that, maps observations
+            ``[N, ...]`` of a vector environment to actions ``[N, ...]``.
         num_episodes: How many.
         seed: Source of the episodes' seeds.
 
@@ -43,7 +41,21 @@ class SinglePlayer:
         num_failures: How often the environment failed since the last episode that was finished.
     """
 
-    def __init__(self, act: Act, num_episodes: int, seed: int) -> None:
+    num_failures = 0
+
+    @abstractmethod
+    def play(self, guard: Any) -> EvaluationResult:
+        """Play all episodes, or those that are left; may be called again with another environment."""
+
+    @abstractmethod
+    def break_off(self) -> int:
+        """Note that the environment failed in the running episodes, and return how many these were."""
+
+
+class SinglePlayer(Player):
+    """Plays episodes one after another in one environment."""
+
+    def __init__(self, guard: EnvGuard, act: Act, num_episodes: int, seed: int) -> None:
         self._act = act
         self._num_episodes = num_episodes
         self._seed = seed
@@ -52,28 +64,26 @@ class SinglePlayer:
         self._length = 0
         self._lost_steps = 0
         self._layout: Layout | None = None
-        self.num_failures = 0
 
     def play(self, guard: EnvGuard) -> EvaluationResult:
-        """Play all episodes, or those that are left; may be called again with another environment."""
-        limit = _step_limit(guard.env)
+        """See :class:`Player`."""
         while len(self._returns) < self._num_episodes:
-            self._returns.append(self._play_one(guard, limit))
+            self._returns.append(self._play_one(guard))
             self._lengths.append(self._length)
             self.num_failures = 0
         lengths = np.array(self._lengths, np.int64)
         return _result(np.array(self._returns), lengths, int(lengths.sum()) + self._lost_steps)
 
     def break_off(self) -> int:
-        """Note that the environment failed in the running episode, and return how many episodes that were."""
+        """See :class:`Player`."""
         self._lost_steps += self._length
         self.num_failures += 1
         return 1
 
-    def _play_one(self, guard: EnvGuard, limit: float) -> float:
-        self._length = 0
+    def _play_one(self, guard: EnvGuard) -> float:
+        self._length, limit = 0, guard.step_limit
         observation, over = guard.reset(self._next_seed()), False
-        self._layout = self._layout or Layout.of(observation, space_of(guard.env, "observation"))
+        self._layout = self._layout or Layout.of(observation, guard.space("observation"))
         cast, step, act, total = self._layout.cast, guard.step, self._act, 0.0
         while not over:
             observation, reward, terminated, truncated, _ = step(act(cast(observation)))
@@ -92,26 +102,17 @@ class SinglePlayer:
         return derive_seed(self._seed, "episode", len(self._returns), *again)
 
 
-class VectorPlayer:
+class VectorPlayer(Player):
     """Plays episodes in all sub-environments at once; each plays a fixed share.
 
     Taking the first episodes to finish would favour short ones; the first k of each
     sub-environment do not. Once an episode had to be cut, sub-environments wait for each other
     and all start afresh, since most autoreset modes cannot reset one alone.
-
-    Args:
-        act: Maps one observation to one action; ``act.batch``, where it has that, maps
-            observations ``[N, ...]`` to actions ``[N, ...]``.
-        num_episodes: How many in all.
-        seed: Source of the episodes' seeds.
-
-    Attributes:
-        num_failures: How often the environment failed since the last episode that was finished.
     """
 
-    def __init__(self, driver: VectorDriver, act: Act, num_episodes: int, seed: int) -> None:
-        num_envs = driver.num_envs
-        self._act_batch = getattr(act, "batch", None) or rowwise(act, num_envs, space_of(driver.guard.env, "action"))
+    def __init__(self, guard: VectorGuard, act: Act, num_episodes: int, seed: int) -> None:
+        num_envs = guard.num_envs
+        self._act_batch = getattr(act, "batch", None) or rowwise(act, num_envs, guard.space("action"))
         self._seed = seed
         share, rest = divmod(num_episodes, num_envs)
         self._remaining = np.full(num_envs, share)
@@ -123,49 +124,46 @@ class VectorPlayer:
         self._playing = np.zeros(num_envs, bool)
         self._num_rounds = 0
         self._num_steps = 0
-        self.num_failures = 0
 
-    def play(self, driver: VectorDriver) -> EvaluationResult:
-        """Play all episodes, or those that are left; may be called again with another environment."""
-        limit = driver.step_limit = driver.step_limit or _step_limit(driver.guard.env)
+    def play(self, guard: VectorGuard) -> EvaluationResult:
+        """See :class:`Player`."""
+        limit = guard.step_limit
         while self._remaining.any():
             seed = derive_seed(self._seed, "episode", self._num_rounds)
             self._num_rounds += 1
-            self._play_round(driver, seed, limit)
+            self._play_round(guard, seed, limit)
         returns, lengths = zip(*(played[1:] for played in sorted(self._played)), strict=True)
-        return _result(np.array(returns), np.array(lengths, np.int64), self._num_steps * driver.num_envs)
+        return _result(np.array(returns), np.array(lengths, np.int64), self._num_steps * guard.num_envs)
 
     def break_off(self) -> int:
-        """Note that the environment failed in the running episodes, and return how many these were."""
+        """See :class:`Player`."""
         self.num_failures += 1
         return int(self._playing.sum())
 
-    def _play_round(self, driver: VectorDriver, seed: int, limit: float) -> None:
+    def _play_round(self, guard: VectorGuard, seed: int, limit: float) -> None:
         """Play from one full reset until every share is done, or one episode had to be cut."""
         self._playing, cut_one = self._remaining > 0, False
-        observations = driver.reset(seed)
-        layout = Layout.of(observations, space_of(driver.guard.env, "observation"), batched=True)
-        returns, lengths = np.zeros(driver.num_envs), np.zeros(driver.num_envs, np.int64)
+        observations = guard.reset(seed)
+        layout = Layout.of(observations, guard.space("observation"), batched=True)
+        returns, lengths = np.zeros(guard.num_envs), np.zeros(guard.num_envs, np.int64)
         while self._playing.any():
-            observations, rewards, terminated, truncated, _ = driver.guard.step(
-                self._act_batch(layout.cast(observations))
-            )
+            observations, rewards, terminated, truncated, _ = guard.step(self._act_batch(layout.cast(observations)))
             self._num_steps += 1
-            counted = self._playing & ~driver.ended
+            counted = self._playing & ~guard.ended
             try:
-                returns += np.where(counted, as_rewards(rewards, driver.num_envs), 0.0)
+                returns += np.where(counted, as_rewards(rewards, guard.num_envs), 0.0)
             except (TypeError, OverflowError) as error:
-                raise driver.guard.unusable(error) from error
+                raise guard.unusable(error) from error
             lengths += counted
-            over = np.logical_or(terminated, truncated) & ~driver.ended
+            over = np.logical_or(terminated, truncated) & ~guard.ended
             cut = counted & ~over & (lengths >= limit)
             cut_one = cut_one or bool(cut.any())
             finished = counted & (over | cut)
             if finished.any():
-                _check_finite(driver.guard, returns, observations)
+                _check_finite(guard, returns, observations)
                 self._record(finished, returns, lengths)
             self._playing &= ~finished | ((self._remaining > 0) & (not cut_one))
-            observations = _after(driver, over, observations)
+            observations = _after(guard, over, observations)
 
     def _record(self, finished: Any, returns: Any, lengths: Any) -> None:
         for n in np.flatnonzero(finished).tolist():
@@ -177,16 +175,12 @@ class VectorPlayer:
         self.num_failures = 0
 
 
-def _after(driver: VectorDriver, over: Any, observations: Any) -> Any:
-    if driver.mode is not Autoreset.SAME_STEP:
-        driver.ended = over
-    if driver.mode is Autoreset.DISABLED and over.any():
-        return driver.reset_ended()
+def _after(guard: VectorGuard, over: Any, observations: Any) -> Any:
+    if guard.mode is not Autoreset.SAME_STEP:
+        guard.ended = over
+    if guard.mode is Autoreset.DISABLED and over.any():
+        return guard.reset_ended()
     return observations
-
-
-def _step_limit(env: Any) -> float:
-    return float("inf") if has_time_limit(env) else MAX_STEPS_WITHOUT_TIME_LIMIT
 
 
 def _check_finite(guard: EnvGuard, returns: Any, observation: Any) -> None:

@@ -11,7 +11,7 @@ from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.evaluation import evaluate
-from tensor_optix.pipeline.stepping.env_guard import has_time_limit
+from tensor_optix.pipeline.stepping.env_kinds import guard_of
 
 
 class FakeSpec:
@@ -82,8 +82,8 @@ def test_its_episodes():
 
 
 def test_its_time_limit_is_known():
-    assert has_time_limit(make())
-    assert not has_time_limit(make(max_episode_steps=0))
+    assert guard_of(make()).step_limit == float("inf")
+    assert guard_of(make(max_episode_steps=0)).step_limit == 10_000
 
 
 def test_it_must_step_all_at_once():
