@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,3 +139,48 @@ def test_an_algorithm_that_is_not_there_is_a_usage_error(name: str, tmp_path: Pa
     assert done.exit_code == 2, done.output
     assert "Traceback" not in done.output
     assert not Path("tensor_optix_checkpoints").exists()
+
+
+ENDS = """
+import sys
+from pathlib import Path
+
+from loop_fakes import make_loop
+
+scores = [5.0] * 25 + [50.0] + [5.0 + 0.1 * (k % 2) for k in range(1000)]
+loop, _ = make_loop(Path(sys.argv[1]), scores, max_episodes=200)
+result = loop.run()
+print(f"{result.reason}, {result.windows} windows, window {result.champion.episode_id}: {result.explanation}")
+"""
+
+
+def end_of_a_run(house: Path, folder: Path) -> str:
+    """Return what is said of a run of fakes, by the package that lies in a folder."""
+    path = os.pathsep.join([str(house), str(ROOT / "tests" / "helpers")])
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS, str(folder)],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_new_stopping_rule_is_a_class_and_a_line(tmp_path: Path) -> None:
+    """The recipe is followed to the letter in a copy of the package."""
+    rule, line = (block.split("\n", 1) for block in blocks_of("a new stopping rule"))
+    home = tmp_path / "house"
+    shutil.copytree(ROOT / "tensor_optix", home / "tensor_optix", ignore=shutil.ignore_patterns("__pycache__"))
+    before = end_of_a_run(home, tmp_path)
+    stopping, assembly = (home / head.removeprefix("# ") for head, _ in (rule, line))
+    stopping.write_text(stopping.read_text(encoding="utf-8") + "\n\n" + rule[1], encoding="utf-8")
+    text = assembly.read_text(encoding="utf-8")
+    rules = text.index("return (", text.index("def _rules("))
+    text = text[: rules + 9] + line[1] + text[rules + 9 :]
+    last_import = text.index("from tensor_optix.core.loop.stopping import")
+    text = text[:last_import] + "from tensor_optix.core.loop.stopping import OldChampion\n" + text[last_import:]
+    assembly.write_text(text, encoding="utf-8")
+    after = end_of_a_run(home, tmp_path)
+    assert "nothing has beaten" not in before
+    found = re.match(r"stopped, (\d+) windows, window (\d+): nothing has beaten the champion of window (\d+)", after)
+    assert found, after
+    assert int(found[1]) == int(found[3]) + 31
