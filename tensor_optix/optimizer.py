@@ -19,8 +19,9 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import LoopCallback, checked_callbacks, checked_stop_on
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_path
+from tensor_optix.core.complete import original
 from tensor_optix.core.loop.blas_threads import ONE_BLAS_THREAD
-from tensor_optix.core.loop.entrance import check_parts, check_report, check_settings
+from tensor_optix.core.loop.entrance import check_report, check_settings, complete_parts
 from tensor_optix.core.loop.interrupts import stop_on_interrupt
 from tensor_optix.core.loop.run_info import describe_run, setting_differences
 from tensor_optix.core.loop_controller import LoopController
@@ -110,7 +111,7 @@ class RLOptimizer:
             dormant_threshold,
             degradation_threshold,
         )
-        check_parts(agent, evaluator, tuner, pipeline)
+        agent, evaluator, tuner, pipeline = complete_parts(agent, evaluator, tuner, pipeline)
         _check_place(checkpoint_dir, max_snapshots)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
         callbacks, stop_on = checked_callbacks(callbacks), checked_stop_on(stop_on)
@@ -162,8 +163,8 @@ class RLOptimizer:
         self._seed = seed
 
     def _describe(self) -> dict[str, Any]:
-        if getattr(self._pipeline, "agent", None) is None:  # it may ask for something of the pipeline
-            self._pipeline.set_agent(self._agent)
+        if self._pipeline.agent is None:  # it may ask for something of the pipeline
+            self._pipeline.set_agent(original(self._agent))
         return describe_run(self._settings, self._seed, self._agent, self._pipeline)
 
     def run(self, resume: bool | str | Path = False) -> RunResult:
@@ -320,16 +321,12 @@ def _default_hyperparameter_optimizer() -> BaseOptimizer:
 
 def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, seed: int) -> None:
     """Hand on the seed, and the agent's own bounds where the tuner was told to use them."""
-    set_seed = getattr(tuner, "set_seed", None)
-    if set_seed is not None:
-        set_seed(derive_seed(seed, "hyperparameter_optimizer"))
-    bind_bounds = getattr(tuner, "bind_bounds", None)
-    if bind_bounds is not None:
-        bind_bounds(agent.hyperparam_bounds() if hasattr(agent, "hyperparam_bounds") else {})
+    tuner.set_seed(derive_seed(seed, "hyperparameter_optimizer"))
+    tuner.bind_bounds(agent.hyperparam_bounds())
 
 
 def _play_in(evaluation_env: Any, pipeline: Any) -> EvaluationEnv:
     """Return what plays greedy episodes in an environment of their own."""
     from tensor_optix.pipeline.evaluation import EvaluationEnv
 
-    return EvaluationEnv(evaluation_env, getattr(pipeline, "on_env_error", "raise"))
+    return EvaluationEnv(evaluation_env, pipeline.on_env_error)

@@ -60,6 +60,10 @@ FRAMEWORKS = {"tensorflow", "keras", "gymnasium", "envpool"}
 FRAMEWORK_FREE = ("core", "functional", "monitoring", "optimizers")
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 GENERATORS = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
+PARTS = {"agent", "evaluator", "pipeline", "optimizer", "tuner", "policy", "scheduler", "registry"}
+ASKS_NOBODY = ("core", "optimizer")
+"""What is below has whole parts: see `core.complete` and, the only one that asks, `core.loop.entrance`."""
+
 MAX_FILE_LINES = 400
 MAX_BODY_LINES = 60
 
@@ -215,6 +219,39 @@ def test_frameworks_stay_out_of_the_core() -> None:
     core = [path for path in FILES if name_of(path).split(".")[0] in FRAMEWORK_FREE]
     assert len(core) > 10
     assert found(core, lambda tree: [x for x in imports_of(tree) if x[0].split(".")[0] in FRAMEWORKS]) == []
+
+
+def asked_of_parts(tree: ast.AST) -> list[tuple[str, int]]:
+    """Return each place that asks by name what a part can do, or has, though the part was made complete."""
+    return [
+        (f"{node.func.id} on {ast.unparse(node.args[0])}", node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr")
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+        if not str(node.args[1].value).startswith("__")
+        and set(re.findall(r"[a-z]+", ast.unparse(node.args[0]))) & PARTS
+    ]
+
+
+def test_nobody_asks_what_a_part_can_do() -> None:
+    files = [path for path in FILES if name_of(path).split(".")[0] in ASKS_NOBODY and path.name != "entrance.py"]
+    assert len(files) > 50
+    assert found(files, asked_of_parts) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "is_seen"),
+    [
+        ("getattr(self._agent, 'caveats', tuple)()", True),
+        ("hasattr(type(pipeline), 'request_barrier')", True),
+        ("self._agent.caveats()", False),
+        ("getattr(space, 'shape', None)", False),
+        ("getattr(evaluator, '__dict__', {})", False),
+        ("getattr(agent, name)", False),
+    ],
+)
+def test_asking_is_told_from_calling(line: str, is_seen: bool) -> None:
+    assert bool(asked_of_parts(ast.parse(line))) is is_seen
 
 
 def test_nothing_is_pickled() -> None:

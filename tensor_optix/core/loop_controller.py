@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -15,10 +15,14 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_flags
 from tensor_optix.core.judgement.arena import PlayFn
 from tensor_optix.core.loop.assembly import Given, Parts
-from tensor_optix.core.loop.entrance import check_keepers, check_parts, check_report, check_settings
+from tensor_optix.core.loop.entrance import (
+    check_keepers,
+    check_report,
+    check_settings,
+    complete_parts,
+)
 from tensor_optix.core.loop.interrupts import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
-from tensor_optix.core.loop.run_checkpoint import named_by_class
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import EpisodeData, EvalMetrics, LoopState, PolicySnapshot
@@ -74,7 +78,7 @@ class LoopController:
         run_folder: RunFolder | None = None,
         stop_on: Iterable[type[Exception]] = (),
     ) -> None:
-        check_parts(agent, evaluator, optimizer, pipeline)
+        agent, evaluator, optimizer, pipeline = complete_parts(agent, evaluator, optimizer, pipeline)
         check_keepers(checkpoint_registry, backoff_scheduler, run_folder)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
         check_report(report_episodes, play_episodes)
@@ -87,7 +91,7 @@ class LoopController:
         self.last_result: RunResult | None = None
         self.callbacks = CallbackList(callbacks, stop_on)
         self.recorder = Recorder(run_folder)
-        self.stop_request = StopRequest(getattr(pipeline, "request_stop", lambda: None))
+        self.stop_request = StopRequest(pipeline.request_stop)
         self._session = RunSession(agent, pipeline, checkpoint_registry, self.recorder, seed)
         given = Given(
             agent=agent,
@@ -110,16 +114,7 @@ class LoopController:
         )
         self.parts = Parts(given, derive_seed(self.seed, "arena"))
         if run_folder is not None:
-            players = [] if play_episodes is None else [play_episodes]
-            self._session.keep_on_disk(
-                run_folder,
-                self.parts.incumbent,
-                self._with_state(players),
-                evaluator,
-                self.callbacks.callbacks,
-            )
-
-    # ---------------------------------------------------------------- the public face
+            self.parts.keep_on_disk(run_folder, given)
 
     def run(self, resume: bool = False) -> RunResult:
         """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.
@@ -189,8 +184,6 @@ class LoopController:
         """The champion, None before the first scored window."""
         return self.parts.incumbent.snapshot
 
-    # ---------------------------------------------------------------- one window
-
     def _process(self, window: EpisodeData) -> None:
         parts = self.parts
         weights, was_frozen = parts.provenance.num_changes, self.scheduler.is_frozen
@@ -244,8 +237,6 @@ class LoopController:
             self.parts.tuning.suggest()
         self.recorder.diagnostics = self.parts.guard.learn(window)
 
-    # ---------------------------------------------------------------- beginning and end
-
     def _start(self) -> None:
         self.stop_request.clear()
         self.callbacks.begin_run()
@@ -261,9 +252,3 @@ class LoopController:
             self.last_result = result
             self.callbacks.fire("on_run_end", result)
         self.callbacks.fire("on_loop_stop")
-
-    def _with_state(self, players: list[PlayFn]) -> dict[str, Any]:
-        """Return everything that has a state, apart from the agent and its champion."""
-        named = {"pipeline": self.pipeline, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        others = named_by_class([self.evaluator, *players, *self.callbacks.callbacks])
-        return {**named, **self.parts.with_state(), "recorder": self.recorder, **others}

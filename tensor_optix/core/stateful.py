@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import copy
 import enum
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 
-class Stateful:
+class WithState(ABC):
+    """What a checkpoint asks of a part that has a state; a part of the user's needs only the two methods.
+
+    Attributes:
+        not_saved: What the latest ``state_dict`` had to leave out, in phrases; None where that is not known.
+        not_restored: What the latest ``load_state_dict`` could not give back, in phrases.
+        state_of_others: Keys, at any depth of the state, of what users' own objects say of themselves.
+    """
+
+    not_saved: Sequence[str] | None = ()
+    not_restored: Sequence[str] = ()
+    state_of_others: Collection[str] = ()
+
+    @abstractmethod
+    def state_dict(self) -> Any:
+        """Return a JSON-able copy of the state."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Any) -> None:
+        """Become what :meth:`state_dict` returned."""
+
+
+class Stateful(WithState):
     """Saves and restores the attributes that its class lists in ``_STATE``.
 
     The JSON-able copy holds each under its name without a leading underscore. Numbers, strings, None

@@ -5,24 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.loop_fakes import NoTuning
 
-from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController, LoopState
-from tensor_optix.core.judgement.arena import Arena
+from tensor_optix import BackoffScheduler, CheckpointRegistry, HyperparamSet, LoopController, LoopState
+from tensor_optix.core.complete import completed
+from tensor_optix.core.judgement.arena import Arena, Player
 from tensor_optix.core.judgement.diagnosis import Cause, find_cause, is_lower, is_lower_paired, is_unharmed
 from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
-
-
-class NoTuning(BaseOptimizer):
-    def suggest(self, current_hyperparams, metrics_history):
-        return current_hyperparams.copy()
-
-    def on_improvement(self, metrics):
-        pass
-
-    def on_plateau(self, metrics_history):
-        pass
 
 
 class Learner(StatefulAgent):
@@ -266,17 +257,17 @@ class TestChampion:
         assert result.env_steps["evaluation"] > 0, "the last policy plays for the championship too"
 
     @pytest.mark.parametrize("seed", range(5))
-    def test_the_budget_holds_where_episodes_differ_in_length(self, tmp_path, seed):
+    def test_the_budget_holds_where_episodes_differ_in_length(self, tmp_path, monkeypatch, seed):
         rng = np.random.default_rng(seed)
-        loop, _, pipeline = make_loop(tmp_path, Learner(ceiling=10.0), barrier_every=20, max_env_steps=3_000)
-        loop.scheduler.dormant_threshold = 10**6
-        play = pipeline.play_episodes
+        play = PlayablePipeline.play_episodes
 
-        def play_long_ones(act, num_episodes, *, seed):
+        def play_long_ones(pipeline, act, num_episodes, *, seed):
             lengths = np.where(rng.random(num_episodes) < 0.3, 20, 1)
-            return replace(play(act, num_episodes, seed=seed), lengths=lengths, env_steps=int(lengths.sum()))
+            return replace(play(pipeline, act, num_episodes, seed=seed), lengths=lengths, env_steps=int(lengths.sum()))
 
-        loop.parts.arena._play = play_long_ones
+        monkeypatch.setattr(PlayablePipeline, "play_episodes", play_long_ones)
+        loop, _, _ = make_loop(tmp_path, Learner(ceiling=10.0), barrier_every=20, max_env_steps=3_000)
+        loop.scheduler.dormant_threshold = 10**6
         result = loop.run()
         spent = sum(steps for use, steps in result.env_steps.items() if use != "report")
         assert 0.85 * 3_000 <= spent <= 3_000
@@ -295,14 +286,14 @@ class TestChampion:
     @pytest.mark.parametrize(("num_envs", "episodes"), [(1, 5), (8, 8), (64, 20)])
     def test_a_round_leaves_no_environment_idle(self, tmp_path, monkeypatch, num_envs, episodes):
         monkeypatch.setattr(PlayablePipeline, "num_envs", num_envs, raising=False)
-        loop, _, _ = make_loop(tmp_path, Learner(), barrier_every=20, max_episodes=600, report_episodes=0)
-        play, rounds = loop.parts.arena._play, []
+        play, rounds = PlayablePipeline.play_episodes, []
 
-        def note(act, num_episodes, *, seed):
+        def note(pipeline, act, num_episodes, *, seed):
             rounds.append(num_episodes)
-            return play(act, num_episodes, seed=seed)
+            return play(pipeline, act, num_episodes, seed=seed)
 
-        loop.parts.arena._play = note
+        monkeypatch.setattr(PlayablePipeline, "play_episodes", note)
+        loop, _, _ = make_loop(tmp_path, Learner(), barrier_every=20, max_episodes=600, report_episodes=0)
         loop.run()
         assert rounds[-2:] == [episodes, episodes], "the last challenge begins with a whole round, and is decided by it"
 
@@ -340,10 +331,11 @@ def test_environments_that_wait_are_paid_for_beforehand():
         lengths = np.full(num_episodes, 100)
         return EvaluationResult(0.0, (0.0, 0.0), np.zeros(num_episodes), lengths, env_steps=8 * 100)
 
-    arena = Arena(StatefulAgent(), play, seed=0)
+    player = completed(play, Player)
+    arena = Arena(StatefulAgent(), player, seed=0)
     assert arena.play(5, seed=1).env_steps == 800
     assert arena.steps_for_pairs(5) == 2 * 800
     assert arena.num_pairs(2 * 800) == 5
-    resumed = Arena(StatefulAgent(), play, seed=0)
+    resumed = Arena(StatefulAgent(), player, seed=0)
     resumed.load_state_dict(arena.state_dict())
     assert resumed.steps_for_pairs(5) == 2 * 800

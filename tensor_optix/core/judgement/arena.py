@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +26,22 @@ _BEYOND_NOISE = 1.64  # standard errors: one-sided 5 % of a normal distribution
 _DECIDED = 3.5  # standard errors: further rounds would hardly turn the verdict (benchmarks/judgement.py)
 
 
-class PlayFn(Protocol):
-    """Plays whole episodes; None where that is not possible."""
+PlayFn = Callable[..., EvaluationResult | None]
+"""``(act, num_episodes, *, seed)``: plays whole episodes; None where that is not possible."""
 
+
+class Player(ABC):
+    """Plays whole episodes, somewhere. A function that does will do, see ``completed``.
+
+    Attributes:
+        notes: What the user should know at the end of the environment in which they were played, in sentences.
+    """
+
+    notes: Sequence[str] = ()
+
+    @abstractmethod
     def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult | None:
-        """Play ``num_episodes`` episodes whose seeds derive from ``seed``."""
-        ...
+        """Play ``num_episodes`` episodes whose seeds derive from ``seed``; return None where that is not possible."""
 
 
 class GreedyActor:
@@ -44,19 +55,18 @@ class GreedyActor:
     def __init__(self, agent: BaseAgent, give_way: Callable[[], None]) -> None:
         self._agent = agent
         self._give_way = give_way
-        self._act: Callable[[Any], Any] = getattr(agent, "act_greedy", agent.act)
 
     def __call__(self, observation: Any) -> Any:
         """Return the action for one observation."""
         self._give_way()
-        return self._act(observation)
+        return self._agent.act_greedy(observation)
 
     @property
     def batch(self) -> Callable[[Any], Any] | None:
         """The same for the observations of many environments, where the agent has a policy."""
         try:
             policy = self._agent.policy()
-        except (AttributeError, NotImplementedError):
+        except NotImplementedError:
             return None
 
         def act_batch(observations: Any) -> Any:
@@ -78,7 +88,7 @@ class Arena(Stateful):
 
     _STATE = ("_seed", "_num_sets", "_length_steps", "_longest_steps", "_idle_factor", "is_possible")
 
-    def __init__(self, agent: BaseAgent, play: PlayFn, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, agent: BaseAgent, play: Player, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
         self._play = play
         self._give_way = give_way
@@ -109,7 +119,7 @@ class Arena(Stateful):
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know at the end of the environment in which episodes were played."""
-        return tuple(getattr(self._play, "notes", ()))
+        return tuple(self._play.notes)
 
     def note_lengths(self, window: EpisodeData) -> None:
         """Learn from a training window how long episodes are."""

@@ -70,7 +70,7 @@ class BoldTrial(Stateful):
         champion = self._incumbent.snapshot
         if self._scheduler.current_state is not LoopState.COOLING or champion is None or self.is_running:
             return
-        bold = getattr(self._agent, "bold_hyperparams", lambda: None)()
+        bold = self._agent.bold_hyperparams()
         if bold is None:
             return
         self._incumbent.bring_back(go_on_with=bold)

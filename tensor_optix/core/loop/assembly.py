@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -14,8 +13,9 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.complete import completed, original
 from tensor_optix.core.judgement.alarm import AlarmResponse
-from tensor_optix.core.judgement.arena import Arena, PlayFn
+from tensor_optix.core.judgement.arena import Arena, Player, PlayFn
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
@@ -27,6 +27,7 @@ from tensor_optix.core.loop.agenda import Activity, Agenda
 from tensor_optix.core.loop.closing import Closing
 from tensor_optix.core.loop.conclusion import Conclusion
 from tensor_optix.core.loop.divergence import DivergenceGuard
+from tensor_optix.core.loop.entrance import by_class, with_state
 from tensor_optix.core.loop.interrupts import StopRequest
 from tensor_optix.core.loop.looks import Looks
 from tensor_optix.core.loop.recorder import Recorder
@@ -42,6 +43,8 @@ from tensor_optix.core.loop.stopping import (
 from tensor_optix.core.loop.target import Target
 from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.loop.watch import Watch
+from tensor_optix.core.stateful import WithState
+from tensor_optix.core.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,14 @@ class Parts:
     def __init__(self, given: Given, arena_seed: int) -> None:
         agent, pipeline, scheduler, callbacks = given.agent, given.pipeline, given.scheduler, given.callbacks
         plays_elsewhere = given.play_episodes is not None
-        self.arena = Arena(agent, given.play_episodes or pipeline.play_episodes, arena_seed, given.give_way)
+        player = completed(given.play_episodes or pipeline.play_episodes, Player)
+        self.arena = Arena(agent, player, arena_seed, given.give_way)
         self.ledger = Ledger(given.max_episodes, given.max_env_steps)
         self.provenance = Provenance(agent, callbacks)
         self.tuning = Tuning(agent, given.optimizer, scheduler, self.provenance)
         self.judge = Judge(given.improvement_margin, given.evaluator.compare)
         self.incumbent = Incumbent(agent, given.registry, self.provenance)
-        played_together = 1 if plays_elsewhere else getattr(pipeline, "num_envs", 1)
+        played_together = 1 if plays_elsewhere else pipeline.num_envs
         self.challenges = Challenges(self.incumbent, self.arena, self.ledger, played_together=played_together)
         self.succession = Succession(self.incumbent, self.challenges, self.judge, scheduler, given.optimizer, callbacks)
         self.agenda = Agenda(self.arena, pipeline, needs_barrier=not plays_elsewhere)
@@ -117,10 +121,22 @@ class Parts:
         self.closing = Closing(self._rules(given), pipeline, self.succession, given.stop_request, save)
         self.conclusion = self._conclusion(given)
 
-    def with_state(self) -> dict[str, Any]:
-        """Return those that a checkpoint holds, by name; the agenda after what it asks."""
-        names = ("ledger", "judge", "watch", "provenance", "tuning", "arena", "target", "agenda")
-        return {name: getattr(self, name) for name in (*names, "trial", "shortfall", "alarm", "guard")}
+    def keep_on_disk(self, folder: RunFolder, given: Given) -> None:
+        """Let the run be saved in a folder, with every part that has a state."""
+        given.session.keep_on_disk(
+            folder, self.incumbent, self._with_state(given), given.evaluator, given.optimizer, given.callbacks.callbacks
+        )
+
+    def _with_state(self, given: Given) -> dict[str, WithState | None]:
+        """Return what a checkpoint holds, by name; the agenda after what it asks, the agent and its champion apart."""
+        parts = {"pipeline": original(given.pipeline), "optimizer": original(given.optimizer)}
+        parts |= {"scheduler": given.scheduler, "ledger": self.ledger, "judge": self.judge, "watch": self.watch}
+        parts |= {"provenance": self.provenance, "tuning": self.tuning, "arena": self.arena, "target": self.target}
+        parts |= {"agenda": self.agenda, "trial": self.trial, "shortfall": self.shortfall, "alarm": self.alarm}
+        parts |= {"guard": self.guard, "recorder": given.recorder}
+        players = [] if given.play_episodes is None else [given.play_episodes]
+        others = by_class([original(given.evaluator), *players, *given.callbacks.callbacks])
+        return {**{name: with_state(part) for name, part in parts.items()}, **others}
 
     def _activities(self) -> Sequence[Activity]:
         """Return what needs a free environment, in the order in which it is done."""

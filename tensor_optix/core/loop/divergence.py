@@ -60,7 +60,7 @@ class DivergenceGuard(Stateful):
         Raises:
             NonFiniteError: Updates from the champion, too, are undone one after another.
         """
-        tells = getattr(self._agent, "tells_what_it_used", False)
+        tells = self._agent.tells_what_it_used
         used, before = None if tells else self._agent.get_hyperparams(), self._copy()
         try:
             diagnostics = self._agent.learn(window) or {}
@@ -79,7 +79,7 @@ class DivergenceGuard(Stateful):
         used = used or self._agent.get_hyperparams()
         if self._num_in_a_row == PATIENCE_UPDATES:
             self._return_to_champion(f"{PATIENCE_UPDATES} updates in a row were undone")
-        getattr(self._agent, "on_divergence", lambda: None)()
+        self._agent.on_divergence()
         self._provenance.announce(used)
         return {"undone_updates": float(self.num_undone)}
 
@@ -93,7 +93,7 @@ class DivergenceGuard(Stateful):
 
     def _copy(self) -> AgentState | None:
         """Return the agent as it is before it learns; None where that is not needed or not known."""
-        if getattr(self._agent, "undoes_bad_updates", False) or not has_own_state(self._agent):
+        if self._agent.undoes_bad_updates or not has_own_state(self._agent):
             return None
         try:
             return capture(self._agent)
@@ -102,7 +102,7 @@ class DivergenceGuard(Stateful):
 
     def _problem(self, diagnostics: dict[str, Any], before: AgentState | None) -> str | None:
         """Return what is not finite after a ``learn`` that did not say so itself, None if all is."""
-        if getattr(self._agent, "undoes_bad_updates", False):
+        if self._agent.undoes_bad_updates:
             return None
         for name, value in diagnostics.items():
             is_telling = isinstance(value, (float, np.floating)) and any(part in name for part in _TELLING_NAMES)

@@ -1,7 +1,9 @@
-"""What the loop calls on its parts: checked when they are given, not when they are first called."""
+"""What the loop is given: checked and made complete before anything is called."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
@@ -18,36 +20,65 @@ from tensor_optix.core.checks import (
     check_methods,
     check_number,
     check_seed,
+    received,
 )
+from tensor_optix.core.complete import completed
+from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.run_folder import RunFolder
+from tensor_optix.exceptions import InvalidTypeError
 
 _ASKED_OF: dict[str, tuple[type, tuple[str, ...]]] = {
     "agent": (
         BaseAgent,
         ("act", "learn", "get_hyperparams", "set_hyperparams", "save_weights", "load_weights"),
     ),
-    "evaluator": (BaseEvaluator, ("score", "compare")),
+    "evaluator": (BaseEvaluator, ("score",)),
     "optimizer": (BaseOptimizer, ("suggest", "on_improvement", "on_plateau")),
-    "pipeline": (
-        BasePipeline,
-        (
-            *("setup", "episodes", "teardown", "set_agent", "set_seed"),
-            *("request_barrier", "cut_episodes", "give_way", "play_episodes"),
-        ),
-    ),
+    "pipeline": (BasePipeline, ("setup", "episodes", "teardown")),
 }
 
 
-def check_parts(agent: Any, evaluator: Any, optimizer: Any, pipeline: Any) -> None:
-    """Raise unless each part has the methods of its interface.
+def complete_parts(
+    agent: Any, evaluator: Any, optimizer: Any, pipeline: Any
+) -> tuple[BaseAgent, BaseEvaluator, BaseOptimizer, BasePipeline]:
+    """Return each part with all that its interface has.
 
     Raises:
-        InvalidTypeError: A part lacks one, or is a class instead of an object of it.
+        InvalidTypeError: A part lacks what has no default, or is a class instead of an object of it.
     """
     parts = {"agent": agent, "evaluator": evaluator, "optimizer": optimizer, "pipeline": pipeline}
     for name, part in parts.items():
         interface, methods = _ASKED_OF[name]
         check_methods(name, part, *methods, hint=f" Derive it from {interface.__name__}.")
+    if not hasattr(pipeline, "is_live"):
+        raise InvalidTypeError(
+            f"`pipeline` must say whether it is live: give it a property is_live. {received(pipeline)} "
+            "Derive it from BasePipeline."
+        )
+    return (
+        completed(agent, BaseAgent),
+        completed(evaluator, BaseEvaluator),
+        completed(optimizer, BaseOptimizer),
+        completed(pipeline, BasePipeline),
+    )
+
+
+def with_state(part: Any) -> WithState | None:
+    """Return what a checkpoint holds of a part; None where it has no state."""
+    return completed(part, WithState) if hasattr(part, "state_dict") else None
+
+
+def by_class(parts: Iterable[Any]) -> dict[str, WithState]:
+    """Return those parts that have a state, each under the name of its class and a number."""
+    seen: Counter[str] = Counter()
+    named = {}
+    for part in parts:
+        kind = type(part).__qualname__
+        seen[kind] += 1
+        state = with_state(part)
+        if state is not None:
+            named[kind if seen[kind] == 1 else f"{kind} {seen[kind]}"] = state
+    return named
 
 
 def check_keepers(checkpoint_registry: Any, backoff_scheduler: Any, run_folder: Any) -> None:

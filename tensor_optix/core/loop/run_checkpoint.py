@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.incumbent import Incumbent
-from tensor_optix.core.loop.run_structure import structure_differences
+from tensor_optix.core.loop.run_info import structure_differences
 from tensor_optix.core.loop.unsaved import UnsavedState
+from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.exact_json import to_exact
@@ -68,7 +68,7 @@ class RunCheckpoint:
         agent: Its state, replay included, is part of the run's.
         incumbent: The champion is saved along: the registry may have pruned it by then.
         registry: Goes back to the snapshots it had.
-        parts: Everything else, by name; a part without ``state_dict`` is left out and named.
+        parts: Everything else, by name; None for a part that has no state, which is named as left out.
         sync_history: Puts on the disk what the run has recorded so far; called from a thread.
         describe: Says what the run is made of, see ``describe_structure``.
         unsaved: Watches what has a state and does not save it.
@@ -85,7 +85,7 @@ class RunCheckpoint:
         agent: BaseAgent,
         incumbent: Incumbent,
         registry: CheckpointRegistry,
-        parts: Mapping[str, Any],
+        parts: Mapping[str, WithState | None],
         sync_history: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
         unsaved: UnsavedState,
@@ -97,7 +97,7 @@ class RunCheckpoint:
         self._agent = agent
         self._incumbent = incumbent
         self._registry = registry
-        self._parts = {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+        self._parts = {name: part for name, part in parts.items() if part is not None}
         self._left_out = {
             name: f"the {name} has no state_dict, so it starts afresh" for name in parts if name not in self._parts
         }
@@ -165,7 +165,7 @@ class RunCheckpoint:
         """Return, in phrases, what is known so far not to be in a checkpoint."""
         return [
             *self._cannot_be_saved,
-            *_phrases([self._agent, *self._parts.values()], "not_saved"),
+            *_all_of(part.not_saved for part in self._who_tells()),
             *self._unsaved.look(),
         ]
 
@@ -224,8 +224,8 @@ class RunCheckpoint:
         saved = {name: entry for name, entry in document["parts"].items() if self._fits(name, entry)}
         for name, entry in saved.items():
             if type(self._parts[name]).__module__.startswith("tensor_optix."):  # a user's own state may be anything
-                of_others = getattr(self._parts[name], "state_of_others", ())
-                require_like(entry["state"], self._parts[name].state_dict(), name, of_others=of_others)
+                part = self._parts[name]
+                require_like(entry["state"], part.state_dict(), name, of_others=part.state_of_others)
         self._note_what_is_inexact(document)
         if not is_wanted:
             self.inexact.append("the earlier budget had decided something, and nothing saved before that is whole")
@@ -238,14 +238,14 @@ class RunCheckpoint:
         self._incumbent.load_state_dict(document["incumbent"], champion)
         for name in sorted(saved, key=lambda name: name == LAST_PART):
             self._parts[name].load_state_dict(saved[name]["state"])
-        self.inexact += _phrases([self._agent, *self._parts.values()], "not_restored")
+        self.inexact += _all_of(part.not_restored for part in self._who_tells())
         own: dict[str, Any] = document["own"]
         return own
 
     def _restore_agent(self, state: AgentState, structure: dict[str, Any]) -> None:
         """Restore the agent, which takes its state or not; what is otherwise than it was is said in either case."""
         differs = structure_differences(structure, self._describe())
-        differs += getattr(self._agent, "structure_differences", lambda state: [])(state)
+        differs += self._agent.structure_differences(state)
         try:
             restore(self._agent, state)
         except StateMismatchError as error:
@@ -253,6 +253,9 @@ class RunCheckpoint:
                 raise
             raise StateMismatchError(f"{error} This is what differs: {'; '.join(differs)}.") from error
         self.inexact += [difference for difference in differs if difference not in self.inexact]
+
+    def _who_tells(self) -> list[BaseAgent | WithState]:
+        return [self._agent, *self._parts.values()]
 
     def _fits(self, name: str, entry: dict[str, Any]) -> bool:
         return name in self._parts and entry["class"] == type(self._parts[name]).__qualname__
@@ -328,18 +331,6 @@ class RunCheckpoint:
         logger.error("The run could not be saved; training goes on in memory. %s", error)
 
 
-def _phrases(parts: Iterable[Any], attribute: str) -> list[str]:
-    """Return what parts say of themselves, where they do."""
-    return [str(phrase) for part in parts for phrase in getattr(part, attribute, None) or ()]
-
-
-def named_by_class(parts: Iterable[Any]) -> dict[str, Any]:
-    """Return those parts that have a state, each under the name of its class and a number."""
-    seen: Counter[str] = Counter()
-    named = {}
-    for part in parts:
-        kind = type(part).__qualname__
-        seen[kind] += 1
-        if hasattr(part, "state_dict"):
-            named[kind if seen[kind] == 1 else f"{kind} {seen[kind]}"] = part
-    return named
+def _all_of(told: Iterable[Sequence[str] | None]) -> list[str]:
+    """Return all phrases of several parts."""
+    return [str(phrase) for phrases in told for phrase in phrases or ()]

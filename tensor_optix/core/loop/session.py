@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
+from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.complete import original
 from tensor_optix.core.judgement.bar import Bar
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_outcome
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
-from tensor_optix.core.loop.run_info import differences
-from tensor_optix.core.loop.run_structure import describe_structure
+from tensor_optix.core.loop.run_info import describe_structure, platform_differences
 from tensor_optix.core.loop.unsaved import NOT_EXACTLY, Omissions, UnsavedState
 from tensor_optix.core.run_result import History, RunResult
+from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.types import EpisodeData, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
@@ -76,17 +78,18 @@ class RunSession:
         self,
         folder: RunFolder,
         incumbent: Incumbent,
-        parts: Mapping[str, Any],
+        parts: Mapping[str, WithState | None],
         evaluator: BaseEvaluator,
+        optimizer: BaseOptimizer,
         callbacks: Iterable[Any],
     ) -> None:
-        """Say where the run is saved, which parts have a state, who scores, and who listens."""
+        """Say where the run is saved, which parts have a state, who scores, who tunes, and who listens."""
 
         def describe() -> dict[str, Any]:
-            return describe_structure(self._agent, evaluator, parts["optimizer"], self._pipeline)
+            return describe_structure(self._agent, evaluator, optimizer, self._pipeline)
 
         self._incumbent = incumbent
-        unsaved = UnsavedState(self._agent, evaluator, parts["optimizer"], callbacks)
+        unsaved = UnsavedState(self._agent, evaluator, optimizer, callbacks)
         self._checkpoint = RunCheckpoint(
             CheckpointSlots(folder.path),
             self._agent,
@@ -106,27 +109,26 @@ class RunSession:
             InvalidArgumentError: The pipeline acts with another agent than the one that learns.
         """
         pipeline = self._pipeline
-        acting = getattr(pipeline, "agent", None)
-        if acting is None:
-            pipeline.set_agent(self._agent)
-        elif acting is not self._agent:
+        own = original(self._agent)
+        if pipeline.agent is None:
+            pipeline.set_agent(own)
+        elif original(pipeline.agent) is not own:
             raise InvalidArgumentError(
                 "The pipeline acts with another agent than the one that learns. "
                 "Give both the same, or give the pipeline none."
             )
         pipeline.set_seed(derive_seed(self.seed, "pipeline"))
         pipeline.setup()
-        action_space = getattr(pipeline, "action_space", None)
-        if not self._is_bound and action_space is not None:
+        if not self._is_bound and pipeline.action_space is not None:
             self._agent.bind(
-                getattr(pipeline, "observation_space", None),
-                action_space,
-                num_envs=getattr(pipeline, "num_envs", 1),
+                pipeline.observation_space,
+                pipeline.action_space,
+                num_envs=pipeline.num_envs,
                 seed=derive_seed(self.seed, "agent"),
             )
             self._is_bound = True
         if self._caveats is None:
-            self._caveats = [str(caveat) for caveat in getattr(self._agent, "caveats", tuple)()]
+            self._caveats = [str(caveat) for caveat in self._agent.caveats()]
             for caveat in self._caveats:
                 logger.warning("%s", caveat)
 
@@ -245,7 +247,7 @@ class RunSession:
     def _platform_differences(self) -> list[str]:
         folder = self._recorder.run_folder
         try:
-            return [] if folder is None else differences(folder.read_run_json(), self._agent)
+            return [] if folder is None else platform_differences(folder.read_run_json(), self._agent)
         except CheckpointError as error:
             return [f"whether machine and versions are the same cannot be told ({error})"]
 
@@ -273,7 +275,7 @@ class RunSession:
             return
         own = self._own(windows=ledger.windows, is_open=not ledger.has_decided)
         self._checkpoint.save_if_due(own)
-        interval = getattr(self._pipeline, "barrier_interval_steps", 0)
+        interval = self._pipeline.barrier_interval_steps
         if interval is None or ledger.may_end_within(
             _INTERVALS_IN_MIND * (interval + window.env_steps) + reserved_steps
         ):
@@ -295,7 +297,7 @@ class RunSession:
 
     @property
     def _has_barriers(self) -> bool:
-        own = getattr(type(self._pipeline), "request_barrier", BasePipeline.request_barrier)
+        own = type(self._pipeline).request_barrier
         return own is not BasePipeline.request_barrier and not self._pipeline.is_live
 
     @property
@@ -307,7 +309,7 @@ class RunSession:
             *self._resume_notes,
             *news,
             *self._recorder.notes,
-            *getattr(self._pipeline, "notes", ()),
+            *self._pipeline.notes,
         ]
         failures = [] if self._checkpoint is None else self._checkpoint.failures
         if failures:

@@ -55,7 +55,7 @@ class Tuning:
         interval = self._scheduler.base_interval if is_active else self._scheduler.current_interval
         is_due = self._num_evidence % interval == 0
         self._num_evidence += 1
-        if not is_due or getattr(self._optimizer, "tunes_nothing", False):
+        if not is_due or self._optimizer.tunes_nothing:
             return
         current = self._agent.get_hyperparams()
         suggested = self._optimizer.suggest(current.copy(), list(self._history))
@@ -70,8 +70,7 @@ class Tuning:
 
     def decisions(self) -> list[str]:
         """Return what the optimizer decided since the last call, where it says."""
-        pop: Any = getattr(self._optimizer, "pop_decisions", list)
-        return [str(decision) for decision in pop()]
+        return [str(decision) for decision in self._optimizer.pop_decisions()]
 
     def forget(self) -> None:
         """Drop the scores of a world that is no more."""

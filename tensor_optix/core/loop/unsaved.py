@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tensor_optix.core.attributes import belongs_to_package, fingerprints, own_attributes
+from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.complete import original
 from tensor_optix.core.storage.agent_files import has_own_state
 
 NOT_EXACTLY = "the run was resumed, but not exactly: "
@@ -32,12 +34,12 @@ class UnsavedState:
         callbacks: Hooks.
     """
 
-    def __init__(self, agent: Any, evaluator: Any, tuner: Any, callbacks: Iterable[Any]) -> None:
+    def __init__(self, agent: BaseAgent, evaluator: Any, tuner: Any, callbacks: Iterable[Any]) -> None:
         roles = [("evaluator", evaluator), ("hyperparameter optimizer", tuner)]
         roles += [("callback", callback) for callback in callbacks]
-        self._watched = [_Watched(role, part, "state_dict") for role, part in roles]
+        self._watched = [_Watched(role, original(part), "state_dict") for role, part in roles]
         if has_own_state(agent):
-            self._watched.append(_Watched("agent", agent, "get_state"))
+            self._watched.append(_Watched("agent", original(agent), "get_state"))
         self._agent = agent
         self._randomness: dict[str, str] = {}
         self._drawn: list[str] = []
@@ -62,7 +64,7 @@ class UnsavedState:
         return [phrase for watched in self._watched for phrase in watched.look()] + drawn
 
     def _global_randomness(self) -> dict[str, str]:
-        return dict(getattr(self._agent, "global_randomness", dict)())
+        return self._agent.global_randomness()
 
 
 class Omissions:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.complete import original
 from tensor_optix.core.storage.atomic_files import inside, regular_file
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.core.storage.json_files import to_jsonable
@@ -199,6 +200,7 @@ def _check_file_meta(meta: dict[str, Any]) -> None:
 
 def _depth(agent: Any, name: str) -> int | None:
     """Return how far up the class that defines a method stands; None where only ``BaseAgent`` does."""
+    agent = original(agent)
     if name in getattr(agent, "__dict__", {}):
         return -1
     for depth, cls in enumerate(type(agent).__mro__):
