@@ -7,7 +7,7 @@ targets of van Hasselt et al. (2016), the dueling networks of Wang et al. (2016)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -287,11 +287,6 @@ class DQNAgent(OffPolicyAgent):
 
     def _follow_networks(self) -> None:
         self._target.move_towards(self.model.trainable_variables, 1.0)
-
-    @classmethod
-    def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> DQNAgent:
-        parts = {"model": build("model"), "optimizer": build("optimizer")}
-        return cls(**parts, hyperparams=hyperparams, **saved["structure"])
 
 
 def value_of_best(q_values: Any, q_selector: Any) -> Any:

@@ -277,9 +277,6 @@ class OffPolicyAgent(TFAgent):
     def _policy_variables(self) -> list[tuple[str, list[Any]]]:
         return [*super()._policy_variables(), ("observation_normalizer", self._normalizer.variables)]
 
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "structure": {name: getattr(self, name) for name in self._structure}}
-
 
 def fresh(optimizer: Any) -> Any:
     """Return an optimizer of the same configuration that has moved nothing yet."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import keras
 import tensorflow as tf
@@ -88,6 +88,8 @@ class PPOAgent(TFAgent):
 
     _makes_models = True
     _saved_as = "PPOAgent"
+    _model_arguments: ClassVar[Mapping[str, str]] = {"actor": "model", "critic": "critic"}
+    _structure = ("batch_size", "normalize_observations", "scale_rewards", "jit_compile")
     _settings: Mapping[str, Setting] = SETTINGS
     undoes_bad_updates = True
 
@@ -278,21 +280,3 @@ class PPOAgent(TFAgent):
 
     def _other_networks(self) -> list[tuple[str, list[Any]]]:
         return [] if self.critic is None else [("critic", list(self.critic.variables))]
-
-    def _keras_parts(self) -> dict[str, Any]:
-        return {**super()._keras_parts(), "critic": self.critic}
-
-    def _describe(self) -> dict[str, Any]:
-        structure = {
-            "batch_size": self.batch_size,
-            "normalize_observations": self.normalize_observations,
-            "scale_rewards": self.scale_rewards,
-            "jit_compile": self.jit_compile,
-        }
-        return {**super()._describe(), "has_critic": self.critic is not None, "structure": structure}
-
-    @classmethod
-    def _rebuilt(cls, saved: Mapping[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> PPOAgent:
-        critic = build("critic") if saved["has_critic"] else None
-        parts = {"actor": build("model"), "critic": critic, "optimizer": build("optimizer")}
-        return cls(**parts, hyperparams=hyperparams, **saved["structure"])

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -75,6 +75,7 @@ class SACAgent(OffPolicyAgent):
     _settings = SETTINGS
     _metrics = METRICS
     _saved_as = "SACAgent"
+    _model_arguments: ClassVar[Mapping[str, str]] = {"actor": "model", "critic": "critic"}
     barrier_interval_steps = 4_000  # a gradient step for each env step: 20,000 of them take minutes
     undoes_bad_updates = True
 
@@ -288,15 +289,3 @@ class SACAgent(OffPolicyAgent):
     def _follow_networks(self) -> None:
         for target, variables in zip(self._targets, self._twin_variables(), strict=True):
             target.move_towards(variables, 1.0)
-
-    def _keras_parts(self) -> dict[str, Any]:
-        return {**super()._keras_parts(), "critic": self.critic}
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "has_critic": self.critic is not None}
-
-    @classmethod
-    def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> SACAgent:
-        critic = build("critic") if saved.get("has_critic", True) else None
-        parts = {"actor": build("model"), "critic": critic, "optimizer": build("optimizer")}
-        return cls(**parts, hyperparams=hyperparams, **saved["structure"])

@@ -81,18 +81,16 @@ class TestOneOfYours:
             make_agent("CartPole-v1", "mine")
 
     def test_nothing_is_asked_for_beforehand_where_it_is_registered(self) -> None:
-        from tensor_optix.adapters.tensorflow.saving.forewarning import loading_caveats
-
         agent = Careful(hidden_units=(4,))
         agent.bind(gym.spaces.Box(-1.0, 1.0, (3,)), gym.spaces.Discrete(2), seed=0)
-        assert "custom_objects" in loading_caveats(agent)[0]
+        assert "custom_objects" in agent.caveats()[0]
         register("mine", Careful, **SERVED)
         register("mine_too", Careful, **SERVED)
-        assert loading_caveats(agent) == []
+        assert agent.caveats() == []
         unregister("mine")
-        assert loading_caveats(agent) == []
+        assert agent.caveats() == []
         unregister("mine_too")
-        assert "custom_objects" in loading_caveats(agent)[0]
+        assert "custom_objects" in agent.caveats()[0]
 
     def test_auto_and_other_actions_stay_as_they_were(self) -> None:
         register("mine", Careful, **SERVED)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tensor_optix.adapters.tensorflow.saving import agent_state
 from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, make
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import Rebuilder
 from tensor_optix.adapters.tensorflow.saving.demands.ledger import DEFAULT_BYTES, Demands, in_force
@@ -139,7 +138,7 @@ def _rebuilt(
     check_structure(described, demands)
     with in_force(demands):
         agent = make(described, custom_objects, class_named, build, hyperparams)
-        agent_state.load(agent, state, networks_only=not continue_training, max_bytes=max_bytes)
+        agent.load_state(state, networks_only=not continue_training, max_bytes=max_bytes)
     agent.set_hyperparams(saved.hyperparams)
     return agent
 

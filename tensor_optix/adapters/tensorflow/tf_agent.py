@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,29 +10,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import binding, hyperparameters, own_learn
-from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow import hyperparameters
 from tensor_optix.adapters.tensorflow.acting.frozen_policy import FrozenPolicy
-from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
-from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
-from tensor_optix.adapters.tensorflow.actions import discrete, table
+from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
 from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
-from tensor_optix.adapters.tensorflow.learning.learner_assembly import assemble_learner, assemble_update
+from tensor_optix.adapters.tensorflow.learning.policy_learner import PolicyLearner
+from tensor_optix.adapters.tensorflow.learning.policy_update import PolicyUpdate
+from tensor_optix.adapters.tensorflow.learning.recent_steps import StepLayout
+from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
-from tensor_optix.adapters.tensorflow.saving import agent_class, agent_state, forewarning, hidden_randomness
-from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments, unused_copy
+from tensor_optix.adapters.tensorflow.saving import agent_class
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
-from tensor_optix.core.base_agent import BaseAgent, Policy
-from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
+from tensor_optix.core.base_agent import Policy
+from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
 LossFn = Callable[[Any, EpisodeData, np.ndarray], Any]
 
 
-class TFAgent(BaseAgent):
+class TFAgent(BoundAgent):
     """Acts and learns with a Keras model that gives logits, or the means of a Gaussian.
 
     For a Discrete action space the model gives one logit per action, and actions are drawn from
@@ -77,10 +78,7 @@ class TFAgent(BaseAgent):
         True
     """
 
-    _makes_models = False
-    """Whether ``bind`` makes a model where none was given."""
     _saved_as = "TFAgent"
-    """The class that ``load_agent`` rebuilds."""
 
     _normalizer: Any = None
     """What raw observations pass before they reach the model."""
@@ -116,27 +114,9 @@ class TFAgent(BaseAgent):
         """Let acting follow the weights after a subclass's own ``learn``, and its arguments be saved."""
         super().__init_subclass__(**kwargs)
         agent_class.remember_arguments(cls)
-        own_learn.adopt(cls)
+        _adopt_learn(cls)
 
     # Acting
-
-    def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
-        """Check that model and spaces fit, build model and optimizer, and seed all randomness.
-
-        An agent that has learned, was loaded or was given a state keeps all it has: another seed
-        reseeds what is random, and the spaces may differ in bounds and in the width of numbers.
-
-        Raises:
-            UnsupportedSpaceError: The agent cannot act in such a space, or has learned in another.
-            IncompatibleModelError: The model does not take such observations, or gives another
-                number of outputs than the actions need.
-        """
-        binding.bind(self, (observation_space, action_space), seed, num_envs)
-
-    def acting_copy(self, observation_space: Any, action_space: Any, *, seed: int) -> TFAgent:
-        """Return an agent that acts as this one does now; acting with it changes nothing here."""
-        twin: TFAgent = binding.acting_copy(self, (observation_space, action_space), seed)
-        return twin
 
     def act(self, observation: Any) -> Any:
         """Draw an action for one observation: an int for a Discrete space, else an array."""
@@ -175,14 +155,6 @@ class TFAgent(BaseAgent):
         self._require_ready()
         return make_policy_model(self.model, self._inputs, self._sampler, self._normalizer and self._normalizer.frozen)
 
-    def refresh(self) -> None:
-        """Let acting follow the model's weights, after something else than ``learn`` changed them."""
-        if self._sampler is None:
-            return
-        self._forward.refresh()
-        if self._log_std is not None:
-            self._sampler = self._sampler.with_log_std(self._log_std.numpy())
-
     # Learning
 
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
@@ -203,7 +175,7 @@ class TFAgent(BaseAgent):
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
         if self._compute_loss_fn is not None:
             returns = self._learner.returns_of(steps, self._hyperparams.params).astype(np.float32)
-            diagnostics = custom_step(self, self._compute_loss_fn, episode_data, returns)
+            diagnostics = custom_step(self.model, self.optimizer, self._compute_loss_fn, episode_data, returns)
         else:
             diagnostics = self._learner.learn(steps, self._hyperparams.params)
         self._after_learn()
@@ -243,154 +215,52 @@ class TFAgent(BaseAgent):
         """Return smaller, surer steps: a third of the learning rate and of the KL target, no entropy bonus."""
         return hyperparameters.smaller_steps(self.get_hyperparams())
 
-    describe_platform = staticmethod(agent_state.thread_counts)
-    caveats = forewarning.loading_caveats
-    structure_differences = agent_state.structure_differences
-    global_randomness = staticmethod(hidden_randomness.global_randomness)
-
     def on_divergence(self) -> None:
         """Halve the base learning rate."""
         softened = self.get_hyperparams()
         softened.params["learning_rate"] /= 2.0
         self.set_hyperparams(softened)
 
-    # State
-
-    def get_state(self, scope: StateScope = "learner") -> AgentState:
-        """Return weights, and unless ``scope`` is "policy" all that learning and acting go on from."""
-        self._require_ready()
-        return agent_state.capture(self, scope)
-
-    def set_state(self, state: AgentState) -> None:
-        """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit."""
-        self._require_ready()
-        agent_state.restore(self, state)
-        self._has_learned = True
-        self.refresh()
-
-    def save_weights(self, path: str) -> None:
-        """Write the state, and what rebuilds model and optimizer, as safetensors and JSON.
-
-        Where nothing was bound yet, that is the weights of the models, which must be built.
-        """
-        is_ready = self._sampler is not None
-        write_agent_state(path, self.get_state("learner") if is_ready else agent_state.capture_models(self))
-
-    def load_weights(self, path: str) -> None:
-        """Read what ``save_weights`` wrote; binds to the saved spaces where nothing was bound."""
-        agent_state.load(self, read_agent_state(path))
-
-    # Steps that subclasses may override
-
-    def _sampler_for(self, action_space: Any) -> ActionSampler:
-        """Return how outputs become actions, or raise ``UnsupportedSpaceError``."""
-        return table.head_for(action_space, table.ONE_OUTPUT_EACH)
-
-    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
-        """Build the models, check that they fit the spaces, and return how observations reach them."""
-        inputs, size = model_checks.build_and_probe(self.model, example)
-        model_checks.check_output_size(self.model, size, sampler, action_space)
-        return inputs
-
-    def _assemble(self, inputs: ModelInputs, sampler: ActionSampler, example: Any) -> None:
-        """Make everything that depends on the shapes of observations and actions."""
-        self._inputs = inputs
-        self._part_dtypes = inputs.kept_dtypes(example)
-        self._architecture = None
-        self._log_std = None if sampler.log_std is None else keras.Variable(sampler.log_std, name="log_std")
-        self._build_optimizers()
-        self._acting_model = self._make_acting_model()
-        self._forward = compile_forward(self._acting_model, example)
-        self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
-        self._sampler = sampler
-        self._learner = self._make_learner()
-        self._weights_as_made = binding.weights_digest(self)
-
-    def _keep_networks(self) -> None:
-        """Take the networks as they are for the user's own: the next ``bind`` makes none."""
-
-    def _reseed(self, seed: int) -> None:
-        """Let everything random follow another seed, and nothing else change."""
-        self._seed = seed
-        self._noise = NoiseStream(derive_rng(seed, "act"), self._sampler.draw_noise)
-        self._learner.reseed(derive_rng(seed, "learn"))
-
-    def _serve(self, sampler: ActionSampler) -> None:
-        """Act and learn through another sampler of the same outputs."""
-        before, self._sampler = self._sampler, sampler
-        if not before.has_density_of(sampler):
-            self._follow_bounds()
-
-    def _follow_bounds(self) -> None:
-        """Learn with the density of actions within the sampler's bounds."""
-        self._learner.use_update(assemble_update(self))
-
-    def _build_optimizers(self) -> None:
-        """Make room for the optimizers' moments; the spread has an optimizer of its own."""
-        if not self.optimizer.built:
-            self.optimizer.build(self.model.trainable_variables)
-        spread = self._log_std
-        self._spread_optimizer = None if spread is None else unused_copy(self.optimizer, [spread])
-
-    def _make_acting_model(self) -> keras.Model:
-        """Return what acting runs: raw observation in, outputs ``[B, K]`` out, on the weights that learn."""
-        return self.model
+    # What learns
 
     def _make_learner(self) -> Any:
-        """Return what learns, with ``state_dict``, ``load_state_dict`` and ``on_world_change``."""
-        return assemble_learner(self)
+        sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
+        baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._inputs.shapes, sizes)
+        layout = StepLayout(self._inputs.shapes, self._part_dtypes, self._encoded_action())
+        return PolicyLearner(baseline, self._make_update(), derive_rng(self._seed, "learn"), layout)
+
+    def _make_update(self) -> Any:
+        """Return what takes the gradient steps; nothing is traced before its first window."""
+        shapes = zip(self._inputs.shapes, self._part_dtypes, strict=True)
+        part_specs = [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes]
+        groups = [(self.optimizer, self.model.trainable_variables)]
+        if self._log_std is not None:
+            groups.append((self._spread_optimizer, [self._log_std]))
+        head = self._sampler
+        return PolicyUpdate(self._outputs, head.density(self._log_std), groups, part_specs, head.encoded_spec)
+
+    def _follow_bounds(self) -> None:
+        self._learner.use_update(self._make_update())
+
+    def _encoded_action(self) -> np.ndarray:
+        """Return one action as it is kept: of whatever shape it is in its space, it is flat."""
+        space = self._spaces[1]
+        action = 0 if space is None else np.zeros(space.shape or (), space.dtype)
+        encoded: np.ndarray = self._sampler.encode(np.asarray(action)[np.newaxis])[0]
+        return encoded
 
     def _outputs(self, parts: list[Any]) -> Any:
         """Return the model's outputs ``[B, K]``, as acting sees them."""
         cast = [tf.cast(part, dtype) for part, dtype in zip(parts, self._inputs.dtypes, strict=True)]
         return tf.cast(self.model(self._inputs.pack(cast), training=False), tf.float32)
 
-    def _optimizers(self) -> list[Any]:
-        return [self.optimizer] if self._spread_optimizer is None else [self.optimizer, self._spread_optimizer]
-
-    def _policy_variables(self) -> list[tuple[str, list[Any]]]:
-        """Return, in named groups, all variables that acting depends on."""
-        spread = [] if self._log_std is None else [("log_std", [self._log_std])]
-        return [("model", list(self.model.variables)), *spread]
-
-    def _other_networks(self) -> list[tuple[str, list[Any]]]:
-        """Return, in named groups, the weights of networks that only learning depends on."""
-        return []
-
-    def _learner_variables(self) -> list[tuple[str, list[Any]]]:
-        """Return, in named groups, all variables that only learning depends on."""
-        moments = [(f"optimizer_{i}", list(optimizer.variables)) for i, optimizer in enumerate(self._optimizers())]
-        return [*self._other_networks(), *moments]
-
-    def _follow_networks(self) -> None:
-        """Let copies of the networks, as targets are, become what the networks are."""
-
-    def _keras_parts(self) -> dict[str, Any]:
-        """Return what is saved by its Keras configuration, by name; None for what there is not."""
-        return {"model": self.model, "optimizer": self.optimizer}
-
-    def _describe(self) -> dict[str, Any]:
-        """Return, JSON-able, what ``_rebuilt`` makes the agent from beside these."""
-        return {}
-
-    @classmethod
-    def _rebuilt(cls, saved: dict[str, Any], build: Callable[[str], Any], hyperparams: HyperparamSet) -> TFAgent:
-        """Return an agent as described; ``build(name)`` makes a Keras object from its configuration."""
-        parts = {"model": build("model"), "optimizer": build("optimizer")}
-        return cls(**parts, hyperparams=hyperparams, **saved.get("structure", {}))
-
     def _after_learn(self) -> None:
         self._has_learned = True
         self.version += 1
         self.refresh()
 
-    def _infer(self, observation: Any) -> None:
-        """Take the shapes from one observation, and the outputs for logits: nobody called ``bind``."""
-        inputs, size = model_checks.build_and_probe(self.model, observation)
-        self._assemble(inputs, discrete.DiscreteSampler(size), observation)
-
-    def _require_ready(self) -> None:
-        model_checks.require_ready(self._sampler is not None)
+    def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
+        hyperparameters.check_hyperparams(hyperparams)
 
     def _with_rate(self, rate: float) -> HyperparamSet:
         return hyperparameters.with_value(self._hyperparams, "learning_rate", rate)
@@ -398,3 +268,23 @@ class TFAgent(BaseAgent):
     def _base_learning_rate(self, current: float | None = None) -> float:
         current = hyperparameters.rate_now(self.optimizer) if current is None else current
         return hyperparameters.as_given(self._hyperparams.params.get("learning_rate"), current)
+
+
+def _adopt_learn(cls: Any) -> None:
+    """Let acting follow the weights after a class's own ``learn``, and promise only what it promises itself."""
+    if "learn" not in vars(cls):
+        return
+    for promise in ("undoes_bad_updates", "tells_what_it_used"):
+        setattr(cls, promise, bool(vars(cls).get(promise, False)))
+    cls.learn = _followed_by_refresh(cls.learn)
+
+
+def _followed_by_refresh(learn: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(learn)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return learn(self, *args, **kwargs)
+        finally:
+            self._after_learn()
+
+    return wrapped

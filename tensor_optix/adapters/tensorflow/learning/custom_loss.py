@@ -13,18 +13,18 @@ from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
 
 def custom_step(
-    agent: Any, compute_loss_fn: Callable[..., Any], window: EpisodeData, returns: np.ndarray
+    model: Any, optimizer: Any, compute_loss_fn: Callable[..., Any], window: EpisodeData, returns: np.ndarray
 ) -> dict[str, float]:
-    """Minimise ``compute_loss_fn(model, window, returns)`` by one step of the agent's optimizer.
+    """Minimise ``compute_loss_fn(model, window, returns)`` by one step of the optimizer.
 
     Raises:
         InvalidTypeError: The result is no scalar tensor, or does not depend on the model.
         NonFiniteError: The loss or its gradient is NaN or infinite; nothing has changed.
     """
-    variables = agent.model.trainable_variables
+    variables = model.trainable_variables
     returns = returns.reshape(np.shape(window.rewards))
     with tf.GradientTape() as tape:
-        loss = compute_loss_fn(agent.model, window, returns)
+        loss = compute_loss_fn(model, window, returns)
         loss = _scalar(loss)
     grads = tape.gradient(loss, [v.value for v in variables])
     if all(g is None for g in grads):
@@ -43,7 +43,7 @@ def custom_step(
                 f"`compute_loss_fn` gave a {name} of {number} at window {window.episode_id}; "
                 "weights and optimizer are as they were. Bound its logarithms, or lower the learning rate."
             )
-    agent.optimizer.apply(grads, variables)
+    optimizer.apply(grads, variables)
     return numbers
 
 

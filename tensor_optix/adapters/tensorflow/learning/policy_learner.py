@@ -11,7 +11,7 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.hyperparameters import read
 from tensor_optix.adapters.tensorflow.learning.policy_update import BATCH_SIZE, PolicyUpdate, UpdateResult
-from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, Steps
+from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, StepLayout, Steps
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive, require_same_form
 from tensor_optix.core.storage.state_likeness import require_like
@@ -37,13 +37,16 @@ class PolicyLearner:
         baseline: Predicts values.
         update: Takes the gradient steps.
         rng: Draws the minibatches.
+        layout: What steps look like.
     """
 
-    def __init__(self, baseline: ValueBaseline, update: PolicyUpdate, rng: np.random.Generator) -> None:
+    def __init__(
+        self, baseline: ValueBaseline, update: PolicyUpdate, rng: np.random.Generator, layout: StepLayout
+    ) -> None:
         self._baseline = baseline
         self._update = update
         self._rng = rng
-        self._recent = RecentSteps(MEMORY_STEPS)
+        self._recent = RecentSteps(MEMORY_STEPS, layout)
         self._kl_factor = 1.0
         self._usual = UsualSpread()
 
@@ -114,6 +117,7 @@ class PolicyLearner:
         require_like(meta, own, "learner")
         check_positive("learner", kl_factor=meta["kl_factor"])
         require_same_form(_below("baseline.", arrays), self._baseline.state_dict(), "baseline")
+        self._recent.check_state(_below("recent.", arrays))
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become the learner whose ``state_dict`` this is."""

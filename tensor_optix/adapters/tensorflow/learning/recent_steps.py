@@ -7,11 +7,20 @@ log-probabilities under which their actions were taken, and every update sees al
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+
+from tensor_optix.exceptions import StateMismatchError
+
+_KINDS = {
+    **dict.fromkeys(("terminated", "cut", "ended", "valid", "continues"), "b"),
+    **dict.fromkeys(("rewards", "log_probs"), "f"),
+    "lengths": "iu",
+}
+"""What is saved of steps beside observations and actions, and of which kinds of dtype it is."""
 
 
 @dataclass
@@ -65,15 +74,32 @@ class Steps:
         return result
 
 
+@dataclass(frozen=True)
+class StepLayout:
+    """What the steps of one agent look like.
+
+    Attributes:
+        shapes: Of each part of an observation; None stands for a free size.
+        dtypes: In which each part is kept.
+        action: One encoded action.
+    """
+
+    shapes: Sequence[tuple[int | None, ...]]
+    dtypes: Sequence[Any]
+    action: np.ndarray
+
+
 class RecentSteps:
     """Keeps whole windows, as few as hold ``capacity`` steps, at least the newest one.
 
     Args:
         capacity: T x N steps wanted.
+        layout: What the steps look like.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, layout: StepLayout) -> None:
         self._capacity = capacity
+        self._layout = layout
         self._windows: deque[Steps] = deque()
 
     def __len__(self) -> int:
@@ -129,6 +155,47 @@ class RecentSteps:
         arrays["lengths"] = np.array([len(window.rewards) for window in self._windows])
         return arrays
 
+    def check_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Raise unless :meth:`load_state_dict` can take this.
+
+        Raises:
+            StateMismatchError: These are no steps ``[T, N]``, or steps of other observations or actions.
+        """
+        if not state:
+            return
+        kinds = {**_KINDS, "actions": self._layout.action.dtype.kind}
+        parts = {f"{name}_{i}" for name in ("observations", "successors") for i in range(len(self._layout.shapes))}
+        if set(state) != {*kinds, *parts}:
+            raise StateMismatchError(
+                f"The saved recent steps hold {sorted(state)}; expected {sorted({*kinds, *parts})}."
+            )
+        for name, kind in kinds.items():
+            if state[name].dtype.kind not in kind:
+                raise StateMismatchError(f"The saved recent `{name}` are of {state[name].dtype}, which they cannot be.")
+        steps = state["rewards"].shape
+        if len(steps) != 2 or state["lengths"].ndim != 1 or int(state["lengths"].sum()) != steps[0]:
+            raise StateMismatchError(
+                f"The saved recent steps are of the shape {steps}, in windows of {state['lengths'].tolist()!r:.80}."
+            )
+        self._check_shapes(state, steps)
+
+    def _check_shapes(self, state: Mapping[str, np.ndarray], steps: tuple[int, ...]) -> None:
+        expected = {"lengths": (len(state["lengths"]),), "actions": (*steps, *self._layout.action.shape)}
+        ends = (int(state["cut"].sum()),)
+        for i, (shape, dtype) in enumerate(zip(self._layout.shapes, self._layout.dtypes, strict=True)):
+            for name, rows in ((f"observations_{i}", steps), (f"successors_{i}", ends)):
+                found = state[name]
+                expected[name] = (*rows, *_filled_in(shape, found.shape[len(rows) :]))
+                if found.dtype != dtype:
+                    raise StateMismatchError(
+                        f"The saved recent `{name}` are of {found.dtype}; the model takes {dtype}."
+                    )
+        for name, array in state.items():
+            if array.shape != expected.get(name, steps):
+                raise StateMismatchError(
+                    f"The saved recent `{name}` have the shape {array.shape}; expected {expected.get(name, steps)}."
+                )
+
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Hold the windows whose ``state_dict`` this is."""
         self._windows.clear()
@@ -165,3 +232,10 @@ def _join(old: Steps, new: Steps) -> None:
         difference = seen[0] != after[-num_envs:]
         same &= ~difference.reshape(num_envs, -1).any(axis=1)
     old.continues[-1] = same
+
+
+def _filled_in(shape: tuple[int | None, ...], found: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the model's shape, free sizes as they were found."""
+    if len(shape) != len(found):
+        return tuple(size or 0 for size in shape)
+    return tuple(there if size is None else size for size, there in zip(shape, found, strict=True))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 BY_SCRIPT = "Build the agent as in the training script, bind it, and call CheckpointRegistry(run_dir).load_best(agent)."
@@ -40,23 +41,24 @@ def is_found(cls: type) -> bool:
     return is_ours(cls) or vars(cls).get("_is_registered", False)
 
 
-def describe_class(agent: Any, described: Mapping[str, Any]) -> dict[str, Any]:
+def describe_class(agent: BaseAgent, saved_as: str, described: Mapping[str, Any]) -> dict[str, Any]:
     """Return, JSON-able, what tells an agent's class and how one is made, ``described`` included.
 
     Args:
         agent: The agent.
-        described: What its parent class says of it.
+        saved_as: The class of this package that it is, or is derived from.
+        described: What that class says of it.
     """
     cls = type(agent)
     if is_ours(cls):
-        return {"agent": agent._saved_as, **described}
+        return {"agent": saved_as, **described}
     own, lost = own_arguments(agent)
     structure = {**described.get("structure", {}), **own}
-    told = {"agent": cls.__name__, "derived_from": agent._saved_as, **described, "structure": structure}
+    told = {"agent": cls.__name__, "derived_from": saved_as, **described, "structure": structure}
     return {**told, "lost_arguments": lost} if lost else told
 
 
-def own_arguments(agent: Any) -> tuple[dict[str, Any], list[str]]:
+def own_arguments(agent: BaseAgent) -> tuple[dict[str, Any], list[str]]:
     """Return what only a class of your own takes: the arguments that can be saved, and the names of the others."""
     args, kwargs = getattr(agent, "_made_with", ((), {}))
     given = dict(inspect.signature(type(agent)).bind(*args, **kwargs).arguments) if args or kwargs else {}
@@ -95,12 +97,10 @@ def make(
     custom = custom_objects or {}
     cls = _class_of(saved, custom, class_named)
     try:
-        agent = cls._rebuilt(saved, build, hyperparams)
+        loss = saved.get("compute_loss_fn")
+        agent = cls.rebuilt(saved, build, hyperparams, None if loss is None else custom.get(loss))
     except TypeError as error:
         raise CheckpointError(f"A {cls.__name__} cannot be made from what was saved: {error}. {BY_SCRIPT}") from error
-    loss = saved.get("compute_loss_fn")
-    if loss is not None:
-        agent._compute_loss_fn = custom.get(loss)
     if loss is not None and loss not in custom:
         logger.warning(
             "The agent learned by a loss of your own. Without custom_objects={%r: ...} it acts as it did, but learns "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -11,18 +12,22 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.saving.attached_state import MAX_DEPTH, inner_values
 from tensor_optix.core.attributes import own_attributes
+from tensor_optix.core.base_agent import BaseAgent
 
 _NETWORKS = (keras.layers.Layer, keras.optimizers.Optimizer)
 _COPIED_WHOLE = (keras.Variable, tf.Variable, keras.metrics.Metric, tf.random.Generator, np.random.Generator)
 
 
-def attached_copies(agent: Any) -> dict[str, Any]:
+def attached_copies(agent: BaseAgent, networks: Iterable[Any]) -> dict[str, Any]:
     """Return, by attribute, what a class of the user's own keeps: what acting moves is copied, networks are shared.
 
     What an agent's state does not look into (libraries' objects, long lists) is shared, too.
+
+    Args:
+        agent: Whose.
+        networks: Those that it consists of.
     """
     own = own_attributes(type(agent))
-    networks = [part for part in agent._keras_parts().values() if isinstance(part, keras.layers.Layer)]
     done: dict[int, Any] = {id(agent): agent, **{id(v): v for network in networks for v in network.variables}}
     return {name: _copied(value, done, 0) for name, value in vars(agent).items() if name not in own}
 

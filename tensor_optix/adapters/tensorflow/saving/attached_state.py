@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from numpy.random import RandomState
 
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables, read_variables, write_variables
 from tensor_optix.core.attributes import attributes_of, own_attributes
+from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.exceptions import CheckpointError
 
@@ -33,12 +34,21 @@ _MOST_ITEMS = 1000
 """Longer lists are records of something: networks are few."""
 
 
-def read_attached(agent: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays, and what else there is to say, of everything that hangs on the agent."""
+Groups = Sequence[tuple[str, list[Any]]]
+"""Variables by the name that they are saved under."""
+
+
+def read_attached(agent: BaseAgent, groups: Groups) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays, and what else there is to say, of everything that hangs on the agent.
+
+    Args:
+        agent: The agent.
+        groups: Variables that are saved anyway.
+    """
     arrays: dict[str, np.ndarray] = {}
     described: dict[str, Any] = {}
-    names = _names_of_variables(agent)
-    for place, thing, variables in _found(agent):
+    names = {id(variable): name for name, variable in _named_variables(agent, groups)}
+    for place, thing, variables in _found(agent, groups):
         described[place] = {"kind": type(thing).__name__}
         if isinstance(thing, _GENERATORS):
             described[place]["generator"] = _read_generator(thing)
@@ -52,16 +62,18 @@ def read_attached(agent: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, described
 
 
-def restore_attached(agent: Any, arrays: Mapping[str, np.ndarray], described: Mapping[str, Any]) -> list[str]:
+def restore_attached(
+    agent: BaseAgent, groups: Groups, arrays: Mapping[str, np.ndarray], described: Mapping[str, Any]
+) -> list[str]:
     """Give back what :func:`read_attached` found; return what could not be, in phrases.
 
     Raises:
         StateMismatchError: Something that hangs there has another structure; nothing has changed but
             that what was not built yet is.
     """
-    for place, thing, _ in _found(agent):
-        _build(agent, thing, described.get(place, {}))
-    here = {place: (thing, variables) for place, thing, variables in _found(agent)}
+    for place, thing, _ in _found(agent, groups):
+        _build(agent, groups, thing, described.get(place, {}))
+    here = {place: (thing, variables) for place, thing, variables in _found(agent, groups)}
     shared = {place: entry for place, entry in described.items() if place in here}
     parted = {place: _parted(place, *here[place], entry, arrays) for place, entry in shared.items()}
     for place, (saved, _) in parted.items():
@@ -90,9 +102,9 @@ def _parted(
     return (variables if num_saved else []), []
 
 
-def _found(agent: Any) -> Iterator[tuple[str, Any, list[Any]]]:
+def _found(agent: BaseAgent, groups: Groups) -> Iterator[tuple[str, Any, list[Any]]]:
     """Yield where something with a state hangs, what it is, and those of its variables that nothing before it had."""
-    taken = {id(v) for _, group in (*agent._policy_variables(), *agent._learner_variables()) for v in group}
+    taken = {id(v) for _, group in groups for v in group}
     seen: dict[int, Any] = {}
     own = own_attributes(type(agent))
     for name, value in ((name, value) for name, value in vars(agent).items() if name not in own):
@@ -152,20 +164,18 @@ def _is_unbuilt(thing: Any) -> bool:
     return isinstance(thing, keras.layers.Layer) and not thing.built
 
 
-def _names_of_variables(agent: Any) -> dict[int, str]:
-    groups = [*agent._policy_variables(), *agent._learner_variables()]
-    groups += [(_prefix(place), variables) for place, _, variables in _found(agent)]
-    return {id(variable): f"{prefix}.{i}" for prefix, group in groups for i, variable in enumerate(group)}
+def _named_variables(agent: BaseAgent, groups: Groups) -> Iterator[tuple[str, Any]]:
+    """Yield every variable of the agent's under the name that its value is saved by."""
+    groups = [*groups, *((_prefix(place), variables) for place, _, variables in _found(agent, groups))]
+    yield from ((f"{prefix}.{i}", variable) for prefix, group in groups for i, variable in enumerate(group))
 
 
-def _build(agent: Any, thing: Any, entry: Mapping[str, Any]) -> None:
+def _build(agent: BaseAgent, groups: Groups, thing: Any, entry: Mapping[str, Any]) -> None:
     """Make the variables that the thing had when it was saved: most of them come with the first use only."""
     if _is_unbuilt(thing) and entry.get("build"):
         thing.build_from_config(entry["build"])
     elif isinstance(thing, keras.optimizers.Optimizer) and not thing.built and entry.get("trains"):
-        owned = [*agent._policy_variables(), *agent._learner_variables()]
-        owned += [(_prefix(place), variables) for place, _, variables in _found(agent)]
-        named = {f"{prefix}.{i}": variable for prefix, group in owned for i, variable in enumerate(group)}
+        named = dict(_named_variables(agent, groups))
         if all(name in named for name in entry["trains"]):
             thing.build([named[name] for name in entry["trains"]])
 

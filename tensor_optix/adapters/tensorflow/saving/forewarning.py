@@ -11,6 +11,7 @@ import keras
 
 from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, is_found, is_ours, own_arguments
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import check_rebuildable
+from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.exceptions import CheckpointError
 
 _KINDS = (
@@ -22,11 +23,20 @@ _KINDS = (
 _LAMBDA = "<lambda>"
 
 
-def loading_caveats(agent: Any) -> list[str]:
-    """Return, in sentences, what has to be known to load the agent without the script that made it; none: nothing."""
-    parts = {name: part for name, part in agent._keras_parts().items() if part is not None}
+def loading_caveats(
+    agent: BaseAgent, parts: Mapping[str, Any], compute_loss_fn: Any, structure: Mapping[str, Any]
+) -> list[str]:
+    """Return, in sentences, what has to be known to load the agent without the script that made it; none: nothing.
+
+    Args:
+        agent: The agent.
+        parts: Its networks and optimizer by name; None for what there is not.
+        compute_loss_fn: The user's own loss, where it has one.
+        structure: Arguments that are saved with it.
+    """
+    parts = {name: part for name, part in parts.items() if part is not None}
     asked_for = {} if is_found(type(agent)) else {type(agent).__name__: type(agent)}
-    obstacles = _obstacles_of_class(agent)
+    obstacles = _obstacles_of_class(agent, structure)
     why_not = _why_not(parts, {})
     if why_not:
         own = _own_objects(parts.values())
@@ -36,8 +46,8 @@ def loading_caveats(agent: Any) -> list[str]:
         obstacles.append(why_not)
     if obstacles:
         return [f"load_agent will not be able to make this agent: {' '.join(obstacles)} Or: {BY_SCRIPT}"]
-    if agent._compute_loss_fn is not None:
-        asked_for[getattr(agent._compute_loss_fn, "__name__", "loss")] = agent._compute_loss_fn
+    if compute_loss_fn is not None:
+        asked_for[getattr(compute_loss_fn, "__name__", "loss")] = compute_loss_fn
     if not asked_for:
         return []
     objects = ", ".join(f"{name!r}: {_as_written(found, name)}" for name, found in asked_for.items())
@@ -48,7 +58,7 @@ def _as_written(found: Any, name: str) -> str:
     return f"keras.layers.{name}" if found is keras.layers.Lambda else getattr(found, "__name__", name)
 
 
-def _obstacles_of_class(agent: Any) -> list[str]:
+def _obstacles_of_class(agent: BaseAgent, structure: Mapping[str, Any]) -> list[str]:
     """Return why an agent of a class of the user's own cannot be made again."""
     cls = type(agent)
     if is_ours(cls):
@@ -58,7 +68,7 @@ def _obstacles_of_class(agent: Any) -> list[str]:
         return [f"the arguments {lost} of {cls.__name__} cannot be saved; only numbers, texts and lists of them can."]
     parent = next(base for base in cls.__mro__ if is_ours(base))
     models = [name for name in inspect.signature(parent).parameters if name in ("model", "actor", "critic")]
-    given = [*models, "optimizer", "hyperparams", *agent._describe().get("structure", {})]
+    given = [*models, "optimizer", "hyperparams", *structure]
     try:
         inspect.signature(cls).bind_partial(**dict.fromkeys(given))
     except TypeError as error:

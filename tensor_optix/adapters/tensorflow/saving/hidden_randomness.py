@@ -7,11 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+
 _STATEFUL = ("RandomStandardNormal", "RandomUniform", "RandomUniformInt", "TruncatedNormal", "RandomShuffle")
 _STATEFUL += ("Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoissonV2")
 
 
-def global_randomness() -> dict[str, str]:
+def generators_of_the_process() -> dict[str, str]:
     """Return, by name, where the generators stand that Keras and TensorFlow have for the whole process."""
     from keras.src.backend.common import global_state
     from tensorflow.python.eager import context
@@ -24,16 +26,15 @@ def global_randomness() -> dict[str, str]:
     return found
 
 
-def draws_of_tensorflow(agent: Any) -> list[str]:
-    """Return, in a phrase, which operations of the agent's model draw from a state inside TensorFlow.
+def draws_of_tensorflow(model: Any, inputs: ModelInputs) -> list[str]:
+    """Return, in a phrase, which operations of an agent's model draw from a state inside TensorFlow.
 
     Only layers that are not Keras's own can have such: a model without any is not looked through.
     """
-    if not any(type(layer).__module__.split(".")[0] != "keras" for layer in _layers_of(agent.model)):
+    if not any(type(layer).__module__.split(".")[0] != "keras" for layer in _layers_of(model)):
         return []
-    inputs = agent._inputs
     specs = [tf.TensorSpec([2, *shape], dtype) for shape, dtype in zip(inputs.shapes, inputs.dtypes, strict=True)]
-    traced = tf.function(lambda *parts: agent.model(inputs.pack(list(parts)), training=True))
+    traced = tf.function(lambda *parts: model(inputs.pack(list(parts)), training=True))
     try:
         kinds = sorted({kind for kind in _operations(traced.get_concrete_function(*specs).graph) if kind in _STATEFUL})
     except Exception:  # a model that cannot be traced draws nothing that could be found

@@ -1,0 +1,229 @@
+"""What ``bind`` makes of an agent: a fresh one, or what it was, in a new environment with another seed.
+
+A fresh agent is made anew for each seed, so that a run depends on its seed alone. One that has
+learned, was loaded or was given a state is never made anew: it is only reseeded. Where the user put
+weights of their own into a fresh one, its networks stay and the rest is made around them.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+import gymnasium as gym
+import keras
+
+from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
+from tensor_optix.adapters.tensorflow.actions import table
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
+from tensor_optix.adapters.tensorflow.models import model_checks
+from tensor_optix.adapters.tensorflow.models.served_spaces import Spaces, bounds_differ, require_served
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest, unused_copy
+from tensor_optix.adapters.tensorflow.saving.attached_copies import attached_copies
+from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
+from tensor_optix.core.checks import check_instance, check_int, check_seed
+from tensor_optix.exceptions import UnsupportedSpaceError
+from tensor_optix.functional.seeding import derive_rng
+
+logger = logging.getLogger(__name__)
+
+
+class BoundAgent(SavedAgent):
+    """Makes everything that depends on spaces and seed: networks, optimizers' moments, acting, learner.
+
+    An algorithm overrides the steps: how outputs become actions, what fits, what learns.
+    """
+
+    _makes_models = False
+    """Whether ``bind`` makes a model where none was given."""
+
+    _forward: Any
+
+    def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
+        """Check that model and spaces fit, build model and optimizer, and seed all randomness.
+
+        An agent that has learned, was loaded or was given a state keeps all it has: another seed
+        reseeds what is random, and the spaces may differ in bounds and in the width of numbers.
+
+        Raises:
+            UnsupportedSpaceError: The agent cannot act in such a space, or has learned in another.
+            IncompatibleModelError: The model does not take such observations, or gives another
+                number of outputs than the actions need.
+        """
+        spaces = (observation_space, action_space)
+        for name, space in zip(("observation_space", "action_space"), spaces, strict=True):
+            check_instance(name, space, gym.spaces.Space)
+        check_int("num_envs", num_envs, at_least=1)
+        check_seed("seed", seed)
+        seed = None if seed is None else int(seed)
+        if self._sampler is None:
+            self._make(spaces, seed)
+        elif self._has_learned:
+            self._go_on(spaces, seed)
+        elif self._weights_as_made != self._weights_digest():  # someone else changed the networks since
+            self._keep_networks()
+            self._make(spaces, seed)
+            if getattr(self, "normalize_observations", False):
+                logger.warning(
+                    "The networks hold weights of your own, and %s will normalise observations from its first window "
+                    "on. If they were trained on observations as they are, make the agent with "
+                    "normalize_observations=False.",
+                    type(self).__name__,
+                )
+        elif self._spaces != spaces or seed not in (None, self._seed):
+            self._make(spaces, seed)
+
+    def acting_copy(self, observation_space: Any, action_space: Any, *, seed: int) -> BoundAgent:
+        """Return an agent that acts as this one does now; acting with it changes nothing here.
+
+        Raises:
+            UnsupportedSpaceError: The agent cannot act there.
+            IncompatibleModelError: The user's model does not fit.
+        """
+        spaces, twin = (observation_space, action_space), copy.copy(self)
+        vars(twin).update(attached_copies(self, self._networks().values()))
+        if self._sampler is None:
+            twin.optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
+            twin.bind(*spaces, seed=self._seed)
+        else:
+            known = self._known_spaces(spaces)
+            require_served(known, spaces, self._sampler)
+            self.refresh()  # weights that were set from outside count, too
+            twin._sampler = self._sampler.in_space(known[1], spaces[1])
+            twin._forward = self._forward.snapshot()
+        twin._noise = NoiseStream(derive_rng(seed, "explore"), twin._sampler.draw_noise)
+        return twin
+
+    def refresh(self) -> None:
+        """Let acting follow the model's weights, after something else than ``learn`` changed them."""
+        if self._sampler is None:
+            return
+        self._forward.refresh()
+        if self._log_std is not None:
+            self._sampler = self._sampler.with_log_std(self._log_std.numpy())
+
+    def _make(self, spaces: Spaces, seed: int | None) -> None:
+        """Make everything anew, but models that the user gave."""
+        sampler = self._sampler_for(spaces[1])
+        example = model_checks.example_of(spaces[0])
+        earlier_seed = self._seed
+        self._seed = earlier_seed if seed is None else seed
+        try:
+            inputs = self._fit_models(*spaces, sampler, example)
+        except Exception:
+            self._seed = earlier_seed
+            raise
+        self._spaces = spaces
+        self._assemble(inputs, sampler, example)
+
+    def _go_on(self, spaces: Spaces, seed: int | None) -> None:
+        """Keep all that was learned; what is random follows the new seed."""
+        known = self._known_spaces(spaces)
+        require_served(known, spaces, self._sampler)
+        if bounds_differ(known[1], spaces[1]):
+            logger.warning(
+                "The agent learned to act in %s; here actions are in %s. They keep their scale, and stay inside both.",
+                known[1],
+                spaces[1],
+            )
+        if self._spaces != known:
+            self._spaces, self._architecture = known, None
+        self._serve(self._sampler.in_space(known[1], spaces[1]))
+        self.refresh()
+        if seed is not None and seed != self._seed:
+            self._reseed(seed)
+
+    def _known_spaces(self, spaces: Spaces) -> Spaces:
+        """Return the spaces that the networks were made for, as far as is known where nobody ever called ``bind``.
+
+        Raises:
+            IncompatibleModelError: The model takes no such observations.
+            UnsupportedSpaceError: The actions are other ones than it took so far.
+        """
+        if self._spaces[1] is not None:
+            return self._spaces
+        self._inputs.flat(model_checks.example_of(spaces[0]), batched=False)
+        size = self._sampler.num_outputs
+        if not isinstance(spaces[1], gym.spaces.Discrete) or spaces[1].n != size:
+            raise UnsupportedSpaceError(
+                f"Without bind() the agent took its {size} outputs for the logits of {size} actions; this "
+                f"environment's actions are in {spaces[1]}. Call bind(observation_space, action_space) before it acts "
+                "or learns."
+            )
+        return spaces[0], gym.spaces.Discrete(size)
+
+    def _weights_digest(self) -> str:
+        """Return a checksum of all weights of the agent's networks."""
+        groups = self._all_variables()
+        return digest([v for name, variables in groups if not name.startswith("optimizer") for v in variables])
+
+    # Steps that an algorithm may override
+
+    def _sampler_for(self, action_space: Any) -> ActionSampler:
+        """Return how outputs become actions, or raise ``UnsupportedSpaceError``."""
+        return table.head_for(action_space, table.ONE_OUTPUT_EACH)
+
+    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
+        """Build the models, check that they fit the spaces, and return how observations reach them."""
+        inputs, size = model_checks.build_and_probe(self.model, example)
+        model_checks.check_output_size(self.model, size, sampler, action_space)
+        return inputs
+
+    def _infer(self, observation: Any) -> None:
+        """Take the shapes from one observation, and the outputs for logits: nobody called ``bind``."""
+        inputs, size = model_checks.build_and_probe(self.model, observation)
+        self._assemble(inputs, DiscreteSampler(size), observation)
+
+    def _assemble(self, inputs: ModelInputs, sampler: ActionSampler, example: Any) -> None:
+        """Make everything that depends on the shapes of observations and actions."""
+        self._inputs = inputs
+        self._part_dtypes = inputs.kept_dtypes(example)
+        self._architecture = None
+        self._log_std = None if sampler.log_std is None else keras.Variable(sampler.log_std, name="log_std")
+        self._build_optimizers()
+        self._acting_model = self._make_acting_model()
+        self._forward = compile_forward(self._acting_model, example)
+        self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
+        self._sampler = sampler
+        self._learner = self._make_learner()
+        self._weights_as_made = self._weights_digest()
+
+    def _keep_networks(self) -> None:
+        """Take the networks as they are for the user's own: the next ``bind`` makes none."""
+
+    def _reseed(self, seed: int) -> None:
+        """Let everything random follow another seed, and nothing else change."""
+        self._seed = seed
+        self._noise = NoiseStream(derive_rng(seed, "act"), self._sampler.draw_noise)
+        self._learner.reseed(derive_rng(seed, "learn"))
+
+    def _serve(self, sampler: ActionSampler) -> None:
+        """Act and learn through another sampler of the same outputs."""
+        before, self._sampler = self._sampler, sampler
+        if not before.has_density_of(sampler):
+            self._follow_bounds()
+
+    def _follow_bounds(self) -> None:
+        """Learn with the density of actions within the sampler's bounds."""
+
+    def _build_optimizers(self) -> None:
+        """Make room for the optimizers' moments; the spread has an optimizer of its own."""
+        if not self.optimizer.built:
+            self.optimizer.build(self.model.trainable_variables)
+        spread = self._log_std
+        self._spread_optimizer = None if spread is None else unused_copy(self.optimizer, [spread])
+
+    def _make_acting_model(self) -> keras.Model:
+        """Return what acting runs: raw observation in, outputs ``[B, K]`` out, on the weights that learn."""
+        return self.model
+
+    def _make_learner(self) -> Any:
+        """Return what is carried from window to window, with a state, ``reseed`` and ``on_world_change``."""
+        raise NotImplementedError
+
+    def _optimizers(self) -> list[Any]:
+        return [self.optimizer] if self._spread_optimizer is None else [self.optimizer, self._spread_optimizer]
