@@ -354,10 +354,11 @@ class TestSilence:
             silence_timeout_seconds=0.05,
             episode_boundary_fn=LivePipeline.every_n_steps(3),
         )
-        for count, _ in enumerate(pipeline.episodes()):
+        numbers = []
+        for window in itertools.islice(pipeline.episodes(), 3):
+            numbers.append(window.episode_id)
             time.sleep(0.12)
-            if count == 2:
-                break
+        assert numbers == [0, 1, 2]
 
     def test_no_time_out_waits_for_ever(self, live):
         feed = BlockingFeed()
@@ -584,9 +585,10 @@ class TestTheEnd:
         pipeline.teardown()
 
     def test_teardown_before_anything_else(self, live):
-        pipeline = live(EchoFeed([1]))
+        pipeline, num_threads = live(EchoFeed([1])), threading.active_count()
         pipeline.teardown()
         pipeline.teardown()
+        assert threading.active_count() == num_threads
 
     def test_teardown_from_another_thread_ends_the_windows(self, live):
         feed = BlockingFeed()

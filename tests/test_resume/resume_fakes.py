@@ -193,7 +193,7 @@ def outcome_of(optimizer, result):
     }
 
 
-def assert_same(outcome, expected):
+def assert_same(outcome, expected, of=""):
     differing = {name: (outcome[name], expected[name]) for name in expected if outcome[name] != expected[name]}
     if differing:
-        raise AssertionError(f"These differ: {list(differing)}. {repr(differing)[:2000]}")
+        raise AssertionError(f"{of} These differ: {list(differing)}. {repr(differing)[:2000]}")

@@ -76,7 +76,7 @@ def test_a_resumed_run_ends_the_same_whichever_file_is_broken(cut, tmp_path, dam
             result = optimizer.run(resume=True)
         outcome = outcome_of(optimizer, result)
         # the other slot is a few windows older; from there on, everything happens again
-        assert_same(outcome, {k: v for k, v in expected.items() if k not in tolerated}), name
+        assert_same(outcome, {k: v for k, v in expected.items() if k not in tolerated}, of=name)
         assert outcome["champion"][1:] == expected["champion"][1:], name
         if name == "history.jsonl":
             assert any("history is not what it was" in note for note in result.notes)

@@ -92,7 +92,7 @@ def test_crafted_files_are_refused_or_harmless(source, tmp_path, count):
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
-def test_resuming_from_crafted_files_ends_or_is_refused(source, tmp_path, count, caplog):
+def test_resuming_from_crafted_files_ends_or_is_refused(source, tmp_path, count):
     rng = np.random.default_rng(count)
     ended = 0
 
