@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.forward import TracedForward
 from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
-from tensor_optix.adapters.tensorflow.acting.traced_forward import TracedForward
 
 
 def parse_arguments() -> argparse.Namespace:

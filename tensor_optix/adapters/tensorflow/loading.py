@@ -14,8 +14,7 @@ from typing import Any
 
 from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, make
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import Rebuilder
-from tensor_optix.adapters.tensorflow.saving.demands.ledger import DEFAULT_BYTES, Demands, in_force
-from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
+from tensor_optix.adapters.tensorflow.saving.demands import DEFAULT_BYTES, Demands, check_structure, in_force
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.registry import class_named
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry

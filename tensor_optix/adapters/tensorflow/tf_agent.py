@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow import hyperparameters
-from tensor_optix.adapters.tensorflow.acting.frozen_policy import FrozenPolicy
+from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent

@@ -11,8 +11,7 @@ import pytest
 from harness import crafted_architectures as crafted
 
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
-from tensor_optix.adapters.tensorflow.saving.demands.ledger import Demands
-from tensor_optix.adapters.tensorflow.saving.demands.structure import check_structure
+from tensor_optix.adapters.tensorflow.saving.demands import Demands, check_structure
 from tensor_optix.exceptions import CheckpointError, TensorOptixError, UnsafeFileError
 
 HARMLESS = ("a module in build_config", "a loss in compile_config", "eval as a registered name")

@@ -14,7 +14,7 @@ from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import (
     check_rebuildable,
     config_of,
 )
-from tensor_optix.adapters.tensorflow.saving.demands.ledger import Demands
+from tensor_optix.adapters.tensorflow.saving.demands import Demands
 from tensor_optix.exceptions import UnsafeFileError
 
 FIRST_NAMES = sorted({getattr(keras.layers, name): name for name in reversed(allowed.LAYERS)}.values())

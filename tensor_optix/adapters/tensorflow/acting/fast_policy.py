@@ -1,26 +1,29 @@
-"""Acting without Keras's overhead: a model's forward pass in NumPy, or as one traced function.
+"""Acting without Keras's overhead: a model's forward pass in NumPy, or as one traced function; and frozen copies.
 
 A Keras call costs milliseconds and a traced function some hundred microseconds, whatever the size
 of the model; the same small network in NumPy takes a few microseconds. So a model of common layers
 is turned into NumPy calls, and checked against the model when that is done; any other is traced.
 """
 
+from __future__ import annotations
+
 import logging
+import threading
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.acting.forward import Forward, Outputs
+from tensor_optix.adapters.tensorflow.acting.forward import Forward, NumpyForward, Outputs, TracedForward
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import UnsupportedLayer
-from tensor_optix.adapters.tensorflow.acting.numpy.numpy_forward import NumpyForward
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of, plan_of
-from tensor_optix.adapters.tensorflow.acting.traced_forward import TracedForward
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.exceptions import IncompatibleModelError
 
-__all__ = ["Forward", "compile_forward"]
+__all__ = ["Forward", "FrozenPolicy", "compile_forward"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,6 +75,53 @@ def compile_forward(model: keras.Model, sample: Any = None) -> Forward:
     except (IndexError, tf.errors.InvalidArgumentError):  # indices that begin elsewhere than at 0
         _LOG.info("Acting through one traced function: which indices '%s' takes cannot be told.", model.name)
     return TracedForward(model, inputs)
+
+
+class FrozenPolicy:
+    """Acts as the agent did when this was taken, from any thread, with noise of its own.
+
+    Args:
+        forward: A snapshot of the agent's forward pass.
+        sampler: How outputs become actions.
+        rng: Source of exploration; nothing else draws from it.
+        version: The agent's version at that moment.
+    """
+
+    def __init__(self, forward: Forward, sampler: ActionSampler, rng: np.random.Generator, version: int) -> None:
+        self.version = version
+        self._forward = forward
+        self._sampler = sampler
+        self._noise = NoiseStream(rng, sampler.draw_noise)
+        self._lock = threading.Lock()
+
+    def act(self, observation: Any, *, greedy: bool = False) -> Any:
+        """Return an action for one observation."""
+        outputs = self._forward.one(observation)
+        if greedy:
+            return self._sampler.greedy_one(outputs)
+        with self._lock:
+            noise = self._noise.one()
+        return self._sampler.sample_one(outputs, noise)
+
+    def act_with_log_prob(self, observation: Any) -> tuple[Any, float]:
+        """Draw an action for one observation; return it and its log-probability.
+
+        Live feeds record it, since the learner's policy has moved on by the time of learning.
+        """
+        outputs = self._forward.one(observation)
+        with self._lock:
+            noise = self._noise.one()
+        action = self._sampler.sample_one(outputs, noise)
+        return action, float(self._sampler.log_prob(outputs[None], np.asarray(action)[None])[0])
+
+    def act_batch(self, observations: Any, *, greedy: bool = False) -> np.ndarray:
+        """Return actions ``[N, ...]`` for observations ``[N, ...]``."""
+        outputs = self._forward(observations)
+        if greedy:
+            return self._sampler.greedy(outputs)
+        with self._lock:
+            noise = self._noise.batch(len(outputs))
+        return self._sampler.sample(outputs, noise)
 
 
 def _build(model: keras.Model, sample: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.acting.observation_parts import advice_on, part_at
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
-from tensor_optix.adapters.tensorflow.saving.demands.admission import admit
+from tensor_optix.adapters.tensorflow.saving.demands import admit
 from tensor_optix.core.checks import check_callable
 from tensor_optix.exceptions import (
     BackendError,

@@ -10,9 +10,8 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, Shape
 from tensor_optix.adapters.tensorflow.acting.numpy import numpy_activations as act
-from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import row
+from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import Parameters, row
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_layers import CONVERTERS
-from tensor_optix.adapters.tensorflow.acting.numpy.numpy_parameters import Parameters
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_program import Emit, Tape
 from tensor_optix.functional.linear_baseline import merge_moments
 

@@ -5,11 +5,14 @@ activation of ``x`` into ``out``, which may be ``x`` itself. Where an axis matte
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
+from keras import layers as kl
 from scipy import special
 
+from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import UnsupportedLayer
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_program import Tape
 
 Activation = Callable[[Tape, np.ndarray, np.ndarray], None]
@@ -197,3 +200,38 @@ ACTIVATIONS: dict[Callable[..., object], Activation] = {
     if hasattr(keras.activations, name)
 }
 """Keras's own activation functions, by identity: a user's function of the same name is not one."""
+
+
+def activation_of(function: Any) -> Activation | None:
+    """Return the recorded form of what stands in an ``activation`` argument; None for linear."""
+    if function is None or function is keras.activations.linear:
+        return None
+    if isinstance(function, keras.Layer):
+        return _activation_of_layer(function)
+    try:
+        return ACTIVATIONS[function]
+    except (KeyError, TypeError):
+        raise UnsupportedLayer(f"activation {function!r}") from None
+
+
+def _activation_of_layer(layer: keras.Layer) -> Activation | None:
+    kind = type(layer)
+    if kind is kl.Activation:
+        return activation_of(layer.activation)
+    if kind is kl.ReLU:
+        return _relu_of_layer(layer)
+    if kind is kl.LeakyReLU:
+        return leaky_relu(float(layer.negative_slope))
+    if kind is kl.ELU:
+        return exponential_unit(float(layer.alpha))
+    if kind is kl.Softmax and layer.axis in (-1, [-1], (-1,)):
+        return softmax
+    raise UnsupportedLayer(f"{kind.__name__} '{layer.name}' as an activation")
+
+
+def _relu_of_layer(layer: Any) -> Activation:
+    if layer.threshold or (layer.negative_slope and layer.max_value is not None):
+        raise UnsupportedLayer(f"ReLU '{layer.name}' with these options")
+    if layer.negative_slope:
+        return leaky_relu(float(layer.negative_slope))
+    return relu if layer.max_value is None else clipped(0.0, float(layer.max_value))

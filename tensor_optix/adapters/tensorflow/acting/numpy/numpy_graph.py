@@ -7,9 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import UnsupportedLayer
+from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import Parameters, UnsupportedLayer
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_layers import converter_of
-from tensor_optix.adapters.tensorflow.acting.numpy.numpy_parameters import Parameters
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_program import Plan, Step
 
 

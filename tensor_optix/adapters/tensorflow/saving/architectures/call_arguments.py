@@ -1,9 +1,11 @@
-"""What a layer or an operation of a saved graph is called with: tensors of the graph, and plain data."""
+"""What layers, operations and the user's own classes are given: tensors of the graph, plain data, Keras objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import keras
 
 from tensor_optix.adapters.tensorflow.saving.architectures import rules
 from tensor_optix.exceptions import UnsafeFileError
@@ -13,6 +15,7 @@ Ref = tuple[str, int, int]
 
 _MAX_TEXT = 200
 _MAX_DEPTH = 8
+_DATA = ("__slice__", "__ellipsis__", "__numpy__", "__tensor__")
 
 
 class CallArguments:
@@ -77,3 +80,48 @@ def reference(value: Any) -> Ref:
     if not is_one or any(isinstance(part, bool) or not isinstance(part, int) or part < 0 for part in value[1:]):
         raise TypeError(f"{value!r:.80} names no tensor of the graph")
     return value[0], value[1], value[2]
+
+
+class CustomObjects:
+    """What ``custom_objects`` holds, looked up as a file calls it.
+
+    Args:
+        objects: Classes and functions by name.
+    """
+
+    def __init__(self, objects: Mapping[str, Any]) -> None:
+        self.objects = dict(objects)
+
+    def named(self, *names: Any) -> Any:
+        """Return the first that is called by one of the names, or None."""
+        for name in names:
+            if isinstance(name, str) and name in self.objects:
+                return self.objects[name]
+        return None
+
+    def clean(self, reader: Any, value: Any) -> Any:
+        """Return what a class of the user's own is given of its saved configuration.
+
+        Objects of Keras's are built by the reader and described anew, so that what the class hands to
+        Keras's deserialiser, as Keras's conventions have it, holds nothing of the file.
+        """
+        if isinstance(value, list):
+            return [self.clean(reader, part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        if "class_name" not in value:
+            return {key: self.clean(reader, part) for key, part in value.items()}
+        if value["class_name"] in _DATA:
+            built = CallArguments(no_tensor, reader.demands.largest_size).read(value)
+        elif value["class_name"] == "function":
+            built = reader.activation(value)
+        elif value["class_name"] == "DTypePolicy":
+            built = reader.read("policy", value)
+        else:
+            built = reader.node(value)
+        return keras.saving.serialize_keras_object(built)
+
+
+def no_tensor(place: Any) -> Any:
+    """Stand where there can be no tensor."""
+    raise TypeError(f"{place!r:.80} is a tensor, where none can be")

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from tensor_optix.adapters.tensorflow.saving.architectures import rules
-from tensor_optix.adapters.tensorflow.saving.architectures.call_arguments import CallArguments, reference
-from tensor_optix.adapters.tensorflow.saving.architectures.operations import operation_named
-from tensor_optix.adapters.tensorflow.saving.demands.call_costs import call, run_through
+from tensor_optix.adapters.tensorflow.saving.architectures.allowed import operation_named
+from tensor_optix.adapters.tensorflow.saving.architectures.call_arguments import CallArguments, no_tensor, reference
+from tensor_optix.adapters.tensorflow.saving.costs import call, run_through
 from tensor_optix.exceptions import UnsafeFileError
 
 _SEQUENTIAL_KEYS = frozenset(("name", "trainable", "dtype", "layers", "build_input_shape"))
@@ -153,12 +153,8 @@ def _operation(reader: Any, found: type, config: Any) -> Any:
             f"The saved configuration gives the operation {found.__name__} what it does not take: {config!r:.80}."
         )
     reader.demands.calls(1)
-    given = CallArguments(_no_tensor, reader.demands.largest_size)
+    given = CallArguments(no_tensor, reader.demands.largest_size)
     return found(**{key: given.read(value) for key, value in config.items()})
-
-
-def _no_tensor(place: Any) -> Any:
-    raise TypeError(f"{place!r:.80} is a tensor, where none can be")
 
 
 def _check_call(layer: Any, kwargs: Mapping[str, Any]) -> None:

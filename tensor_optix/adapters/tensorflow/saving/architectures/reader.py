@@ -1,7 +1,7 @@
 """Keras objects from a saved configuration, without handing any of it to Keras.
 
 Each object is looked up among the classes in ``allowed``, each of its arguments is read by the rule
-in ``arguments``, and the constructor is called with what came of it. Keras's own deserialiser, which
+in ``rules``, and the constructor is called with what came of it. Keras's own deserialiser, which
 imports what a file names, sees nothing of the file.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 import keras
 
 from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT
-from tensor_optix.adapters.tensorflow.saving.architectures import allowed, arguments, rules
-from tensor_optix.adapters.tensorflow.saving.architectures.custom import CustomObjects
-from tensor_optix.adapters.tensorflow.saving.demands.ledger import Demands
+from tensor_optix.adapters.tensorflow.saving.architectures import allowed, models, rules
+from tensor_optix.adapters.tensorflow.saving.architectures.call_arguments import CustomObjects
+from tensor_optix.adapters.tensorflow.saving.demands import Demands
 from tensor_optix.exceptions import UnsafeFileError
 
 _NODE_KEYS = frozenset(
@@ -59,7 +59,7 @@ class ConfigReader:
         """Return the object of this kind that ``value`` describes.
 
         Args:
-            kind: See ``arguments.OBJECTS``; "model" for a model.
+            kind: See ``rules.OBJECTS``; "model" for a model.
             value: The description: a node of Keras's format, or for some kinds a short form.
 
         Raises:
@@ -118,8 +118,8 @@ class ConfigReader:
         return {key: self._argument(found, key, value) for key, value in ours.items()}
 
     def _argument(self, found: type, key: str, value: Any) -> Any:
-        rule = arguments.OWN_RULES.get(found.__name__, {}).get(key, arguments.RULE_OF.get(key))
-        kind = arguments.OBJECT_OF.get(key)
+        rule = rules.OWN_RULES.get(found.__name__, {}).get(key, rules.RULE_OF.get(key))
+        kind = rules.OBJECT_OF.get(key)
         if key not in _taken_by(found) or (rule is None and kind is None):
             raise UnsafeFileError(
                 f"The saved configuration gives {found.__name__} the argument {key!r:.80}, which Keras "
@@ -137,8 +137,6 @@ class ConfigReader:
             raise TypeError(f"{key!r} of {found.__name__} {error}") from error
 
     def _built(self, node: Mapping[str, Any], kind: str | None) -> Any:
-        from tensor_optix.adapters.tensorflow.saving.architectures import models  # which reads layers with this reader
-
         if self._depth >= _MAX_NESTING:
             raise UnsafeFileError(f"The saved configuration nests objects more than {_MAX_NESTING} levels deep.")
         self._depth += 1
@@ -232,13 +230,13 @@ def _taken_by(found: type) -> frozenset[str]:
     names = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_more = any(p.kind == p.VAR_KEYWORD for p in parameters)
     if takes_more and issubclass(found, keras.layers.Layer):
-        names |= {*arguments.ALWAYS, *arguments.BY_KEYWORDS.get(found.__name__, ())}
+        names |= {*rules.ALWAYS, *rules.BY_KEYWORDS.get(found.__name__, ())}
     return frozenset(names)
 
 
 def _is_for_another_keras(found: type, key: str) -> bool:
     """Tell whether an argument is one of Keras's that this version does not take there: None asks for nothing."""
-    return key not in _taken_by(found) and (key in arguments.RULE_OF or key in arguments.OBJECT_OF)
+    return key not in _taken_by(found) and (key in rules.RULE_OF or key in rules.OBJECT_OF)
 
 
 def _policy_name(value: Any) -> str:

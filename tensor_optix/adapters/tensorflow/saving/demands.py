@@ -11,15 +11,16 @@ import contextlib
 import contextvars
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
-from tensor_optix.adapters.tensorflow.saving.demands.graph_costs import multiplications, result_bytes
-from tensor_optix.exceptions import UnsafeFileError
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.saving.costs import call, count_call, multiplications, result_bytes
+from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 DEFAULT_BYTES = 2**30
 """What loading may take, unless more is allowed."""
@@ -35,6 +36,11 @@ MAX_MULTIPLICATIONS = 5e10
 
 MIN_WEIGHTS = 1000
 MIN_SIZE = 10**6
+_ROW_BYTES = 64
+"""What the books of a replay take for each row, priorities included, before anything is in it."""
+
+_SIZES = ("batch_size", "num_steps", "hidden_units", "memory_units")
+_MAX_LAYERS = 1000
 _PENDING = "uninitialized_variables"
 
 
@@ -159,9 +165,67 @@ def in_force(demands: Demands) -> Iterator[None]:
         _current.reset(token)
 
 
-def current() -> Demands | None:
-    """Return what is counted here, or None where no file is being loaded."""
-    return _current.get()
+def check_structure(saved: Any, demands: Demands) -> None:
+    """Refuse an agent whose buffers, batches or layers would be out of proportion.
+
+    Args:
+        saved: The description of the agent.
+        demands: Counts what is asked for.
+
+    Raises:
+        CheckpointError: It is no such description.
+        UnsafeFileError: It asks for too much.
+    """
+    structure = saved.get("structure", {}) if isinstance(saved, Mapping) else None
+    if not isinstance(structure, Mapping):
+        raise CheckpointError(f"The saved description of the agent is none: {saved!r:.80}.")
+    rows = structure.get("buffer_size", 0)
+    if isinstance(rows, int):
+        demands.memory(f"The saved agent's buffer_size={rows}", rows * _ROW_BYTES)
+    for name in _SIZES:
+        value = structure.get(name, 0)
+        sizes = value if isinstance(value, (list, tuple)) else [value]
+        if len(sizes) > _MAX_LAYERS:
+            raise UnsafeFileError(f"The saved agent's `{name}` holds {len(sizes)} values; {_MAX_LAYERS} are allowed.")
+        for size in sizes:
+            if isinstance(size, (int, float)) and size > demands.largest_size:
+                raise UnsafeFileError(
+                    f"The saved agent's `{name}` asks for {size}; {demands.largest_size} are allowed."
+                )
+
+
+def admit(model: Any, inputs: ModelInputs, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Hold a model that comes from a file against what loading it may take; any other passes.
+
+    Args:
+        model: Is about to be called on one observation.
+        inputs: How observations reach it.
+        shapes: Of the parts of that observation.
+
+    Raises:
+        UnsafeFileError: It asks for more weights than were saved, or for more memory than is allowed.
+    """
+    demands = _current.get()
+    if demands is None:
+        return
+    tensors = [keras.KerasTensor((1, *shape), dtype.name) for shape, dtype in zip(shapes, inputs.dtypes, strict=True)]
+    if model.built:
+        count_call(demands, model, tensors)
+    else:
+        _build(demands, model, inputs.pack(tensors))
+    demands.one_example(_traced(model, inputs, shapes), model.name)
+
+
+def _build(demands: Demands, model: Any, tensors: Any) -> None:
+    """Let the model make its weights, counted, on symbolic tensors."""
+    call(demands, model, [tensors], {"training": False})
+    model._inbound_nodes.clear()
+
+
+def _traced(model: Any, inputs: ModelInputs, shapes: Sequence[tuple[int, ...]]) -> Any:
+    specs = [tf.TensorSpec((1, *shape), dtype) for shape, dtype in zip(shapes, inputs.dtypes, strict=True)]
+    run = tf.function(lambda *parts: model(inputs.pack(list(parts)), training=False), autograph=False)
+    return run.get_concrete_function(*specs).graph
 
 
 def _zeros(shape: Any, dtype: Any = None) -> Any:

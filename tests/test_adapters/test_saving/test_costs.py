@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from tensor_optix.adapters.tensorflow.saving.demands.graph_costs import multiplications, result_bytes
+from tensor_optix.adapters.tensorflow.saving.costs import multiplications, result_bytes
 
 
 def traced(model):

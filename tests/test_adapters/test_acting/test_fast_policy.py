@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
+from tensor_optix.adapters.tensorflow.acting import forward as forward_passes
 from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
-from tensor_optix.adapters.tensorflow.acting.numpy import numpy_forward
 from tensor_optix.exceptions import IncompatibleModelError, NotBoundError
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
@@ -253,10 +253,10 @@ def test_results_are_new_arrays():
 def test_any_number_of_batch_sizes_and_empty_batches():
     model = mlp()
     forward = compile_forward(model)
-    for batch_size in [*range(2, 2 + 2 * numpy_forward.MAX_PROGRAMS), 2, 1]:
+    for batch_size in [*range(2, 2 + 2 * forward_passes.MAX_PROGRAMS), 2, 1]:
         x = draw(model, batch_size, seed=batch_size)[0]
         assert_close(forward(x), oracle(model, x))
-    assert len(forward._programs) == numpy_forward.MAX_PROGRAMS
+    assert len(forward._programs) == forward_passes.MAX_PROGRAMS
     assert forward(np.zeros((0, 4))).shape == (0, 3)
 
 

@@ -1,1 +1,0 @@
-"""What a file asks for, added up before it is given: weights, calls of layers, one observation's results, buffers."""
