@@ -52,7 +52,7 @@ def test_in_this_process(saved):
 
 def test_in_another_process(saved):
     folders = json.dumps({name: folder for name, (_, folder) in saved.items()})
-    script = Path(__file__).with_name("play_saved.py")
+    script = Path(__file__).parents[1] / "helpers" / "play_saved.py"
     done = subprocess.run([sys.executable, script, folders], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {name: before for name, (before, _) in saved.items()}

@@ -11,8 +11,7 @@ import pytest
 from harness import crafted_architectures as crafted
 
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
-from tensor_optix.adapters.tensorflow.saving.demands import Demands, check_structure
-from tensor_optix.exceptions import CheckpointError, TensorOptixError, UnsafeFileError
+from tensor_optix.exceptions import TensorOptixError
 
 HARMLESS = ("a module in build_config", "a loss in compile_config", "eval as a registered name")
 HARMLESS += ("an initial constant of a million",)
@@ -38,23 +37,3 @@ def test_it_is_refused_at_once(name):
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_would_have_been_used_by_keras_is_not_looked_at(name):
     assert build_from_config(TEXTS[name], None, 10_000).count_params() == 10
-
-
-@pytest.mark.parametrize(
-    ("structure", "message"),
-    [
-        ({"buffer_size": 10**12}, "buffer_size=1000000000000 asks for 64,000,000,000,000 bytes"),
-        ({"batch_size": 10**9}, "`batch_size` asks for 1000000000; 1000000 are allowed"),
-        ({"hidden_units": [64, 10**9]}, "`hidden_units` asks for 1000000000"),
-        ({"hidden_units": [1] * 10**4}, "`hidden_units` holds 10000 values"),
-    ],
-)
-def test_the_arguments_of_an_agent_are_counted(structure, message):
-    with pytest.raises(UnsafeFileError, match=message):
-        check_structure({"structure": structure}, Demands(1000))
-    check_structure({"structure": {"buffer_size": 10**6, "batch_size": 256, "hidden_units": [256, 256]}}, Demands(1000))
-
-
-def test_a_description_that_is_none_is_named():
-    with pytest.raises(CheckpointError, match="description of the agent is none"):
-        check_structure([], Demands(1000))
