@@ -20,9 +20,8 @@ from tensor_optix.core.callbacks import LoopCallback, checked_callbacks, checked
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_path
 from tensor_optix.core.complete import original
-from tensor_optix.core.loop.blas_threads import ONE_BLAS_THREAD
 from tensor_optix.core.loop.entrance import check_report, check_settings, complete_parts
-from tensor_optix.core.loop.interrupts import stop_on_interrupt
+from tensor_optix.core.loop.process import ONE_BLAS_THREAD, stop_on_interrupt
 from tensor_optix.core.loop.run_info import describe_run, setting_differences
 from tensor_optix.core.loop_controller import LoopController
 from tensor_optix.core.protocols import EnvSource

@@ -21,7 +21,7 @@ from tensor_optix.core.loop.entrance import (
     check_settings,
     complete_parts,
 )
-from tensor_optix.core.loop.interrupts import StopRequest
+from tensor_optix.core.loop.process import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.run_result import RunResult

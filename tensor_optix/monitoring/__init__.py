@@ -1,4 +1,7 @@
-"""Detectors: fed one score at a time, they answer one question each."""
+"""Detectors: fed one score at a time, they answer one question each.
+
+They know scores and their noise, and nothing else: no agent, no environment, no champion, no file.
+"""
 
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 from tensor_optix.monitoring.plateau_detector import PlateauDetector

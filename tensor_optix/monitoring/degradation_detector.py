@@ -13,8 +13,8 @@ import numpy.typing as npt
 from tensor_optix.core.checks import check_flags
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
 from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
-from tensor_optix.monitoring.checks import as_scores, check_score, check_setting, check_state
-from tensor_optix.monitoring.moments import Moments, sum_variance
+from tensor_optix.monitoring.score_checks import as_scores, check_setting, check_state, checked_score
+from tensor_optix.monitoring.series import Moments, sum_variance
 
 _VERSION = 3
 _KEYS = frozenset(
@@ -151,7 +151,7 @@ class DegradationDetector:
             NonFiniteError: A score is infinite.
         """
         check_setting("earlier_looks", earlier_looks, at_least=0, integer=True)
-        checked = [check_score(score) for score in as_scores(scores)]
+        checked = [checked_score(score) for score in as_scores(scores)]
         values = [score for score in checked if score is not None]
         if len(values) < 3:
             raise InvalidArgumentError(
@@ -198,7 +198,7 @@ class DegradationDetector:
         baseline = self._baseline
         if baseline is None:
             raise NotBoundError("A DegradationDetector needs a baseline first. Call `calibrate(scores)`.")
-        value = check_score(score)
+        value = checked_score(score)
         if value is None or self._alarmed:
             return False
         below = self._below(value, baseline)

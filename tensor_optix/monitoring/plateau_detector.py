@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.functional.statistics import difference_noise
-from tensor_optix.monitoring.checks import check_score, check_setting, check_state
-from tensor_optix.monitoring.lines import Line, fit_line
 from tensor_optix.monitoring.score_bins import ScoreBins
+from tensor_optix.monitoring.score_checks import check_setting, check_state, checked_score
+from tensor_optix.monitoring.series import Line, fit_line
 from tensor_optix.monitoring.trend import Trend
 
 _VERSION = 1
@@ -138,7 +138,7 @@ class PlateauDetector:
         Raises:
             NonFiniteError: The score is infinite.
         """
-        value = check_score(score)
+        value = checked_score(score)
         if value is None:
             return self._trend
         self._looks += 1

@@ -22,17 +22,19 @@ from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.judgement.succession import Succession
+from tensor_optix.core.judgement.target import Target
 from tensor_optix.core.judgement.trial import BoldTrial
+from tensor_optix.core.judgement.watchdog import Watch
 from tensor_optix.core.loop.agenda import Activity, Agenda
-from tensor_optix.core.loop.closing import Closing
 from tensor_optix.core.loop.conclusion import Conclusion
 from tensor_optix.core.loop.divergence import DivergenceGuard
 from tensor_optix.core.loop.entrance import by_class, with_state
-from tensor_optix.core.loop.interrupts import StopRequest
 from tensor_optix.core.loop.looks import Looks
+from tensor_optix.core.loop.process import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.loop.stopping import (
+    Closing,
     Dormant,
     EndedByCallback,
     OutOfBudget,
@@ -40,9 +42,7 @@ from tensor_optix.core.loop.stopping import (
     StoppingRule,
     TargetReached,
 )
-from tensor_optix.core.loop.target import Target
 from tensor_optix.core.loop.tuning import Tuning
-from tensor_optix.core.loop.watch import Watch
 from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.run_folder import RunFolder
 
@@ -111,7 +111,7 @@ class Parts:
         self.trial = BoldTrial(agent, self.incumbent, self.judge, scheduler, self.agenda.ask)
         self.shortfall = Shortfall(self.judge, self.incumbent, scheduler, self.agenda.ask)
         self.target = Target(
-            given.target_score, self.agenda, self.arena, self.challenges, self.succession, self.judge, self.ledger
+            given.target_score, self.agenda.ask, self.arena, self.challenges, self.succession, self.judge, self.ledger
         )
         self.agenda.activities = self._activities()
         self.looks = Looks(self.judge, scheduler, self.trial, self.shortfall, self.tuning, callbacks, self.agenda.ask)

@@ -13,7 +13,7 @@ from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.loop.divergence import DivergenceGuard
-from tensor_optix.core.loop.interrupts import REPORT_EPISODES_AFTER_INTERRUPT, StopRequest
+from tensor_optix.core.loop.process import REPORT_EPISODES_AFTER_INTERRUPT, StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome
 from tensor_optix.core.loop.session import RunSession

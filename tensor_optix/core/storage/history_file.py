@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tensor_optix.core.storage.atomic_files import replacing
-from tensor_optix.core.storage.history_lines import MAX_LINE_BYTES, RowsRead, line_of, lines_of, parsed, window_of
-from tensor_optix.core.storage.history_tail import HistoryTail
+from tensor_optix.core.storage.history_lines import (
+    MAX_LINE_BYTES,
+    HistoryTail,
+    RowsRead,
+    line_of,
+    lines_of,
+    parsed,
+    window_of,
+)
 from tensor_optix.core.storage.json_files import to_jsonable
 from tensor_optix.exceptions import CheckpointError
 

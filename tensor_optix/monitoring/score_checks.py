@@ -27,7 +27,7 @@ def check_setting(
         raise InvalidArgumentError(f"`{name}` must be a finite number {expected}. Received: {value!r:.200}.")
 
 
-def check_score(score: float) -> float | None:
+def checked_score(score: float) -> float | None:
     """Return the score as a float, None for NaN (no evidence).
 
     Raises:

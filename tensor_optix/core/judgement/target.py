@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.judgement.arena import Arena
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.succession import Succession
-from tensor_optix.core.loop.agenda import Agenda
 from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 
@@ -19,7 +20,7 @@ class Target(Stateful):
 
     Args:
         score: What the lower end of an interval is to reach; None: nothing.
-        agenda: Asked for a free environment.
+        ask: Asks for a free environment, by the name of what it is for.
         arena: Gives seeds.
         challenges: Plays.
         succession: Crowns who reached it.
@@ -32,7 +33,7 @@ class Target(Stateful):
     def __init__(
         self,
         score: float | None,
-        agenda: Agenda,
+        ask: Callable[[str], bool],
         arena: Arena,
         challenges: Challenges,
         succession: Succession,
@@ -40,7 +41,7 @@ class Target(Stateful):
         ledger: Ledger,
     ) -> None:
         self._score = score
-        self._agenda = agenda
+        self._ask = ask
         self._arena = arena
         self._challenges = challenges
         self._succession = succession
@@ -55,7 +56,7 @@ class Target(Stateful):
         if self._score is None or self._ledger.windows < self._next_window:
             return
         if self._judge.level >= self._score:
-            self._agenda.ask("target")
+            self._ask("target")
 
     def play(self, metrics: EvalMetrics) -> None:
         """Play the agent as it is; crown it if it reaches the target."""

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request: the first ends the run cleanly and soon, the second at once."""
+"""What a run does to its process: Ctrl-C is a request first, and linear algebra has one thread."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
 
 from tensor_optix.exceptions import EnvironmentFailureError, EpisodesCutError
 
@@ -101,3 +104,37 @@ def stop_on_interrupt(request: StopRequest) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_BLAS = ThreadpoolController().select(user_api="blas")
+"""Looking for it takes a while in a process that has loaded TensorFlow: done once."""
+
+
+class OneBlasThread:
+    """Limits the library to one thread, from the first run that begins to the last that ends.
+
+    Two threads on small matrices wait for each other more than they work. Runs may overlap, and the number belongs to
+    the process: it comes back to what it was when no run is on.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_runs = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> OneBlasThread:
+        with self._lock:
+            if self._num_runs == 0:
+                self._limit = _BLAS.limit(limits=1)
+                self._limit.__enter__()
+            self._num_runs += 1
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._num_runs -= 1
+            if self._num_runs == 0:
+                self._limit.__exit__(*exception)
+
+
+ONE_BLAS_THREAD = OneBlasThread()
