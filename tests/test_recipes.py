@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tensor_optix.algorithms import unregister
 from tensor_optix.algorithms.registry import registered
 from tensor_optix.cli.main import app
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -184,3 +186,30 @@ def test_a_new_stopping_rule_is_a_class_and_a_line(tmp_path: Path) -> None:
     found = re.match(r"stopped, (\d+) windows, window (\d+): nothing has beaten the champion of window (\d+)", after)
     assert found, after
     assert int(found[1]) == int(found[3]) + 31
+
+
+@pytest.fixture
+def with_new_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command of the recipe is there, and the folder of a run with the seed 7."""
+    file, line = blocks_of("a new command")
+    module = types.ModuleType("tensor_optix.cli.seed")
+    exec(compile(file, "seed.py", "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, "tensor_optix.cli.seed", module)
+    monkeypatch.setattr(app, "registered_commands", [*app.registered_commands])
+    exec(compile(line, "main.py", "exec"), {"app": app})
+    monkeypatch.chdir(tmp_path)
+    with RunFolder.create("runs") as run:
+        run.write_run_json({"seed": 7})
+
+
+def test_a_new_command_is_a_file_and_a_line(with_new_command: None) -> None:
+    done = invoke("seed", "runs/run-0001")
+    assert (done.output, done.exit_code) == ("7\n", 0)
+    assert "Print the seed that repeats a run." in invoke("--help").output
+
+
+def test_a_new_command_fails_as_the_others_do(with_new_command: None) -> None:
+    missing = invoke("seed", "nowhere")
+    assert missing.exit_code == 1
+    assert said(missing).startswith("Error: There is no run folder 'nowhere'")
+    assert invoke("seed").exit_code == 2

@@ -17,7 +17,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from tensor_optix.cli.settings import typed
+from tensor_optix.cli.key_values import typed
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 from tensor_optix.pipeline.environment_names import EnvironmentName
 from tensor_optix.pipeline.named_modules import keep_off_the_path

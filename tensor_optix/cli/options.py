@@ -1,10 +1,11 @@
-"""Options that several commands share: how each of them names an environment.
+"""What several commands take: a run's folder, and how each of them names an environment.
 
 Only typer is imported here, so that ``--help`` is there at once.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from tensor_optix.cli.environments import TypedEnvironment
 
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")]
 RunEnvironment = Annotated[
     str | None, typer.Argument(metavar="[ENV]", help="Gymnasium id, or module:id. [dim]Default: the run's own.[/]")
 ]
@@ -48,7 +51,7 @@ def typed_environment(
         InvalidArgumentError: A pair has no ``=`` or no key, or a key comes twice.
     """
     from tensor_optix.cli.environments import TypedEnvironment
-    from tensor_optix.cli.settings import parse_settings
+    from tensor_optix.cli.key_values import parse_settings
 
     kwargs = parse_settings(env_kwargs or [], "--env-kwargs", "size=7")
     return TypedEnvironment(env, kwargs, tuple(wrappers or ()), trust_env)

@@ -1,4 +1,4 @@
-"""What `tensor-optix resume` does."""
+"""`tensor-optix resume`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tensor_optix.cli.exit_codes import leave
-from tensor_optix.cli.failures import failures_as_messages
-from tensor_optix.cli.options import EnvKwargs, RunAlgorithm, RunEnvironment, TrustEnv, Wrappers, typed_environment
+from tensor_optix.cli.exits import failures_as_messages, leave
+from tensor_optix.cli.options import (
+    EnvKwargs,
+    Quiet,
+    RunAlgorithm,
+    RunEnvironment,
+    TrustEnv,
+    Wrappers,
+    typed_environment,
+)
 
 
 def resume(
@@ -27,7 +34,7 @@ def resume(
     env_kwargs: EnvKwargs = None,
     wrapper: Wrappers = None,
     trust_env: TrustEnv = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Go on with a run as if it had never been interrupted."""
     from tensor_optix.cli.algorithms import import_for_run

@@ -1,4 +1,4 @@
-"""What `tensor-optix train` does."""
+"""What `train` and `resume` do: train as planned."""
 
 from __future__ import annotations
 

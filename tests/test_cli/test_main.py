@@ -1,24 +1,14 @@
-"""The command line from outside: results, messages and exit codes."""
+"""The command line as a whole."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
 import pytest
-from typer.testing import CliRunner
+from command_line import assert_fails, invoke
 
 import tensor_optix
 from tensor_optix.cli.main import app
-
-COMMAND = [sys.executable, "-c", "from tensor_optix.cli.main import main; main()"]
-SHORT = ["--max-windows", "3", "--seed", "0", "--quiet"]
 
 
 @pytest.fixture(autouse=True)
@@ -26,201 +16,17 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def invoke(*arguments: str) -> Any:
-    return CliRunner(env={"COLUMNS": "120"}).invoke(app, list(arguments))
+def test_each_command_is_a_file_of_its_own() -> None:
+    commands = {command.callback.__name__: command.callback.__module__ for command in app.registered_commands}
+    assert commands == {name: f"tensor_optix.cli.{name}" for name in ("train", "resume", "evaluate", "plot")}
 
 
-class TestTrain:
-    def test_a_short_run_says_what_was_reached_and_gives_code_that_works(self) -> None:
-        done = invoke("train", "CartPole-v1", *SHORT)
-        assert done.exit_code == 0, done.output
-        for part in ("budget: max_episodes=3", "mean return", "95 % interval", "100 fresh greedy episodes", "Seed"):
-            assert part in done.output
-        code = done.output.split("Load the champion with:\n")[1]
-        assert "evaluate(agent" in code
-        namespace: dict[str, Any] = {}
-        exec(code, namespace)
-        assert isinstance(namespace["agent"], tensor_optix.TFAgent)
-
-    def test_the_same_seed_is_the_same_run(self) -> None:
-        first, second = (invoke("train", "CartPole-v1", *SHORT) for _ in range(2))
-        assert reached(first.output) == reached(second.output)
-        assert "run-0001" in first.output
-        assert "run-0002" in second.output
-
-    def test_progress_is_shown_unless_quiet(self) -> None:
-        assert "steps/s" in invoke("train", "CartPole-v1", "--max-windows", "2", "--seed", "0").output
-        assert "steps/s" not in invoke("train", "CartPole-v1", "--max-windows", "2", "--seed", "0", "-q").output
-
-    def test_several_environments_and_a_folder_of_choice(self) -> None:
-        done = invoke(
-            "train", "CartPole-v1", *SHORT, "--num-envs", "2", "--window-size", "50", "--checkpoint-dir", "here"
-        )
-        assert done.exit_code == 0, done.output
-        assert "300 training" in done.output
-        assert Path("here/run-0001/manifest.json").is_file()
-
-    @pytest.mark.parametrize(
-        ("algorithm", "env_id", "agent"),
-        [
-            ("auto", "CartPole-v1", tensor_optix.PPOAgent),
-            ("dqn", "CartPole-v1", tensor_optix.DQNAgent),
-            ("sac", "Pendulum-v1", tensor_optix.SACAgent),
-            ("policy_gradient", "Pendulum-v1", tensor_optix.TFAgent),
-        ],
-    )
-    def test_the_algorithm_is_the_one_asked_for(self, algorithm: str, env_id: str, agent: type) -> None:
-        num_windows = "20" if algorithm == "sac" else "3"  # windows of SAC are 16 steps, and an episode has to end
-        options = ["--max-windows", num_windows, "--seed", "0", "--quiet", "--set", "hidden_units=[8]"]
-        done = invoke("train", env_id, *options, "--algorithm", algorithm)
-        assert done.exit_code == 0, done.output
-        assert type(tensor_optix.load_agent("tensor_optix_checkpoints/run-0001")) is agent
-
-    def test_settings_reach_the_agent(self) -> None:
-        done = invoke("train", "CartPole-v1", *SHORT, "--learning-rate", "0.001", "--set", "hidden_units=[8]")
-        assert done.exit_code == 0, done.output
-        agent = tensor_optix.load_agent("tensor_optix_checkpoints/run-0001")
-        assert agent.get_hyperparams().params["learning_rate"] == pytest.approx(0.001)
-        assert [layer.units for layer in agent.model.layers if hasattr(layer, "units")] == [8, 2]
-
-
-class TestEvaluate:
-    def test_a_run_is_played(self) -> None:
-        invoke("train", "CartPole-v1", *SHORT)
-        done = invoke("evaluate", "tensor_optix_checkpoints/run-0001", "--episodes", "7")
-        assert done.exit_code == 0, done.output
-        same = invoke("evaluate", "tensor_optix_checkpoints/run-0001", "CartPole-v1", "--episodes", "7")
-        assert same.output == done.output
-        assert re.search(r"CartPole-v1: mean return [\d.]+ \(95 % interval .*, 7 episodes\)", done.output)
-
-    def test_a_missing_folder_is_an_error(self) -> None:
-        assert_fails(invoke("evaluate", "nowhere", "CartPole-v1"), 1, "There is no run folder 'nowhere'")
-
-    @pytest.mark.parametrize("command", ["evaluate", "resume", "plot"])
-    def test_a_folder_of_runs_is_no_run_and_they_are_named(self, command: str) -> None:
-        for name in ("run-0001", "run-0002"):
-            Path("runs", name, "checkpoint").mkdir(parents=True)
-        assert_fails(invoke(command, "runs"), 1, "'runs' is not a run, but holds some. Name one: runs/run-0002 is the")
-
-    def test_a_folder_that_names_no_environment_asks_for_one(self) -> None:
-        Path("empty").mkdir()
-        assert_fails(invoke("evaluate", "empty"), 1, "tensor-optix evaluate RUN_DIR ENV")
-
-    def test_a_folder_without_a_champion_is_an_error(self) -> None:
-        Path("empty").mkdir()
-        assert_fails(invoke("evaluate", "empty", "CartPole-v1"), 1, "champion")
-
-
-def test_a_run_is_drawn() -> None:
-    invoke("train", "CartPole-v1", *SHORT)
-    assert invoke("plot", "tensor_optix_checkpoints/run-0001", "-o", "run.png").exit_code == 0
-    assert Path("run.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_picture_of_an_unknown_kind_is_a_usage_error() -> None:
-    Path("empty").mkdir()
-    assert_fails(invoke("plot", "empty", "-o", "run.xyz"), 2, "must end in one of .png, .svg, .pdf")
-    assert_fails(invoke("plot", "empty", "-o", "empty"), 2, "must end in one of")
-    assert_fails(invoke("plot", "nowhere"), 1, "There is no run folder 'nowhere'")
-    assert_fails(invoke("plot", "empty"), 1, "There is no history to draw in empty")
+@pytest.mark.parametrize("command", ["evaluate", "resume", "plot"])
+def test_a_folder_of_runs_is_no_run_and_they_are_named(command: str) -> None:
+    for name in ("run-0001", "run-0002"):
+        Path("runs", name, "checkpoint").mkdir(parents=True)
+    assert_fails(invoke(command, "runs"), 1, "'runs' is not a run, but holds some. Name one: runs/run-0002 is the")
 
 
 def test_the_version_is_shown() -> None:
     assert invoke("--version").output == f"tensor-optix {tensor_optix.__version__}\n"
-
-
-class TestBadInput:
-    def test_an_unknown_environment_gets_the_nearest_names(self) -> None:
-        done = invoke("train", "Cartpole-v1")
-        assert_fails(done, 2, "No environment is registered as 'Cartpole-v1'. Did you mean CartPole-v1")
-
-    def test_it_is_known_to_be_unknown_when_evaluating_too(self) -> None:
-        Path("empty").mkdir()
-        assert_fails(invoke("evaluate", "empty", "Akrobot-v1"), 2, "Did you mean Acrobot-v1")
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (["--algorithm", "a3c"], "`algorithm` must be one of auto, ppo"),
-            (["--set", "gama=0.9"], "Did you mean 'gamma'?"),
-            (["--set", "gamma"], "--set takes key=value"),
-            (["--set", "gamma=7"], "gamma"),
-            (["--learning-rate", "nan"], "learning_rate"),
-        ],
-    )
-    def test_a_bad_setting_is_one_message(self, arguments: list[str], message: str) -> None:
-        assert_fails(invoke("train", "CartPole-v1", "--quiet", *arguments), 2, message)
-
-    def test_an_environment_that_raises_is_one_message(self) -> None:
-        gym.register("Breaks-v0", entry_point=Breaks, max_episode_steps=1000)
-        try:
-            done = invoke("train", "Breaks-v0", "--quiet", "--seed", "0")
-        finally:
-            del gym.registry["Breaks-v0"]
-        assert_fails(done, 1, "the sensor fell off")
-        assert "Reason" in done.output, "what was reached is told all the same"
-
-    def test_a_number_out_of_range_is_a_usage_error(self) -> None:
-        assert invoke("train", "CartPole-v1", "--num-envs", "0").exit_code == 2
-
-
-class Breaks(gym.Env[Any, Any]):
-    """Works for 500 steps, then raises."""
-
-    observation_space = gym.spaces.Box(-1.0, 1.0, (3,))
-    action_space = gym.spaces.Discrete(2)
-    num_steps = 0
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        super().reset(seed=seed)
-        return self.observation_space.sample() * 0, {}
-
-    def step(self, action: Any) -> Any:
-        self.num_steps += 1
-        if self.num_steps > 500:
-            raise OSError("the sensor fell off")
-        return self.observation_space.sample() * 0, 1.0, self.num_steps % 20 == 0, False, {}
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-class TestInterrupt:
-    def start(self, *more: str) -> subprocess.Popen[str]:
-        command = [*COMMAND, "train", "CartPole-v1", "--seed", "0", *more]
-        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert running.stdout is not None
-        while "steps/s" not in running.stdout.readline():  # the first window is done
-            assert running.poll() is None
-        return running
-
-    def test_the_first_ends_the_run_with_its_summary(self) -> None:
-        running = self.start()
-        running.send_signal(signal.SIGINT)
-        output, errors = running.communicate(timeout=120)
-        assert running.returncode == 130, errors
-        assert "stopped: asked to stop; interrupted by Ctrl-C" in output
-        assert "10 fresh greedy episodes" in output
-        assert "mean return" in output
-        assert "Traceback" not in errors
-
-    def test_the_second_ends_it_at_once(self) -> None:
-        running = self.start()
-        running.send_signal(signal.SIGINT)
-        assert "Once more to end at once" in running.stderr.readline()
-        running.send_signal(signal.SIGINT)
-        output, errors = running.communicate(timeout=120)
-        assert running.returncode == 130, errors
-        assert "Interrupted" in output
-        assert "load_agent" in output
-        assert "Traceback" not in errors
-
-
-def reached(output: str) -> list[str]:
-    """Return the lines that must not differ between two runs with one seed."""
-    return [line for line in output.splitlines() if line.startswith(("Reached", "Env steps", "Seed"))]
-
-
-def assert_fails(done: Any, exit_code: int, message: str) -> None:
-    assert done.exit_code == exit_code, done.output
-    assert message in " ".join(done.output.split())
-    assert "Traceback" not in done.output
-    assert len(re.findall("^Error: ", done.output, re.MULTILINE)) == 1

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import assert_fails, invoke
 
-from tensor_optix.cli.main import app
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.core.storage.run_folder import RunFolder
 
@@ -27,10 +24,6 @@ PLACE = "tensor_optix_checkpoints/run-0001"
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def invoke(*arguments: str) -> Any:
-    return CliRunner(env={"COLUMNS": "120"}).invoke(app, list(arguments))
 
 
 def reached(output: str) -> list[str]:
@@ -89,19 +82,19 @@ def test_a_seed_that_was_drawn_is_told_and_used_again() -> None:
 
 
 def test_a_missing_folder_is_an_error() -> None:
-    assert_fails(invoke("resume", "nowhere"), "There is no run folder 'nowhere'")
+    assert_fails(invoke("resume", "nowhere"), 1, "There is no run folder 'nowhere'")
 
 
 def test_a_run_of_a_script_is_resumed_by_the_script() -> None:
     Path("run-0001").mkdir()
-    assert_fails(invoke("resume", "run-0001"), "is resumed by that script: RLOptimizer(...).run(resume='run-0001')")
+    assert_fails(invoke("resume", "run-0001"), 1, "is resumed by that script: RLOptimizer(...).run(resume='run-0001')")
 
 
 def test_a_run_that_is_in_use_is_refused_and_not_called_interrupted() -> None:
     invoke(*TRAIN, "--max-windows", "1", "--quiet")
     with RunFolder.open(PLACE):
         done = invoke("resume", PLACE, "--quiet")
-    assert_fails(done, "is in use by the process with pid")
+    assert_fails(done, 1, "is in use by the process with pid")
     assert "Interrupted" not in done.output
 
 
@@ -110,11 +103,4 @@ def test_a_plan_that_no_command_wrote_is_refused() -> None:
     path = Path(PLACE, "command.json")
     document = read_sealed_json(path)
     write_sealed_json(path, {**document, "surprise": 1})
-    assert_fails(invoke("resume", PLACE), "says something that no command asked for")
-
-
-def assert_fails(done: Any, message: str) -> None:
-    assert done.exit_code == 1, done.output
-    assert message in " ".join(done.output.split())
-    assert "Traceback" not in done.output
-    assert len(re.findall("^Error: ", done.output, re.MULTILINE)) == 1
+    assert_fails(invoke("resume", PLACE), 1, "says something that no command asked for")

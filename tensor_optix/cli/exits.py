@@ -1,4 +1,4 @@
-"""How a command fails: one message and an exit code.
+"""How a command ends: what it says to the shell, and one message where it fails.
 
 Only typer and rich are imported here, so that ``--help`` is there at once.
 """
@@ -7,11 +7,36 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
-from tensor_optix.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+if TYPE_CHECKING:
+    from tensor_optix.core.run_result import RunResult
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_STALLED = 3
+EXIT_INTERRUPTED = 130
+
+EXPLANATION = (
+    "Exit codes: 0 trained, target or budget; 3 stalled (the score never left its first level); 1 error; 2 usage; "
+    "130 interrupted. Ctrl-C ends a run after the current window, with a report of at most 10 episodes; a second one "
+    "at once."
+)
+
+
+def leave(result: RunResult) -> None:
+    """End the command as the run ended.
+
+    Raises:
+        typer.Exit: It was interrupted, or stalled.
+    """
+    if result.is_interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if result.reason == "stalled":
+        raise typer.Exit(EXIT_STALLED)
 
 
 @contextlib.contextmanager

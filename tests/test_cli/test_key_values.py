@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tensor_optix.cli.settings import parse_settings
+from tensor_optix.cli.key_values import parse_settings
 from tensor_optix.exceptions import InvalidArgumentError
 
 
