@@ -16,6 +16,7 @@ from resume_fakes import (
     assert_same,
     interrupted,
     make_run,
+    other_notes,
     outcome_of,
 )
 
@@ -52,7 +53,7 @@ def test_after_an_error(tmp_path, num_envs, tuner, stop_at):
     expected = left_alone(tmp_path, **how)
     interrupted(make_run(tmp_path / "cut", stop_at=stop_at, **how))
     optimizer, result = resumed(tmp_path / "cut", **how)
-    assert result.notes == ()
+    assert other_notes(result) == ()
     assert_same(outcome_of(optimizer, result), expected)
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["run-0001"]
 
@@ -110,7 +111,7 @@ def test_callbacks_without_a_state_may_come_and_go(tmp_path):
     expected = left_alone(tmp_path)
     interrupted(make_run(tmp_path / "cut", stop_at=33, callbacks=[LoopCallback(), Scores()]))
     optimizer, result = resumed(tmp_path / "cut", callbacks=[Scores(), LoopCallback()])
-    assert result.notes == ()
+    assert other_notes(result) == ()
     assert_same(outcome_of(optimizer, result), expected)
 
 
@@ -214,7 +215,7 @@ class TestInexact:
         interrupted(make_run(folder, stop_at=33, **arguments))
         result = resumed(folder, **{**arguments, **dict(then)})[1]
         assert result.windows >= 45
-        return " | ".join(result.notes)
+        return " | ".join(other_notes(result))
 
     def test_other_versions(self, tmp_path):
         interrupted(make_run(tmp_path, stop_at=33))
@@ -222,7 +223,7 @@ class TestInexact:
         document = read_sealed_json(path)
         document["versions"]["numpy"] = "1.0"
         write_sealed_json(path, document)
-        notes = resumed(tmp_path)[1].notes
+        notes = other_notes(resumed(tmp_path)[1])
         assert len(notes) == 1
         assert notes[0].startswith("the run was resumed, but not exactly: numpy was 1.0, is ")
 
@@ -241,7 +242,7 @@ class TestInexact:
         write_sealed_json(path, {**read_sealed_json(path), **change})
         result = resumed(tmp_path)[1]
         assert result.reason == "budget"
-        assert len(result.notes) == 1
+        assert len(other_notes(result)) == 1
         assert result.notes[0].startswith(f"the run was resumed, but not exactly: {said}")
 
     @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{}")])
@@ -363,7 +364,7 @@ class TestSaving:
         monkeypatch.setattr(checkpoint_slots, "write_agent_state", slow)
         result = make_run(tmp_path).run()
         assert len(held) > 2
-        assert result.notes == ()
+        assert other_notes(result) == ()
 
     def test_the_clock_decides_what_is_saved_and_nothing_else(self, tmp_path, monkeypatch):
         expected = left_alone(tmp_path)

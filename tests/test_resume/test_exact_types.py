@@ -9,7 +9,7 @@ import resume_fakes
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from gymnasium.wrappers.vector import NormalizeObservation as NormalizeObservations
 from gymnasium.wrappers.vector import NormalizeReward as NormalizeRewards
-from resume_fakes import LinearAgent, MeanReturn, Scores, assert_same, interrupted, make_run, outcome_of
+from resume_fakes import LinearAgent, MeanReturn, Scores, assert_same, interrupted, make_run, other_notes, outcome_of
 
 from tensor_optix import BatchPipeline
 from tensor_optix.core.loop import run_checkpoint
@@ -53,7 +53,7 @@ def run_to_the_end(folder, make_env, *, stop_at=None, resume=False, make_agent=L
     optimizer = make_run(folder, **settings)
     if stop_at is not None:
         return interrupted(optimizer)
-    return outcome_of(optimizer, result := optimizer.run(resume=resume)) | {"notes": result.notes}
+    return outcome_of(optimizer, result := optimizer.run(resume=resume)) | {"notes": other_notes(result)}
 
 
 def assert_resumes_exactly(folder, make_env, stop_at=33, **arguments):
@@ -137,7 +137,7 @@ def test_types_of_agents_diagnostics_scores_and_hyperparameters(tmp_path, num_en
             "champion_hyperparams": repr(champion.hyperparams.params),
             "champion_metrics": repr(champion.eval_metrics),
             "in_memory": (agent.weights.strides, type(agent.rate), repr(agent.betas)),
-            "notes": result.notes,
+            "notes": other_notes(result),
         }
 
     expected = typed_run(tmp_path / "left-alone")

@@ -12,6 +12,7 @@ from typing import Any
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.loop.nan_state import NaNInState
 from tensor_optix.core.loop.run_info import structure_differences
 from tensor_optix.core.loop.unsaved import UnsavedState
 from tensor_optix.core.plain_state import require_like
@@ -72,6 +73,7 @@ class RunCheckpoint:
         sync_history: Puts on the disk what the run has recorded so far; called from a thread.
         describe: Says what the run is made of, see ``describe_structure``.
         unsaved: Watches what has a state and does not save it.
+        nan_in_state: Knows where users' states held NaN.
 
     Attributes:
         failures: Why saving failed, each time.
@@ -89,11 +91,13 @@ class RunCheckpoint:
         sync_history: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
         unsaved: UnsavedState,
+        nan_in_state: NaNInState,
     ) -> None:
         self._slots = slots
         self._sync_history = sync_history
         self._describe = describe
         self._unsaved = unsaved
+        self._nan_in_state = nan_in_state
         self._agent = agent
         self._incumbent = incumbent
         self._registry = registry
@@ -236,6 +240,7 @@ class RunCheckpoint:
         if champion is not None and document["incumbent"]:
             self._registry.readmit(document["incumbent"], champion)
         self._incumbent.load_state_dict(document["incumbent"], champion)
+        self._nan_in_state.load_state_dict(document.get("nan", {}))
         for name in sorted(saved, key=lambda name: name == LAST_PART):
             self._parts[name].load_state_dict(saved[name]["state"])
         self.inexact += _all_of(part.not_restored for part in self._who_tells())
@@ -289,6 +294,7 @@ class RunCheckpoint:
             "left_out": sorted(left_out),
             "inexact": inexact,
             "incumbent": to_exact(self._incumbent.state_dict(), "incumbent"),
+            "nan": self._nan_in_state.state_dict(),
             "earlier": list(dict.fromkeys([*self.earlier, *self.inexact])),
             "structure": self._describe(),
             "last_snapshot_number": self._registry.last_number,

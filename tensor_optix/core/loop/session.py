@@ -16,6 +16,7 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.complete import original
 from tensor_optix.core.judgement.bar import Bar
 from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.loop.nan_state import NaNInState
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_outcome
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
@@ -70,6 +71,7 @@ class RunSession:
         self._run_number = 0
         self._budget: dict[str, Any] = {}
         self._omissions: Omissions | None = None
+        self._nan_in_state: NaNInState | None = None
         self._resume_notes: list[str] = []
         self._caveats: list[str] | None = None
         self.seed = fresh_seed() if seed is None else seed
@@ -90,6 +92,7 @@ class RunSession:
 
         self._incumbent = incumbent
         unsaved = UnsavedState(self._agent, evaluator, optimizer, callbacks)
+        self._nan_in_state = NaNInState(parts)
         self._checkpoint = RunCheckpoint(
             CheckpointSlots(folder.path),
             self._agent,
@@ -99,6 +102,7 @@ class RunSession:
             self._recorder.sync,
             describe,
             unsaved,
+            self._nan_in_state,
         )
         self._omissions = Omissions(self._checkpoint.not_saved, unsaved)
 
@@ -273,6 +277,8 @@ class RunSession:
             self._omissions.after_window(is_moment=is_moment)
         if self._checkpoint is None or not is_moment:
             return
+        if self._nan_in_state is not None:
+            self._nan_in_state.look()
         own = self._own(windows=ledger.windows, is_open=not ledger.has_decided)
         self._checkpoint.save_if_due(own)
         interval = self._pipeline.barrier_interval_steps
@@ -311,6 +317,9 @@ class RunSession:
             *self._recorder.notes,
             *self._pipeline.notes,
         ]
+        if self._nan_in_state is not None:
+            self._nan_in_state.look()
+            notes += self._nan_in_state.notes()
         failures = [] if self._checkpoint is None else self._checkpoint.failures
         if failures:
             notes.append(f"the run could not be saved {len(failures)} times, last: {failures[-1]}")
