@@ -1,7 +1,15 @@
 """What drives the real loop in tests: no tuning, and a loop of fakes with one callback that writes everything down."""
 
+import numpy as np
+
 from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, LoopController
-from tensor_optix.testing.fakes import RecordingCallback, RewardEvaluator, ScriptedPipeline, StatefulAgent
+from tensor_optix.testing.fakes import (
+    PlayablePipeline,
+    RecordingCallback,
+    RewardEvaluator,
+    ScriptedPipeline,
+    StatefulAgent,
+)
 
 
 class NoTuning(BaseOptimizer):
@@ -42,3 +50,63 @@ def make_loop(tmp_path, scores, agent=None, live=False, optimizer=None, callback
         **arguments,
     )
     return loop, recorder
+
+
+class Learner(StatefulAgent):
+    """Skill grows by one a window up to a ceiling; `damage` takes it away; the world may get harder."""
+
+    def __init__(self, ceiling=40.0):
+        super().__init__({"x": 1.0})
+        self.ceiling = ceiling
+        self.world_loss = 0.0
+        self.changed_worlds = 0
+        self.bold = None
+
+    def learn(self, episode_data):
+        diagnostics = super().learn(episode_data)
+        self.weight = min(self.weight, self.ceiling)
+        return diagnostics
+
+    def on_world_change(self):
+        self.changed_worlds += 1
+
+    def bold_hyperparams(self):
+        return self.bold
+
+    @property
+    def skill(self):
+        return self.weight - self.world_loss
+
+
+def make_playing_loop(tmp_path, agent, script=None, barrier_every=0, spread=0.3, **arguments):
+    """Return a loop whose agent can play, its events, and its pipeline."""
+    rng = np.random.default_rng(0)
+    pipeline = PlayablePipeline(
+        script or (lambda k: agent.skill + 0.3 * rng.normal()), lambda: agent.skill, spread, barrier_every
+    )
+    recorder = RecordingCallback()
+    arguments.setdefault("report_episodes", 10)
+    loop = LoopController(
+        agent,
+        RewardEvaluator(),
+        NoTuning(),
+        pipeline,
+        CheckpointRegistry(str(tmp_path / "run")),
+        BackoffScheduler(),
+        callbacks=[recorder],
+        seed=0,
+        **arguments,
+    )
+    return loop, recorder, pipeline
+
+
+def damage_at(agent, window, rng):
+    """A script that wrecks the policy itself at one window."""
+
+    def script(k):
+        if k == window:
+            agent.weight = 2.0
+            agent.ceiling = 2.0
+        return agent.skill + 0.3 * rng.normal()
+
+    return script

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from loop_fakes import Learner, make_playing_loop
 
 from tensor_optix import BackoffScheduler, EvalMetrics, HyperparamSet
 from tensor_optix.core.judgement.trial import TRIAL_LOOKS, TRIAL_SHARE, BoldTrial
@@ -84,3 +85,31 @@ def test_one_that_paid_puts_the_end_off(parts, paid, left):
         incumbent.crown("second")
     trial.settle(METRICS)
     assert scheduler.consecutive_non_improvements == left
+
+
+class TestTrial:
+    def run(self, tmp_path, bold_ceiling):
+        agent = Learner()
+        agent.bold = HyperparamSet({"x": 99.0}, 0)
+        learn = agent.learn
+
+        def learn_bolder(window):
+            agent.ceiling = bold_ceiling if agent.hyperparams.params["x"] == 99.0 else 40.0
+            return learn(window)
+
+        agent.learn = learn_bolder
+        loop, recorder, _ = make_playing_loop(tmp_path, agent, max_episodes=2000)
+        return loop.run(), recorder, agent
+
+    def test_a_trial_that_does_not_pay_is_taken_back(self, tmp_path):
+        result, recorder, agent = self.run(tmp_path, bold_ceiling=40.0)
+        updates = recorder.arguments("on_hyperparam_update")
+        assert ({"x": 1.0}, {"x": 99.0}) in updates
+        assert ({"x": 99.0}, {"x": 1.0}) in updates
+        assert agent.hyperparams.params == {"x": 1.0}
+        assert result.reason == "trained"
+
+    def test_a_trial_that_pays_is_kept(self, tmp_path):
+        result, _, agent = self.run(tmp_path, bold_ceiling=60.0)
+        assert agent.hyperparams.params == {"x": 99.0}
+        assert result.report.mean > 55

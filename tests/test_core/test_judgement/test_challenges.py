@@ -1,0 +1,101 @@
+"""Who plays for the championship, for how long, and what it costs."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from loop_fakes import Learner, make_playing_loop
+
+from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
+from tensor_optix.testing.fakes import (
+    PlayablePipeline,
+)
+
+
+def test_training_luck_is_corrected_by_episodes_at_barriers(tmp_path):
+    agent = Learner(ceiling=30.0)
+    rng = np.random.default_rng(4)
+
+    def script(k):  # training scores flatter windows 10-12
+        return agent.skill + (50.0 if 10 <= k < 13 else 0.0) + 0.3 * rng.normal()
+
+    loop, _, _ = make_playing_loop(tmp_path, agent, script, barrier_every=10, max_episodes=400)
+    result = loop.run()
+    assert agent.weight > 25
+    assert result.report.mean > 25
+
+
+def test_choosing_takes_at_most_a_tenth_of_the_steps(tmp_path):
+    agent = Learner()
+    loop, _, _ = make_playing_loop(tmp_path, agent, barrier_every=5, max_episodes=1500)
+    result = loop.run()
+    closing = 2 * 20
+    assert result.env_steps["evaluation"] - closing <= 0.1 * result.env_steps["training"] + 1
+
+
+@pytest.mark.parametrize("budget", [111, 333, 2_000])
+def test_training_and_choosing_stay_within_the_budget(tmp_path, budget):
+    loop, _, _ = make_playing_loop(tmp_path, Learner(ceiling=10.0), barrier_every=20, max_env_steps=budget)
+    loop.scheduler.dormant_threshold = 10**6
+    result = loop.run()
+    spent = result.env_steps["training"] + result.env_steps["evaluation"] + result.env_steps["diagnosis"]
+    assert result.reason == "budget"
+    assert spent <= budget
+    assert result.env_steps["training"] >= 0.8 * budget
+    assert result.env_steps["evaluation"] > 0, "the last policy plays for the championship too"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_budget_holds_where_episodes_differ_in_length(tmp_path, monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    play = PlayablePipeline.play_episodes
+
+    def play_long_ones(pipeline, act, num_episodes, *, seed):
+        lengths = np.where(rng.random(num_episodes) < 0.3, 20, 1)
+        return replace(play(pipeline, act, num_episodes, seed=seed), lengths=lengths, env_steps=int(lengths.sum()))
+
+    monkeypatch.setattr(PlayablePipeline, "play_episodes", play_long_ones)
+    loop, _, _ = make_playing_loop(tmp_path, Learner(ceiling=10.0), barrier_every=20, max_env_steps=3_000)
+    loop.scheduler.dormant_threshold = 10**6
+    result = loop.run()
+    spent = sum(steps for use, steps in result.env_steps.items() if use != "report")
+    assert 0.85 * 3_000 <= spent <= 3_000
+
+
+def test_the_episodes_that_report_are_not_those_that_chose(tmp_path):
+    agent = Learner()
+    loop, _, pipeline = make_playing_loop(tmp_path, agent, barrier_every=20, max_episodes=300)
+    result = loop.run()
+    assert result.report.num_episodes == 10
+    assert pipeline.seeds_played[-1] not in pipeline.seeds_played[:-1]
+    times = Counter(pipeline.seeds_played[:-1])
+    pairs = [seed for seed in pipeline.seeds_played if times[seed] == 2]
+    assert pairs[::2] == pairs[1::2], "challenger and champion play the same seeds, and no others do"
+    assert list(times.values()).count(1) <= 1, "one champion that never played is assessed"
+
+
+@pytest.mark.parametrize(("num_envs", "episodes"), [(1, 5), (8, 8), (64, 20)])
+def test_a_round_leaves_no_environment_idle(tmp_path, monkeypatch, num_envs, episodes):
+    monkeypatch.setattr(PlayablePipeline, "num_envs", num_envs, raising=False)
+    play, rounds = PlayablePipeline.play_episodes, []
+
+    def note(pipeline, act, num_episodes, *, seed):
+        rounds.append(num_episodes)
+        return play(pipeline, act, num_episodes, seed=seed)
+
+    monkeypatch.setattr(PlayablePipeline, "play_episodes", note)
+    loop, _, _ = make_playing_loop(tmp_path, Learner(), barrier_every=20, max_episodes=600, report_episodes=0)
+    loop.run()
+    assert rounds[-2:] == [episodes, episodes], "the last challenge begins with a whole round, and is decided by it"
+
+
+def test_what_was_not_played_before_follows_until_the_budget_ends(tmp_path):
+    loop, _, _ = make_playing_loop(tmp_path, Learner(), max_episodes=500, report_episodes=0)
+    loop.parts.incumbent.record = TrackRecord([PlayedSet(7, np.zeros(5)), PlayedSet(8, np.zeros(30))])
+    loop.parts.ledger.steps["training"] = 10**6
+    rounds = list(loop.parts.challenges.diagnosis_rounds())
+    assert rounds[:2] == [(7, 5), (8, 20)]
+    assert [count for _, count in rounds[2:]] == [5, 5, 5]
+    loop.parts.ledger.steps["training"] = 0
+    assert [count for _, count in loop.parts.challenges.diagnosis_rounds()] == [5, 15]
