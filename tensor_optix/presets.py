@@ -178,14 +178,13 @@ def _with_a_default_model(
     """Make an agent that is given its network, as ``TFAgent`` is: overrides may also be arguments of its own."""
     import keras
 
-    from tensor_optix.adapters.tensorflow.hyperparameters import DEFAULTS
     from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-    from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+    from tensor_optix.adapters.tensorflow.tf_agent import SETTINGS, TFAgent
 
     own = [name for name in arguments if name not in inspect.signature(TFAgent).parameters]
-    _check_names(overrides, ["hidden_units", "learning_rate", "seed", *DEFAULTS, *own])
+    _check_names(overrides, ["hidden_units", "seed", *SETTINGS, *own])
     structure = {name: value for name, value in overrides.items() if name in own}
-    params: dict[str, Any] = {"learning_rate": 3e-4, "gamma": DEFAULTS["gamma"]}
+    params: dict[str, Any] = {name: SETTINGS[name].default for name in ("learning_rate", "gamma")}
     params |= {name: value for name, value in overrides.items() if name not in own}
     hidden_units = params.pop("hidden_units", (64, 64))
     check_number("learning_rate", params["learning_rate"], above=0.0)

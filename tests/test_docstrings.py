@@ -14,7 +14,6 @@ import pytest
 
 import tensor_optix
 from tensor_optix import DQNAgent, PPOAgent, SACAgent, TFAgent
-from tensor_optix.adapters.tensorflow.hyperparameters import DEFAULTS
 
 DOCS = Path(__file__).parent.parent / "docs"
 SKIPPED = {
@@ -28,8 +27,8 @@ SKIPPED = {
 
 NUMBER = r"(-?\d[\d,]*\.?\d*(?:e-?\d+)?)"
 DEFAULTS_OF = {
-    TFAgent: DEFAULTS,
-    **{agent: {name: s.default for name, s in agent._settings.items()} for agent in (PPOAgent, DQNAgent, SACAgent)},
+    agent: {name: setting.default for name, setting in agent._settings.items()}
+    for agent in (TFAgent, PPOAgent, DQNAgent, SACAgent)
 }
 
 

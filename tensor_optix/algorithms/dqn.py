@@ -18,30 +18,30 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampler
+from tensor_optix.adapters.tensorflow.hyperparameters import Setting, count, discount, rate, share
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import build_q_network
-from tensor_optix.algorithms.settings import Setting
 from tensor_optix.algorithms.shadow_network import ShadowNetwork
 from tensor_optix.core.checks import check_flags
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import UnsupportedSpaceError
 
 SETTINGS: dict[str, Setting] = {
-    "learning_rate": Setting(5e-4, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0}),
-    "gamma": Setting(0.99, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "learning_rate": rate(5e-4),
+    "gamma": discount(0.99),
     "tau": Setting(1.0, None, {"above": 0.0, "high": 1.0}),
-    "target_update_interval": Setting(500, ParamSpec(10, 10_000, "log", integer=True), {"low": 1}, integer=True),
-    "train_frequency": Setting(2, None, {"low": 1}, integer=True),
-    "gradient_steps": Setting(1, None, {"low": 0}, integer=True),
-    "epsilon_start": Setting(1.0, None, {"low": 0.0, "high": 1.0}),
-    "epsilon_end": Setting(0.05, ParamSpec(0.005, 0.2, scale="log"), {"low": 0.0, "high": 1.0}),
-    "epsilon_decay_steps": Setting(10_000, None, {"low": 0}, integer=True),
+    "target_update_interval": count(500, ParamSpec(10, 10_000, "log", integer=True)),
+    "train_frequency": count(2),
+    "gradient_steps": count(1, low=0),
+    "epsilon_start": share(1.0),
+    "epsilon_end": share(0.05, ParamSpec(0.005, 0.2, scale="log")),
+    "epsilon_decay_steps": count(10_000, low=0),
     "max_grad_norm": Setting(10.0, None, {"above": 0.0}),
-    "priority_exponent": Setting(0.6, None, {"low": 0.0, "high": 1.0}),
-    "importance_exponent": Setting(0.4, None, {"low": 0.0, "high": 1.0}),
+    "priority_exponent": share(0.6),
+    "importance_exponent": share(0.4),
 }
 METRICS = ("loss", "grad_norm", "q_mean", "td_error")
 
@@ -198,8 +198,8 @@ class DQNAgent(OffPolicyAgent):
     def _follow_progress(self) -> None:
         params = self._hyperparams.params
         start, end, steps = (params[name] for name in ("epsilon_start", "epsilon_end", "epsilon_decay_steps"))
-        share = min(1.0, self._progress.exploration_steps / steps) if steps else 1.0
-        self._sampler = self._sampler.with_epsilon((1.0 - share) * start + share * end)
+        passed = min(1.0, self._progress.exploration_steps / steps) if steps else 1.0
+        self._sampler = self._sampler.with_epsilon((1.0 - passed) * start + passed * end)
 
     def _target_moves(self, env_steps_before: int, num_updates: int) -> np.ndarray:
         """Return for each gradient step whether the target moves after it, ``[K]`` bool.

@@ -17,10 +17,9 @@ from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
 from tensor_optix.algorithms.progress import LearnerState, Progress
 from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
-from tensor_optix.algorithms.settings import Setting, bounds_of, checked, with_rate_of
 from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
 from tensor_optix.core.checks import check_flags, check_instance, check_int, check_ints
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng
 
@@ -47,7 +46,7 @@ class OffPolicyAgent(TFAgent):
 
     _makes_models = True
     _saved_as = "OffPolicyAgent"
-    _settings: Mapping[str, Setting] = {}
+    _keeps_other_hyperparams = False
     _metrics: ClassVar[tuple[str, ...]] = ()
     _structure: ClassVar[tuple[str, ...]] = (
         *("batch_size", "buffer_size", "learning_starts", "num_steps"),
@@ -81,34 +80,7 @@ class OffPolicyAgent(TFAgent):
         self.normalize_observations = bool(normalize_observations)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self._given_model = model
-        self._settings = with_rate_of(optimizer, type(self)._settings)
-        given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
-        super().__init__(model, keras.optimizers.Adam() if optimizer is None else optimizer, given)  # type: ignore[arg-type]
-
-    # Hyperparameters
-
-    def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
-        """Check and use them from the next ``learn`` on; defaults stand for what is not given."""
-        self._hyperparams = checked(hyperparams, self._settings, type(self).__name__)
-        for optimizer in self._rated_optimizers():
-            optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
-
-    def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
-        checked(hyperparams, self._settings, type(self).__name__)
-
-    def hyperparam_bounds(self) -> dict[str, ParamSpec]:
-        """Return what may be tuned."""
-        return bounds_of(self._settings)
-
-    def bold_hyperparams(self) -> HyperparamSet:
-        """Return smaller, surer steps: a third of the learning rate."""
-        trial = self.get_hyperparams()
-        trial.params["learning_rate"] /= 3.0
-        return trial
-
-    def _rated_optimizers(self) -> list[Any]:
-        """Return the optimizers that ``learning_rate`` is the rate of."""
-        return [self.optimizer]
+        super().__init__(model, optimizer, hyperparams)
 
     # Learning
 

@@ -13,6 +13,7 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.acting.observation_parts import restricted
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.table import head_for
+from tensor_optix.adapters.tensorflow.hyperparameters import Setting, discount, rate
 from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
 from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
@@ -24,7 +25,6 @@ from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.actor_critic import ActorCritic
 from tensor_optix.algorithms.on_policy_learner import OnPolicyLearner
 from tensor_optix.algorithms.ppo_update import PPOUpdate
-from tensor_optix.algorithms.settings import Setting, bounds_of, checked, with_rate_of
 from tensor_optix.algorithms.xla import pays_to_compile
 from tensor_optix.core.checks import check_choice, check_flags, check_int, check_ints
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
@@ -32,9 +32,9 @@ from tensor_optix.exceptions import NonFiniteError, NotBoundError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS = {
-    "learning_rate": Setting(3e-4, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0}),
-    "gamma": Setting(0.995, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
-    "gae_lambda": Setting(0.95, ParamSpec(0.8, 0.999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "learning_rate": rate(3e-4),
+    "gamma": discount(0.995),
+    "gae_lambda": discount(0.95, 0.8, 0.999),
     "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
     "entropy_coef": Setting(0.0, ParamSpec(0.0, 0.05), {"low": 0.0}),
     "value_coef": Setting(0.5, ParamSpec(0.1, 2.0, scale="log"), {"low": 0.0}),
@@ -91,6 +91,7 @@ class PPOAgent(TFAgent):
     _model_arguments: ClassVar[Mapping[str, str]] = {"actor": "model", "critic": "critic"}
     _structure = ("batch_size", "normalize_observations", "scale_rewards", "jit_compile")
     _settings: Mapping[str, Setting] = SETTINGS
+    _keeps_other_hyperparams = False
     undoes_bad_updates = True
 
     def __init__(
@@ -119,9 +120,7 @@ class PPOAgent(TFAgent):
         self.scale_rewards = bool(scale_rewards)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self.jit_compile = jit_compile
-        self._settings = with_rate_of(optimizer, SETTINGS)
-        given = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
-        super().__init__(actor, keras.optimizers.Adam(epsilon=1e-5) if optimizer is None else optimizer, given)
+        super().__init__(actor, optimizer, hyperparams)
 
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
         """Update policy and value function from one window.
@@ -165,25 +164,8 @@ class PPOAgent(TFAgent):
             self._observe(steps)
         return {**diagnostics, "kl_factor": factor, "learning_rate": self._base_learning_rate() * factor}
 
-    def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
-        """Check and use them from the next ``learn`` on; what is not given has its default."""
-        self._hyperparams = checked(hyperparams, self._settings, type(self).__name__)
-        self.optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
-
-    def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
-        checked(hyperparams, SETTINGS, type(self).__name__)
-
-    def hyperparam_bounds(self) -> dict[str, ParamSpec]:
-        """Return ranges around the usual values."""
-        return bounds_of(self._settings)
-
-    def bold_hyperparams(self) -> HyperparamSet:
-        """Return smaller, surer steps: a third of the learning rate and of the KL target, no entropy bonus."""
-        trial = self.get_hyperparams()
-        trial.params["learning_rate"] /= 3.0
-        trial.params["kl_target"] = (trial.params.get("kl_target") or 0.0) / 3.0
-        trial.params["entropy_coef"] = 0.0
-        return trial
+    def _usual_optimizer(self) -> keras.optimizers.Optimizer:
+        return keras.optimizers.Adam(epsilon=1e-5)
 
     def on_world_change(self) -> None:
         """Forget the optimizer's moments and the scale of rewards; let new observations weigh more."""

@@ -18,24 +18,24 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
     SquashedSampler,
     sample_and_log_prob,
 )
+from tensor_optix.adapters.tensorflow.hyperparameters import Setting, count, discount, rate
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.algorithms.critics import ActionCritic, build_critic
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
 from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh
-from tensor_optix.algorithms.settings import Setting
 from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import IncompatibleModelError, UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS: dict[str, Setting] = {
-    "learning_rate": Setting(1e-3, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0}),
-    "gamma": Setting(0.99, ParamSpec(0.9, 0.9999, scale="one_minus_log"), {"low": 0.0, "high": 1.0}),
+    "learning_rate": rate(1e-3),
+    "gamma": discount(0.99),
     "tau": Setting(0.005, ParamSpec(0.001, 0.05, scale="log"), {"above": 0.0, "high": 1.0}),
-    "train_frequency": Setting(1, None, {"low": 1}, integer=True),
-    "gradient_steps": Setting(1, None, {"low": 0}, integer=True),
+    "train_frequency": count(1),
+    "gradient_steps": count(1, low=0),
     "alpha": Setting(None, None, {"above": 0.0}),
     "target_entropy": Setting(None),
     "initial_alpha": Setting(1.0, None, {"above": 0.0}),

@@ -1,59 +1,73 @@
-"""What ``TFAgent`` reads from ``HyperparamSet.params``, with defaults, and how it is checked."""
+"""What an algorithm reads from ``HyperparamSet.params``: defaults, allowed ranges, what may be tuned."""
 
 from __future__ import annotations
 
-import inspect
-import logging
+import difflib
 import math
 import numbers
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from tensor_optix.core.checks import check_number
+from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.types import HyperparamSet, ParamSpec
-from tensor_optix.exceptions import InvalidTypeError
-
-logger = logging.getLogger(__name__)
-
-DEFAULTS: dict[str, float] = {
-    "gamma": 0.99,
-    "gae_lambda": 0.95,
-    "clip_ratio": 0.2,
-    "entropy_coef": 0.003,
-    "kl_target": 0.02,
-    "num_epochs": 10.0,
-}
-
-BOUNDS: dict[str, ParamSpec] = {
-    "learning_rate": ParamSpec(1e-5, 1e-2, scale="log"),
-    "gamma": ParamSpec(0.9, 0.9999, scale="one_minus_log"),
-    "gae_lambda": ParamSpec(0.8, 0.999, scale="one_minus_log"),
-    "clip_ratio": ParamSpec(0.05, 0.4),
-    "entropy_coef": ParamSpec(1e-4, 0.1, scale="log"),
-    "kl_target": ParamSpec(1e-3, 0.1, scale="log"),
-    "num_epochs": ParamSpec(1, 30, scale="log", integer=True),
-}
-
-_RANGES: dict[str, dict[str, float]] = {
-    "learning_rate": {"above": 0.0},
-    "gamma": {"low": 0.0, "high": 1.0},
-    "gae_lambda": {"low": 0.0, "high": 1.0},
-    "clip_ratio": {"above": 0.0},
-    "entropy_coef": {"low": 0.0},
-    "kl_target": {"above": 0.0},
-    "num_epochs": {"above": 0.0},
-}
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 
-def check_hyperparams(hyperparams: Any) -> None:
-    """Raise unless every value that the agent reads can be used; other keys may hold anything finite.
+@dataclass(frozen=True)
+class Setting:
+    """One hyperparameter.
+
+    Attributes:
+        default: Its value where none is given; None where the algorithm finds it out.
+        bounds: The range in which it may be tuned, None where it should not be.
+        allowed: Limits as in ``check_number``: ``low``, ``high``, ``above``.
+        integer: Whether it is a whole number.
+        can_be_off: Whether None is a value, too: it switches off what the hyperparameter is for.
+    """
+
+    default: float | None
+    bounds: ParamSpec | None = None
+    allowed: Mapping[str, float] = field(default_factory=dict)
+    integer: bool = False
+    can_be_off: bool = False
+
+
+def rate(default: float) -> Setting:
+    """Return the setting of a learning rate."""
+    return Setting(default, ParamSpec(1e-5, 1e-2, scale="log"), {"above": 0.0})
+
+
+def discount(default: float, low: float = 0.9, high: float = 0.9999) -> Setting:
+    """Return the setting of a discount, which may be tuned from ``low`` to ``high``."""
+    return Setting(default, ParamSpec(low, high, scale="one_minus_log"), {"low": 0.0, "high": 1.0})
+
+
+def share(default: float, bounds: ParamSpec | None = None) -> Setting:
+    """Return the setting of a number from 0 to 1."""
+    return Setting(default, bounds, {"low": 0.0, "high": 1.0})
+
+
+def count(default: int, bounds: ParamSpec | None = None, *, low: int = 1) -> Setting:
+    """Return the setting of a whole number of at least ``low``."""
+    return Setting(default, bounds, {"low": low}, integer=True)
+
+
+def checked(
+    hyperparams: Any, known: Mapping[str, Setting], algorithm: str, *, keeps_others: bool = False
+) -> HyperparamSet:
+    """Return a copy in which defaults stand for what was not given.
+
+    Args:
+        hyperparams: What was given.
+        known: What the algorithm reads.
+        algorithm: Its name, for errors.
+        keeps_others: Whether other keys may hold anything finite, for subclasses to read. What was not given is
+            left out then, see :func:`in_force`.
 
     Raises:
         InvalidTypeError: Not a ``HyperparamSet``, or a value of the wrong type.
-        InvalidArgumentError: A value out of range, NaN or infinite.
+        InvalidArgumentError: A name is unknown, or a value out of range, NaN or infinite.
     """
     if not isinstance(hyperparams, HyperparamSet):
         raise InvalidTypeError(
@@ -63,15 +77,39 @@ def check_hyperparams(hyperparams: Any) -> None:
     if not isinstance(hyperparams.params, Mapping):
         raise InvalidTypeError(f"`hyperparams.params` must be a dict. Received: {type(hyperparams.params).__name__}.")
     for name, value in hyperparams.params.items():
-        if name in _RANGES:
-            check_number(f"hyperparams.params[{name!r}]", value, **_RANGES[name])
+        if name in known:
+            _check_value(name, value, known[name])
+        elif not keeps_others:
+            near = difflib.get_close_matches(str(name), known, n=2)
+            hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+            raise InvalidArgumentError(
+                f"{algorithm} has no hyperparameter {name!r}. {hint}It reads: {', '.join(sorted(known))}."
+            )
         elif isinstance(value, numbers.Real) and not math.isfinite(value):
             check_number(f"hyperparams.params[{name!r}]", value)
+    copied = hyperparams.copy()
+    if not keeps_others:
+        copied.params = in_force(copied.params, known)
+    return copied
 
 
-def rate_of(optimizer: Any) -> float:
-    """Return an optimizer's learning rate as it was written: 0.007, not the float32 nearest to it."""
-    return float(str(np.float32(optimizer.learning_rate.numpy())))
+def _check_value(name: str, value: Any, setting: Setting) -> None:
+    if value is None and (setting.default is None or setting.can_be_off):
+        return
+    check_number(f"hyperparams.params[{name!r}]", value, **setting.allowed)
+    if setting.integer:
+        whole = int(value) if float(value).is_integer() else value
+        check_int(f"hyperparams.params[{name!r}]", whole, at_least=int(setting.allowed.get("low", 0)))
+
+
+def in_force(params: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+    """Return the values that count: what was given, else the default."""
+    return {**{name: setting.default for name, setting in known.items() if setting.default is not None}, **params}
+
+
+def bounds_of(known: Mapping[str, Setting]) -> dict[str, ParamSpec]:
+    """Return what may be tuned."""
+    return {name: setting.bounds for name, setting in known.items() if setting.bounds is not None}
 
 
 def with_value(hyperparams: HyperparamSet, name: str, value: float) -> HyperparamSet:
@@ -81,42 +119,11 @@ def with_value(hyperparams: HyperparamSet, name: str, value: float) -> Hyperpara
     return copied
 
 
-def smaller_steps(hyperparams: HyperparamSet) -> HyperparamSet:
-    """Return a copy with a third of the learning rate and of the KL target, and no entropy bonus."""
-    trial = with_value(hyperparams, "entropy_coef", 0.0)
-    trial.params["learning_rate"] /= 3.0
-    trial.params["kl_target"] = read(trial.params, "kl_target") / 3.0
+def smaller_steps(hyperparams: HyperparamSet, known: Mapping[str, Setting]) -> HyperparamSet:
+    """Return a copy with a third of the learning rate and of a KL target, and no entropy bonus."""
+    trial = with_value(hyperparams, "learning_rate", hyperparams.params["learning_rate"] / 3.0)
+    if "entropy_coef" in known:
+        trial.params["entropy_coef"] = 0.0
+    if "kl_target" in known:
+        trial.params["kl_target"] = (in_force(trial.params, known)["kl_target"] or 0.0) / 3.0
     return trial
-
-
-def rate_now(optimizer: Any) -> float:
-    """Return an optimizer's learning rate."""
-    handle = optimizer.learning_rate.value.handle  # read like this: a tenth of the time of numpy()
-    return float(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32))
-
-
-def as_given(given: float | None, current: float) -> float:
-    """Return the rate that was given where rounding to float32 is all that differs from the current one."""
-    return float(given) if given is not None and np.float32(given) == np.float32(current) else current
-
-
-def say_which_rate(optimizer: Any, hyperparams: HyperparamSet) -> None:
-    """Warn where the optimizer was given one learning rate, and the hyperparameters another."""
-    params = getattr(hyperparams, "params", None)
-    given = params.get("learning_rate") if isinstance(params, Mapping) else None
-    own = rate_of(optimizer)
-    usual = inspect.signature(type(optimizer).__init__).parameters.get("learning_rate")
-    is_usual = usual is not None and usual.default == own
-    if isinstance(given, numbers.Real) and not is_usual and np.float32(given) != np.float32(own):
-        logger.warning(
-            "Two learning rates were given: %s(learning_rate=%g), and %g among the hyperparameters, which is used. "
-            "Give one of them.",
-            type(optimizer).__name__,
-            own,
-            given,
-        )
-
-
-def read(params: Mapping[str, Any], name: str) -> float:
-    """Return the value in force: what was given, else the default."""
-    return float(params.get(name, DEFAULTS[name]))

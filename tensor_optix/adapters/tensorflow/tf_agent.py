@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow import hyperparameters
 from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
+from tensor_optix.adapters.tensorflow.hyperparameters import (
+    Setting,
+    bounds_of,
+    checked,
+    discount,
+    in_force,
+    rate,
+    smaller_steps,
+    with_value,
+)
 from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
+from tensor_optix.adapters.tensorflow.learning.learning_rate import as_given, rate_now, say_which_rate, with_rate_of
 from tensor_optix.adapters.tensorflow.learning.policy_learner import PolicyLearner
 from tensor_optix.adapters.tensorflow.learning.policy_update import PolicyUpdate
 from tensor_optix.adapters.tensorflow.learning.recent_steps import StepLayout
@@ -28,6 +38,16 @@ from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_mo
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
+
+SETTINGS: dict[str, Setting] = {
+    "learning_rate": rate(3e-4),
+    "gamma": discount(0.99),
+    "gae_lambda": discount(0.95, 0.8, 0.999),
+    "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
+    "entropy_coef": Setting(0.003, ParamSpec(1e-4, 0.1, scale="log"), {"low": 0.0}),
+    "kl_target": Setting(0.02, ParamSpec(1e-3, 0.1, scale="log"), {"above": 0.0}),
+    "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0}),
+}
 
 LossFn = Callable[[Any, EpisodeData, np.ndarray], Any]
 
@@ -80,6 +100,11 @@ class TFAgent(BoundAgent):
 
     _saved_as = "TFAgent"
 
+    _settings: Mapping[str, Setting] = SETTINGS
+    """What is read from the hyperparameters."""
+    _keeps_other_hyperparams = True
+    """Whether others are kept, for subclasses to read."""
+
     _normalizer: Any = None
     """What raw observations pass before they reach the model."""
 
@@ -93,6 +118,10 @@ class TFAgent(BoundAgent):
         compute_loss_fn: LossFn | None = None,
     ) -> None:
         model_checks.require_tensorflow_backend()
+        if self._makes_models:  # what is not given is made
+            self._settings = with_rate_of(optimizer, self._settings)
+            optimizer = self._usual_optimizer() if optimizer is None else optimizer
+            hyperparams = HyperparamSet({}, episode_id=0) if hyperparams is None else hyperparams
         if model is not None or not self._makes_models:
             model_checks.check_model(model)
         model_checks.check_optimizer(optimizer)
@@ -107,7 +136,7 @@ class TFAgent(BoundAgent):
         self._sampler: ActionSampler | None = None
         self._has_learned = False
         self._architecture: dict[str, Any] | None = None
-        hyperparameters.say_which_rate(optimizer, hyperparams)
+        say_which_rate(optimizer, hyperparams)
         self.set_hyperparams(hyperparams)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -173,11 +202,12 @@ class TFAgent(BoundAgent):
         if self._sampler is None:
             self._infer(first_of(episode_data.observations))
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
+        params = in_force(self._hyperparams.params, self._settings)
         if self._compute_loss_fn is not None:
-            returns = self._learner.returns_of(steps, self._hyperparams.params).astype(np.float32)
+            returns = self._learner.returns_of(steps, params).astype(np.float32)
             diagnostics = custom_step(self.model, self.optimizer, self._compute_loss_fn, episode_data, returns)
         else:
-            diagnostics = self._learner.learn(steps, self._hyperparams.params)
+            diagnostics = self._learner.learn(steps, params)
         self._after_learn()
         base_rate = self._base_learning_rate(diagnostics.pop("base_rate", None))
         self.used_hyperparams = self._with_rate(base_rate)
@@ -202,18 +232,18 @@ class TFAgent(BoundAgent):
 
     def set_hyperparams(self, hyperparams: HyperparamSet) -> None:
         """Check and use them from the next ``learn`` on; ``learning_rate`` goes to the Keras optimizer."""
-        hyperparameters.check_hyperparams(hyperparams)
-        self._hyperparams = hyperparams.copy()
-        if "learning_rate" in hyperparams.params:
-            self.optimizer.learning_rate.assign(hyperparams.params["learning_rate"])
+        self._hyperparams = self._checked(hyperparams)
+        if "learning_rate" in self._hyperparams.params:
+            for optimizer in self._rated_optimizers():
+                optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
 
     def hyperparam_bounds(self) -> dict[str, ParamSpec]:
         """Return ranges around the usual values of what ``learn`` reads."""
-        return dict(hyperparameters.BOUNDS)
+        return bounds_of(self._settings)
 
     def bold_hyperparams(self) -> HyperparamSet:
-        """Return smaller, surer steps: a third of the learning rate and of the KL target, no entropy bonus."""
-        return hyperparameters.smaller_steps(self.get_hyperparams())
+        """Return smaller, surer steps: a third of the learning rate and of a KL target, no entropy bonus."""
+        return smaller_steps(self.get_hyperparams(), self._settings)
 
     def on_divergence(self) -> None:
         """Halve the base learning rate."""
@@ -259,15 +289,26 @@ class TFAgent(BoundAgent):
         self.version += 1
         self.refresh()
 
+    def _checked(self, hyperparams: HyperparamSet) -> HyperparamSet:
+        return checked(hyperparams, self._settings, type(self).__name__, keeps_others=self._keeps_other_hyperparams)
+
     def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
-        hyperparameters.check_hyperparams(hyperparams)
+        self._checked(hyperparams)
+
+    def _usual_optimizer(self) -> keras.optimizers.Optimizer:
+        """Return what is used where none is given."""
+        return keras.optimizers.Adam()
+
+    def _rated_optimizers(self) -> list[Any]:
+        """Return the optimizers that ``learning_rate`` is the rate of."""
+        return [self.optimizer]
 
     def _with_rate(self, rate: float) -> HyperparamSet:
-        return hyperparameters.with_value(self._hyperparams, "learning_rate", rate)
+        return with_value(self._hyperparams, "learning_rate", rate)
 
     def _base_learning_rate(self, current: float | None = None) -> float:
-        current = hyperparameters.rate_now(self.optimizer) if current is None else current
-        return hyperparameters.as_given(self._hyperparams.params.get("learning_rate"), current)
+        current = rate_now(self.optimizer) if current is None else current
+        return as_given(self._hyperparams.params.get("learning_rate"), current)
 
 
 def _adopt_learn(cls: Any) -> None:

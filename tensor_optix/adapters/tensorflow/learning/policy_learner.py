@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.hyperparameters import read
 from tensor_optix.adapters.tensorflow.learning.policy_update import BATCH_SIZE, PolicyUpdate, UpdateResult
 from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, StepLayout, Steps
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
@@ -70,7 +69,7 @@ class PolicyLearner:
         factor = self._kl_factor
         if signal > WEAK_SIGNAL:
             # A step shortened by s moves the policy by s^2 in KL.
-            target = read(params, "kl_target") * fresh_share(steps.size) * signal**2
+            target = params["kl_target"] * fresh_share(steps.size) * signal**2
             self._kl_factor = adapted_factor(factor, result.diagnostics["kl"], target)
         return {
             **result.diagnostics,
@@ -85,7 +84,7 @@ class PolicyLearner:
         self._take_in(steps, params)
         features = self._baseline.features(steps.successors)
         next_values = steps.next_values(np.zeros(steps.rewards.shape), self._baseline.predict(features))
-        discounts = read(params, "gamma") * ~steps.terminated
+        discounts = params["gamma"] * ~steps.terminated
         return discounted_returns(steps.rewards, discounts, ~steps.cut, next_values)
 
     def reseed(self, rng: np.random.Generator) -> None:
@@ -136,7 +135,7 @@ class PolicyLearner:
         shape, valid = recent.rewards.shape, recent.valid.reshape(-1)
         seen = self._baseline.features(recent.flat_observations())
         after = self._baseline.features(recent.successors)
-        gamma, lambda_ = read(params, "gamma"), read(params, "gae_lambda")
+        gamma, lambda_ = params["gamma"], params["gae_lambda"]
         discounts = gamma * ~recent.terminated
 
         values = self._baseline.predict(seen).reshape(shape)
@@ -166,7 +165,7 @@ class PolicyLearner:
         num_new: int,
         params: Mapping[str, Any],
     ) -> UpdateResult:
-        num_steps = max(1, round(read(params, "num_epochs") * num_new / BATCH_SIZE))
+        num_steps = max(1, round(params["num_epochs"] * num_new / BATCH_SIZE))
         return self._update(
             [part[rows] for part in recent.flat_observations()],
             recent.actions.reshape(-1, *recent.actions.shape[2:])[rows],
@@ -175,9 +174,9 @@ class PolicyLearner:
             minibatches(self._rng, len(rows), num_steps, BATCH_SIZE),
             {
                 "learning_rate_factor": self._kl_factor * signal,
-                "clip_ratio": read(params, "clip_ratio"),
-                "entropy_coef": read(params, "entropy_coef"),
-                "kl_limit": 2.0 * read(params, "kl_target") * fresh_share(num_new),
+                "clip_ratio": params["clip_ratio"],
+                "entropy_coef": params["entropy_coef"],
+                "kl_limit": 2.0 * params["kl_target"] * fresh_share(num_new),
             },
         )
 
