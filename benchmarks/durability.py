@@ -33,7 +33,7 @@ import durability_crafted
 import durability_damage
 import durability_kinds
 import numpy as np
-from durability_runs import ALGORITHMS, TUNERS, Job, about, in_a_process, kind_of, load_tensorflow
+from durability_runs import ALGORITHMS, KILLED, TUNERS, Job, about, in_a_process, kind_of, load_tensorflow
 from harness.kill_points import MOMENTS
 
 PARTS = ("kills", "kinds", "damage", "crafted")
@@ -70,7 +70,8 @@ def kill_and_resume(job, reference, draw_kill, kills_left):
             differs = sorted(name for name in reference if here[name] != reference[name])
             if says is not None:  # it cannot be saved: the result must say so
                 differs = [] if any(says in note for note in here["notes"]) else ["notes"]
-            return {"kills": kills, "restarts": restarts, "went_back": went_back(job), "differs": differs}
+            seen = {"kills": kills, "restarts": restarts, "went_back": went_back(job), "differs": differs}
+            return seen | ({"left_behind": job.num_left_behind} if job.has_workers else {})
 
 
 def went_back(job):
@@ -139,9 +140,19 @@ def summary(runs):
         "went_on_from_an_older_checkpoint_than_the_latest_whole_one": sum(run["went_back"] for run in runs),
         "before_the_first_checkpoint_was_whole": sum(run["restarts"] for run in runs),
         "moments": {moment: sum(kill[0] == moment for kill in kills) for moment in MOMENTS},
+        **of_workers(runs),
         "cases": sorted({f"{run['num_envs']} envs, {run['tuner']}" for run in runs if run["kills"]}),
         "runs_that_differ": [run for run in runs if run["differs"]],
     }
+
+
+def of_workers(runs):
+    """Return who was killed, and what ran on, where environments have processes of their own."""
+    if "left_behind" not in runs[0]:
+        return {}
+    who = [KILLED[number % len(KILLED)] for run in runs for _, number in run["kills"]]
+    left_behind = sum(run["left_behind"] for run in runs)
+    return {"killed": {name: who.count(name) for name in KILLED}, "workers_left_behind": left_behind}
 
 
 def say(text):
@@ -232,6 +243,7 @@ MUST_BE_EMPTY = (
     "loaded_what_was_not_whole",
     "resumed_to_another_end",
     "not_as_promised",
+    "workers_left_behind",
 )
 
 

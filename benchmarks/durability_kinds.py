@@ -7,6 +7,7 @@ import gymnasium as gym
 import keras
 import numpy as np
 import tensorflow as tf
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from gymnasium.wrappers.vector import NormalizeObservation as NormalizeObservations
 from gymnasium.wrappers.vector import NormalizeReward as NormalizeRewards
@@ -67,6 +68,24 @@ def each(wrap):
         return gym.vector.SyncVectorEnv([lambda: wrap(gym.make("CartPole-v1"))] * num_envs)
 
     return make
+
+
+def in_workers(shared_memory, mode):
+    def make(num_envs):
+        makers = [lambda: gym.make("CartPole-v1")] * num_envs
+        return AsyncVectorEnv(makers, shared_memory=shared_memory, autoreset_mode=mode, context="fork")
+
+    return make
+
+
+WORKERS = {
+    f"worker processes, {'shared' if shared else 'own'} memory, {mode.value}": {
+        "env": in_workers(shared, mode),
+        "has_workers": True,
+    }
+    for shared in (True, False)
+    for mode in AutoresetMode
+}
 
 
 def network(size, seed, *layers):
@@ -140,6 +159,8 @@ KINDS = {
         "env": each(Tiring),
         "says": "the environment's Tiring carries state over a reset",
     },
+    **WORKERS,
 }
 """By name: what makes the environment from a number of them and the agent from a seed, where other than usual;
-what else listens; and, where it cannot be saved, what the result must say."""
+what else listens; whether there are processes that may be killed, too; and, where it cannot be saved, what the
+result must say."""

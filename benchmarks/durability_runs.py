@@ -4,9 +4,11 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import signal
+import time
 import traceback
 from pathlib import Path
 
@@ -28,7 +30,7 @@ from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.loop.run_info import describe_platform
 from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
-from tensor_optix.exceptions import CheckpointError
+from tensor_optix.exceptions import CheckpointError, EnvironmentFailureError
 
 ALGORITHMS = ("tf_agent", "ppo", "dqn", "sac")
 HIDDEN_UNITS = (16, 16)
@@ -156,6 +158,7 @@ class Job:
         resume: Go on from the latest checkpoint.
         kill: Moment and how-manieth of it, or None.
         is_power_cut: Whether what was not flushed is lost, too.
+        num_left_behind: How many processes of environments ran on after it was killed.
     """
 
     case: dict
@@ -163,6 +166,11 @@ class Job:
     resume: bool = False
     kill: tuple | None = None
     is_power_cut: bool = False
+    num_left_behind: int = 0
+
+    @property
+    def has_workers(self):
+        return kind_of(self.case).get("has_workers", False)
 
     def beside(self, suffix):
         return self.folder.with_name(self.folder.name + suffix)
@@ -186,6 +194,19 @@ def trace_saves(job):
     CheckpointSlots.write, CheckpointSlots.read = traced_write, traced_read
 
 
+KILLED = ("the process alone", "with all its workers", "one worker")
+"""Who is killed, in turn, where environments have processes of their own."""
+
+
+def kill_in_turn(number):
+    """Kill this process, which leaves its workers behind; or them first; or one of them, which ends the run."""
+    workers, who = multiprocessing.active_children(), KILLED[number % len(KILLED)]
+    for worker in workers[: {"with all its workers": None, "one worker": 1}.get(who, 0)]:
+        worker.kill()
+    if who != "one worker" or not workers:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def child(job):
     """Run, or resume, one case; end as told."""
     run_checkpoint.SAVE_INTERVAL_SECONDS = 0.0
@@ -200,6 +221,11 @@ def child(job):
             cut.leave(job.beside(".left"), seed=job.kill[1])
             os.kill(os.getpid(), signal.SIGKILL)
 
+    elif job.has_workers and job.kill is not None:
+
+        def act():
+            kill_in_turn(job.kill[1])
+
     # A resumed run gets nothing from the seeds that it is given: all it needs was saved.
     model_seed, seed = (9999, None) if job.resume else (7, 3)
     agent, counts, optimizer = make_run(job.case, job.folder, model_seed, seed)
@@ -210,6 +236,10 @@ def child(job):
         if not str(error).startswith("Nothing to resume"):
             raise
         return {"nothing_to_resume": str(error)}
+    except EnvironmentFailureError:
+        if not (job.has_workers and job.kill):
+            raise
+        os.kill(os.getpid(), signal.SIGKILL)  # it ended because one of its workers was killed
     return {"outcome": outcome_of(agent, counts, result), "counts": dict(points.counts)}
 
 
@@ -221,6 +251,8 @@ def in_a_process(job, target=child):
     if pid == 0:
         code = 1
         try:
+            if job.has_workers:
+                os.setpgid(0, 0)  # so that they can be told from others
             output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(output, 1)
             os.dup2(output, 2)
@@ -231,6 +263,8 @@ def in_a_process(job, target=child):
         finally:
             os._exit(code)
     _, status = os.waitpid(pid, 0)
+    if job.has_workers:
+        job.num_left_behind += end_group(pid)
     if os.WIFSIGNALED(status):
         if os.WTERMSIG(status) != signal.SIGKILL:
             raise SystemExit(f"A job crashed with signal {os.WTERMSIG(status)}: {job}\n{log.read_text()[-4000:]}")
@@ -238,6 +272,29 @@ def in_a_process(job, target=child):
     if status:
         raise SystemExit(f"A job failed: {job}\n{log.read_text()[-4000:]}")
     return json.loads(answer.read_text())
+
+
+def end_group(group, seconds=5.0):
+    """Wait until nothing of a group of processes runs any more; kill what does, and return how many that were."""
+    deadline = time.monotonic() + seconds
+    while (running := running_in(group)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
+    return len(running)
+
+
+def running_in(group):
+    """Return the processes of a group that run, as Linux tells them."""
+    running = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):  # it has just ended
+            continue
+        if int(its_group) == group and state not in "ZX":
+            running.append(int(path.parent.name))
+    return running
 
 
 def load_tensorflow():

@@ -47,7 +47,7 @@ class KillPoints:
         self._act = _end if act is None else act
         self._learn_seconds = 0.0
         _wrap(EnvGuard, "step", lambda *_, **__: self._pass("act"))
-        _wrap(EnvGuard, "reset", lambda _guard, seed=None, **__: self._pass_if(seed is not None, "barrier"))
+        _wrap(EnvGuard, "reset", lambda _guard, seed=None, *_, **__: self._pass_if(seed is not None, "barrier"))
         _wrap(state_files, "_bytes_of", lambda *_, **__: self._pass("write"))
         _wrap(os, "fsync", lambda *_, **__: self._pass("sync"))
         _wrap(os, "unlink", lambda *_, **__: self._pass("remove"))
