@@ -19,7 +19,8 @@ def made_of(found: type[T], plain: Any) -> T:
     """Return a dataclass made of saved values, once each has the type that its field says.
 
     Args:
-        found: The dataclass; its fields are numbers, strings, flags, None, or lists and tuples of these.
+        found: The dataclass; its fields are numbers, strings, flags, None, dataclasses, or lists, tuples and dicts of
+            these.
         plain: What ``dataclasses.asdict`` returned, or the values of the first fields in order.
 
     Raises:
@@ -37,12 +38,40 @@ def made_of(found: type[T], plain: Any) -> T:
     if not isinstance(plain, dict) or set(plain) - set(fields):
         raise StateMismatchError(f"A saved {found.__name__} has the fields {fields}. Received: {plain!r:.200}.")
     hints = typing.get_type_hints(found)
-    for name, value in plain.items():
-        require_type(value, hints[name], f"{found.__name__}.{name}")
+    values = {name: as_type(value, hints[name], f"{found.__name__}.{name}") for name, value in plain.items()}
     try:
-        return found(**plain)
+        return found(**values)
     except TypeError as error:
         raise StateMismatchError(f"A saved {found.__name__} cannot be made of {plain!r:.200}: {error}.") from error
+
+
+def as_type(plain: Any, hint: Any, name: str) -> Any:
+    """Return a saved value as an annotation has it: dataclasses made of theirs, lists and tuples told apart.
+
+    Args:
+        plain: What was saved.
+        hint: A dataclass, or as for :func:`require_type`, in which dataclasses may stand, too.
+        name: How to call it in an error.
+
+    Raises:
+        StateMismatchError: It has another type.
+    """
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType) and type(None) in parts:
+        (part,) = [part for part in parts if part is not type(None)]
+        return None if plain is None else as_type(plain, part, name)
+    if dataclasses.is_dataclass(hint):
+        return plain if isinstance(plain, hint) else made_of(hint, plain)  # type: ignore[arg-type]
+    if origin is dict and isinstance(plain, dict):
+        return {
+            as_type(key, parts[0], name): as_type(value, parts[1], f"{name}[{key!r}]") for key, value in plain.items()
+        }
+    if origin in (list, tuple) and isinstance(plain, (list, tuple)):
+        hints = parts if origin is tuple and parts[-1] is not Ellipsis else parts[:1] * len(plain)
+        if len(hints) == len(plain):
+            return origin(as_type(plain[i], part, f"{name}[{i}]") for i, part in enumerate(hints))
+    require_type(plain, hint, name)
+    return plain
 
 
 def require_type(value: Any, hint: Any, name: str) -> None:

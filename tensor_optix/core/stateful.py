@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import enum
+import typing
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
+
+from tensor_optix.core.plain_state import as_type
 
 
 class WithState(ABC):
@@ -55,8 +58,9 @@ class Stateful(WithState):
     _STATE: ClassVar[tuple[str, ...]] = ()
     """Names of the attributes."""
 
-    _STATE_KINDS: ClassVar[Mapping[str, type[Any]]] = {}
-    """Dataclasses and enums of attributes that may be None, or are lists of them."""
+    _STATE_KINDS: ClassVar[Mapping[str, Any]] = {}
+    """Dataclasses and enums of attributes that may be None, or are lists of them; or annotations, such as
+    ``int`` or ``dict[str, float]``, which what comes back is held against."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy."""
@@ -66,7 +70,7 @@ class Stateful(WithState):
         """Become what :meth:`state_dict` returned."""
         for name in self._STATE:
             plain = state[name.removeprefix("_")]
-            setattr(self, name, from_plain(plain, getattr(self, name), self._STATE_KINDS.get(name)))
+            setattr(self, name, from_plain(plain, getattr(self, name), self._STATE_KINDS.get(name), name))
 
 
 def to_plain(value: Any) -> Any:
@@ -84,14 +88,18 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(plain: Any, now: Any, kind: type[Any] | None = None) -> Any:
+def from_plain(plain: Any, now: Any, kind: Any = None, name: str = "value") -> Any:
     """Return what :func:`to_plain` was given.
 
     Args:
         plain: What it returned.
         now: The value in place, which tells what is to come back; a part with a state takes it.
-        kind: Dataclass or enum of the value, or of each item of a list, where ``now`` does not tell.
+        kind: Dataclass or enum of the value, or of each item of a list, where ``now`` does not tell; or an annotation.
+        name: How to call it in an error.
     """
+    if kind in (int, float, bool, str) or typing.get_origin(kind) is not None:
+        made = as_type(plain, kind, name)
+        return deque(made, maxlen=now.maxlen) if isinstance(now, deque) else made
     if plain is None:
         return None
     if hasattr(now, "load_state_dict"):

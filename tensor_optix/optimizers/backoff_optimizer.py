@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tensor_optix.core.checks import check_int, check_number
-from tensor_optix.core.plain_state import made_of
 from tensor_optix.core.types import Bounds, EvalMetrics
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.coordinate import BOLD_SHARE, Side
 from tensor_optix.optimizers.evidence import noise_sd, small_sample_inflation, spent_threshold
 from tensor_optix.optimizers.score_buffer import NewScores, ScoreBuffer
-from tensor_optix.optimizers.search_point import Probe, SearchPoint
+from tensor_optix.optimizers.search_point import Probe, SearchPoint, with_specs
 
 _ALPHA = 0.05
 _WIDEN_ON_IMPROVEMENT = 1.1
@@ -66,6 +64,14 @@ class BackoffOptimizer(BoundedOptimizer):
         >>> round(probe.params["learning_rate"], 6)
         0.0105
     """
+
+    _STATE = (*BoundedOptimizer._STATE, "_widening", "_news", "_buffer", "_point", "_unbracketed", "_turn")
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {
+        **BoundedOptimizer._STATE_KINDS,
+        "_widening": float,
+        "_unbracketed": list[Probe],
+        "_turn": int,
+    }
 
     def __init__(
         self,
@@ -274,26 +280,8 @@ class BackoffOptimizer(BoundedOptimizer):
         self._move(name, value, "better beyond noise, all probes of this theta pooled")
         return True
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the state."""
-        return super().state_dict() | {
-            "widening": self._widening,
-            "news": self._news.state_dict(),
-            "buffer": self._buffer.state_dict(),
-            "point": self._point.state_dict(),
-            "unbracketed": [asdict(probe) for probe in self._unbracketed],
-            "turn": self._turn,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what ``state_dict`` returned."""
-        super().load_state_dict(state)
-        self._widening = state["widening"]
-        self._news.load_state_dict(state["news"])
-        self._buffer.load_state_dict(state["buffer"])
-        self._point.load_state_dict(state["point"], self._specs)
-        self._unbracketed = [made_of(Probe, saved) for saved in state["unbracketed"]]
-        self._turn = state["turn"]
+    def _with_specs(self, state: dict[str, Any]) -> dict[str, Any]:
+        return {**state, "point": with_specs(state["point"], self._specs)}
 
     def _names_in(self, state: dict[str, Any]) -> list[str]:
         return list(state["point"]["coordinates"])

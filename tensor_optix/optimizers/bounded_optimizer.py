@@ -8,13 +8,13 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.checks import check_instance, check_mapping, check_seed
-from tensor_optix.core.plain_state import require_type
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
@@ -60,7 +60,7 @@ class Decision:
         return asdict(self)
 
 
-class BoundedOptimizer(BaseOptimizer):
+class BoundedOptimizer(BaseOptimizer, Stateful):
     """Base of the optimizers that tune named parameters inside bounds.
 
     Args:
@@ -72,6 +72,9 @@ class BoundedOptimizer(BaseOptimizer):
         InvalidArgumentError: Bounds are reversed or not finite, or ``param_bounds`` is another text.
         InvalidTypeError: ``param_bounds`` is no mapping, or a bound no pair of numbers.
     """
+
+    _STATE: ClassVar[tuple[str, ...]] = ("_episode_id",)
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {"_episode_id": int}
 
     def __init__(self, param_bounds: Bounds | Literal["agent"] | None = None, seed: int | None = None) -> None:
         if isinstance(param_bounds, str) and param_bounds != "agent":
@@ -176,7 +179,8 @@ class BoundedOptimizer(BaseOptimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return a JSON-able copy of the state."""
-        return {"kind": type(self).__name__, "rng": self._rng.bit_generator.state, "episode_id": self._episode_id}
+        declared = Stateful.state_dict(self)
+        return {"kind": type(self).__name__, "rng": self._rng.bit_generator.state, **declared}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what ``state_dict`` returned."""
@@ -188,8 +192,11 @@ class BoundedOptimizer(BaseOptimizer):
             raise StateMismatchError(f"The state holds {unknown}, but there are no bounds for them: {self._specs}.")
         self._rng = np.random.default_rng()
         self._rng.bit_generator.state = state["rng"]
-        require_type(state["episode_id"], int, "episode id")
-        self._episode_id = state["episode_id"]
+        Stateful.load_state_dict(self, self._with_specs(state))
+
+    def _with_specs(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a state with what is given anew and not saved. Default: as it is."""
+        return state
 
     @abstractmethod
     def _names_in(self, state: dict[str, Any]) -> list[str]:

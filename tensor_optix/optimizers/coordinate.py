@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tensor_optix.core.plain_state import made_of, require_type
+from tensor_optix.core.stateful import to_plain
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.evidence import PooledMean, parabola_through
 
@@ -44,6 +44,10 @@ class Side:
     offset: float
     contrast: float
     variance: float
+
+    def state_dict(self) -> list[float]:
+        """Return the three in this order."""
+        return [self.offset, self.contrast, self.variance]
 
 
 @dataclass
@@ -193,26 +197,5 @@ class Coordinate:
             self.narrow()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of everything but the spec."""
-        plain = ("centre", "direction", "width", "reach", "has_gained", "looks", "pairs")
-        return {name: getattr(self, name) for name in plain} | {
-            "half": None if self.half is None else [self.half.offset, self.half.contrast, self.half.variance],
-            "slope": self.slope.state(),
-            "curvature": self.curvature.state(),
-            "gains": [gain.state() for gain in self.gains],
-        }
-
-    @classmethod
-    def from_state(cls, spec: ParamSpec, state: dict[str, Any]) -> Coordinate:
-        """Return what ``state_dict`` was taken from."""
-        upper, lower = state["gains"]
-        for name in ("centre", "direction", "reach", "looks", "pairs"):
-            require_type(state[name], float, name)
-        require_type(state["width"], float | None, "width")
-        rebuilt: dict[str, Any] = {
-            "half": None if state["half"] is None else made_of(Side, state["half"]),
-            "slope": made_of(PooledMean, state["slope"]),
-            "curvature": made_of(PooledMean, state["curvature"]),
-            "gains": (made_of(PooledMean, upper), made_of(PooledMean, lower)),
-        }
-        return cls(spec, **{**state, **rebuilt})
+        """Return a JSON-able copy of everything but the spec; ``made_of`` reads it, given that."""
+        return {field.name: to_plain(getattr(self, field.name)) for field in fields(self) if field.name != "spec"}

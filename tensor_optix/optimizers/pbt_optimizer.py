@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from tensor_optix.core.checks import check_int, check_number
-from tensor_optix.core.plain_state import made_of, require_type
 from tensor_optix.core.types import Bounds, EvalMetrics
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.evidence import ResponseModel, fit_response
@@ -74,6 +73,14 @@ class PBTOptimizer(BoundedOptimizer):
         >>> 0.01 * 10**-0.4 <= explored.params["learning_rate"] <= 0.01 * 10**0.4
         True
     """
+
+    _STATE = (*BoundedOptimizer._STATE, "_news", "_seen", "_names", "_past")
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {
+        **BoundedOptimizer._STATE_KINDS,
+        "_seen": int,
+        "_names": list[str],
+        "_past": list[Member],
+    }
 
     def __init__(
         self,
@@ -175,24 +182,6 @@ class PBTOptimizer(BoundedOptimizer):
             name: spec.from_latent(float(points[row, column]))
             for column, (name, spec, row) in enumerate(zip(self._names, specs, best, strict=True))
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the state."""
-        return super().state_dict() | {
-            "news": self._news.state_dict(),
-            "seen": self._seen,
-            "names": list(self._names),
-            "past": [asdict(member) for member in self._past],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what ``state_dict`` returned."""
-        super().load_state_dict(state)
-        self._news.load_state_dict(state["news"])
-        self._seen = state["seen"]
-        require_type(state["names"], list[str], "names")
-        self._names = list(state["names"])
-        self._past = deque((made_of(Member, saved) for saved in state["past"]), maxlen=self._past.maxlen)
 
     def _names_in(self, state: dict[str, Any]) -> list[str]:
         return list(state["names"])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
-from tensor_optix.core.plain_state import require_type
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.optimizers.evidence import line_at, noise_variance
@@ -16,12 +16,15 @@ _MIN_DIFFERENCES = 4
 _LATEST = 8
 
 
-class NewScores:
+class NewScores(Stateful):
     """Finds what a history holds that was not there before.
 
     A history may have grown by any number of entries and lost its oldest. Entries are told apart by
     their ``episode_id``; where ids do not rise, by the history's length and its last entry.
     """
+
+    _STATE = ("_last", "_length")
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {"_last": tuple[int, float, float] | None, "_length": int}
 
     def __init__(self) -> None:
         self._last: tuple[int, float, float] | None = None
@@ -46,28 +49,20 @@ class NewScores:
             return history[self._length :]
         return history[-1:] if _identity(history[-1]) != self._last else []
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the state."""
-        return {"last": None if self._last is None else list(self._last), "length": self._length}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what ``state_dict`` returned."""
-        require_type(state["last"], tuple[int, float, float] | None, "latest score")
-        require_type(state["length"], int, "number of scores")
-        self._last = None if state["last"] is None else tuple(state["last"])
-        self._length = state["length"]
-
 
 def _identity(metrics: EvalMetrics) -> tuple[int, float, float]:
     return metrics.episode_id, metrics.primary_score, metrics.timestamp
 
 
-class ScoreBuffer:
+class ScoreBuffer(Stateful):
     """Recent scores, and what they say about level, drift and noise at the centre.
 
     Args:
         score_window: How many of the latest scores count for ``variance``.
     """
+
+    _STATE = ("seen", "_recent", "_raw_differences", "_differences", "_times", "_scores")
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {"seen": int, **dict.fromkeys(_STATE[1:], list[float])}
 
     def __init__(self, score_window: int) -> None:
         self.seen = 0
@@ -133,25 +128,8 @@ class ScoreBuffer:
         """Return the centre's foretold score at window ``time`` and its relative variance."""
         return line_at(self._times, self._scores, time)  # type: ignore[arg-type]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the state."""
-        return {
-            "seen": self.seen,
-            "recent": list(self._recent),
-            "raw_differences": list(self._raw_differences),
-            "differences": list(self._differences),
-            "times": list(self._times),
-            "scores": list(self._scores),
-        }
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become what ``state_dict`` returned."""
-        require_type(state["seen"], int, "number of scores seen")
         if len(state["times"]) != len(state["scores"]):
             raise StateMismatchError(f"{len(state['times'])} times were saved for {len(state['scores'])} scores.")
-        self.seen = state["seen"]
-        for name in ("recent", "raw_differences", "differences", "times", "scores"):
-            require_type(state[name], list[float], name)
-            values = getattr(self, f"_{name}")
-            values.clear()
-            values.extend(state[name])
+        super().load_state_dict(state)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from tensor_optix.core.plain_state import made_of, require_type
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.bounded_optimizer import is_same
 from tensor_optix.optimizers.coordinate import Coordinate
@@ -53,13 +53,20 @@ class OutsideChange:
     value: float
 
 
-class SearchPoint:
+class SearchPoint(Stateful):
     """Theta of all parameters, at most one of them being probed.
 
     Attributes:
         coordinates: The parameters by name, in the order in which they take turns.
         probe: The open probe, None while theta is in force.
     """
+
+    _STATE = ("coordinates", "probe", "_issued")
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {
+        "coordinates": dict[str, Coordinate],
+        "probe": Probe | None,
+        "_issued": dict[str, float],
+    }
 
     def __init__(self) -> None:
         self.coordinates: dict[str, Coordinate] = {}
@@ -122,22 +129,11 @@ class SearchPoint:
             self.probe = None
         return True
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the state."""
-        return {
-            "coordinates": {name: coordinate.state_dict() for name, coordinate in self.coordinates.items()},
-            "probe": None if self.probe is None else asdict(self.probe),
-            "issued": dict(self._issued),
-        }
 
-    def load_state_dict(self, state: dict[str, Any], specs: dict[str, ParamSpec]) -> None:
-        """Become what ``state_dict`` returned."""
-        self.coordinates = {
-            name: Coordinate.from_state(specs[name], saved) for name, saved in state["coordinates"].items()
-        }
-        self.probe = None if state["probe"] is None else made_of(Probe, state["probe"])
-        require_type(state["issued"], dict[str, float], "issued values")
-        self._issued = dict(state["issued"])
+def with_specs(state: dict[str, Any], specs: dict[str, ParamSpec]) -> dict[str, Any]:
+    """Return what ``SearchPoint.state_dict`` returned as it is read: ranges and scales are no part of it."""
+    coordinates = {name: {**saved, "spec": specs[name]} for name, saved in state["coordinates"].items()}
+    return {**state, "coordinates": coordinates}
 
 
 def _are_same(a: dict[str, float], b: dict[str, float]) -> bool:

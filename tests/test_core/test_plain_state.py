@@ -29,7 +29,7 @@ def test_a_dataclass_is_made_of_its_fields_in_order_or_by_name():
         ([1, "many"], "Member.score is 'many', not a float"),
         ([True, 1.0], "Member.time is True, not a int"),
         ({"time": 1}, "cannot be made of"),
-        ({"time": 1, "score": 1.0, "past": [None]}, r"Member.past is \[None\]"),
+        ({"time": 1, "score": 1.0, "past": [None]}, r"Member.past\[0\] is None, not a float"),
         ({"time": 1, "score": 1.0, "pair": [1]}, r"Member.pair is \[1\]"),
         ({"time": 1, "score": 1.0, "code": 1}, "has the fields"),
         ("ab", "has the fields"),
@@ -69,3 +69,22 @@ def test_what_is_left_open_may_be_anything():
 
 def test_what_is_left_open_may_hold_lists_of_several_kinds():
     require_like({"a": [["x", {"n": 1}]], "b": [1, "x"], "c": [["x", 1]]}, {"a": None, "c": []}, "part")
+
+
+@dataclass
+class Family:
+    oldest: Member
+    twins: tuple[Member, Member] | None
+    by_name: dict[str, Member] = field(default_factory=dict)
+
+
+def test_a_dataclass_may_hold_others():
+    made = made_of(
+        Family, {"oldest": [1, 2.0], "twins": [[3, 4.0], {"time": 5, "score": 6.0}], "by_name": {"x": [7, 8.0]}}
+    )
+    assert made == Family(Member(1, 2.0), (Member(3, 4.0), Member(5, 6.0)), {"x": Member(7, 8.0)})
+    assert made_of(Family, [Member(1, 2.0), None]) == Family(Member(1, 2.0), None)
+    with pytest.raises(StateMismatchError, match=r"The saved Member\.score is 'many', not a float"):
+        made_of(Family, [[1, 2.0], [[3, 4.0], [5, "many"]]])
+    with pytest.raises(StateMismatchError, match=r"The saved Family\.twins is \[\[3, 4\.0\]\], not a"):
+        made_of(Family, [[1, 2.0], [[3, 4.0]]])

@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from tensor_optix.core.plain_state import made_of
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.coordinate import BOLD, COARSE, FINE, Coordinate, Side, unit_of
 
@@ -122,5 +123,5 @@ def test_state():
     coordinate = Coordinate(LOG, 0.1, width=0.2)
     seen(coordinate, lambda x: x, pairs=2)
     coordinate.note(Side(0.2, 1.0, 1.0))
-    again = Coordinate.from_state(LOG, json.loads(json.dumps(coordinate.state_dict())))
+    again = made_of(Coordinate, {**json.loads(json.dumps(coordinate.state_dict())), "spec": LOG})
     assert again == coordinate

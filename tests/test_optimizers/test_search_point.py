@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tensor_optix.core.types import ParamSpec
-from tensor_optix.optimizers.search_point import Probe, SearchPoint
+from tensor_optix.optimizers.search_point import Probe, SearchPoint, with_specs
 
 SPECS = {"a": ParamSpec(0.01, 1.0, "log"), "b": ParamSpec(0.0, 1.0)}
 
@@ -63,7 +63,7 @@ def test_state():
     point, other = probing(), SearchPoint()
     point.probe.scores.append(1.0)
     point.probe.times.append(4)
-    other.load_state_dict(json.loads(json.dumps(point.state_dict())), SPECS)
+    other.load_state_dict(with_specs(json.loads(json.dumps(point.state_dict())), SPECS))
     assert other.state_dict() == point.state_dict()
     assert other.values() == {"a": 0.2, "b": 0.5}
     assert (other.probe.score, other.probe.time) == (1.0, 4.0)
