@@ -186,6 +186,8 @@ class BatchPipeline(ActingPipeline):
             self._needs_reset = True
             self._barrier_requested = False
         metadata: dict[str, Any] = {"barrier": barrier, "fresh_start": fresh_start}
+        if window.own_rewards is not None:
+            metadata["returns_in_own_reward"] = True
         if window.restarts:
             metadata["num_env_restarts"] = len(window.restarts)
         data = window.build(self._next_window_id, returns, lengths, metadata)

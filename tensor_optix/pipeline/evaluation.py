@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -15,6 +16,8 @@ from tensor_optix.pipeline.stepping.env_guard import open_env
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
 from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, env_state, not_saved, restore_env_state
 
+logger = logging.getLogger(__name__)
+
 Act = Callable[[Any], Any]
 
 
@@ -26,6 +29,8 @@ def evaluate(
     Nothing changes in the agent: a copy of it acts (``acting_copy``), on the weights it has now, and
     explores from a generator of its own. Same seed, same episodes. In a vector environment each
     sub-environment plays a fixed share. Where no time limit is known, episodes are cut at 10,000 steps.
+    Returns are in the environment's own reward, below Gymnasium's ``NormalizeReward``, ``TransformReward``
+    and ``ClipReward``; where these are in other processes and it cannot be read, a warning says so.
 
     Args:
         agent_or_policy: An agent, a ``Policy``, or a function of an observation. An agent that cannot
@@ -58,6 +63,9 @@ def evaluate(
         act = acting_in_evaluation(agent_or_policy, guard, greedy=greedy, seed=seed)
         return kind.player(guard, act, num_episodes, seed).play(guard)
     finally:
+        for note in guard.reward_notes():
+            logger.warning("%s.", note[:1].upper() + note[1:])
+        guard.let_go()
         if made_here:
             guard.close()
 

@@ -96,6 +96,8 @@ class SingleEnvCollector(Collector):
         step, observe, put_observation = self.guard.step, window.observation, window.put_observation
         rewards, add_info, last = window.rewards, window.infos.append, window.num_steps - 1
         put_action = None if self._action_layout is None else window.open_actions(self._action_layout)
+        own_reward = self.guard.own_reward
+        own_rewards = window.rewards if own_reward is None else window.open_own_rewards()
         start = window.num_taken
         put_observation(start, self._observation)
         for t in range(start, window.num_steps):
@@ -106,6 +108,8 @@ class SingleEnvCollector(Collector):
                     put_action = window.open_actions(self._note_actions(action))
                 put_action(t, action)
                 rewards[t] = reward if type(reward) is float else as_reward(reward)
+                if own_reward is not None:
+                    own_rewards[t] = own_reward.take()
                 if terminated or truncated:
                     window.terminated[t], window.truncated[t] = terminated, truncated
                     self._episode_over = t == last
@@ -136,6 +140,8 @@ class VectorEnvCollector(Collector):
             Autoreset.SAME_STEP: self._take_final_observations,
             Autoreset.DISABLED: self._reset_ended,
         }[self.guard.mode]
+        own_reward = self.guard.own_reward
+        own_rewards = rewards if own_reward is None else window.open_own_rewards()
         start, num_envs = window.num_taken, self.guard.num_envs
         put_observation(start, self._observation)
         for t in range(start, window.num_steps):
@@ -146,6 +152,8 @@ class VectorEnvCollector(Collector):
                     put_action = window.open_actions(self._note_actions(actions))
                 put_action(t, actions)
                 rewards[t] = as_rewards(rewards_t, num_envs)
+                if own_reward is not None:
+                    own_rewards[t] = own_reward.take()
                 terminated[t] = terminated_t
                 truncated[t] = truncated_t
                 put_observation(t + 1, observations)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
+from tensor_optix.pipeline.stepping.own_reward import read_own_reward, reward_wrappers
 from tensor_optix.pipeline.stepping.space_layout import is_finite
 from tensor_optix.pipeline.stepping.worker_processes import (
     end_broken_workers_of,
@@ -83,6 +84,7 @@ class EnvGuard:
         is_vector: Whether it steps several environments at once.
         num_envs: How many.
         num_steps: How often it was stepped.
+        own_reward: What reads the reward below the wrappers that change it; None where none does, or none can.
     """
 
     is_vector: ClassVar[bool] = False
@@ -93,6 +95,7 @@ class EnvGuard:
         spec = getattr(env, "spec", None)
         self.name = getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
         self.num_steps = 0
+        self.own_reward = read_own_reward(env)
         self._shape = None if self.is_vector else getattr(self.space("observation"), "shape", None)
 
     @classmethod
@@ -131,6 +134,8 @@ class EnvGuard:
                 f"Environment {self.name}: reset() must return (observation, info), as Gymnasium's API has it. "
                 f"Received: {result!r:.200}."
             )
+        if self.own_reward is not None:
+            self.own_reward.take()  # what was paid while it was reset belongs to no step
         self._check_shape(result[0], "reset()")
         return result[0]
 
@@ -206,8 +211,24 @@ class EnvGuard:
             "Nothing was learned from it; mend the environment, or wrap it so that it clips or raises."
         )
 
+    def reward_notes(self) -> tuple[str, ...]:
+        """Return, in a sentence, whose reward returns are told in, where that is not the environment's own."""
+        names = [*([] if self.own_reward else reward_wrappers(self.env)), *self._reward_wrappers_out_of_reach()]
+        told = f"returns are told in the reward of {', '.join(names)}: the environment's own cannot be read"
+        return (told,) if names else ()
+
+    def _reward_wrappers_out_of_reach(self) -> list[str]:
+        """Return the names of wrappers in other processes that change rewards, as far as that can be told."""
+        return []
+
+    def let_go(self) -> None:
+        """Leave the environment as it was before this."""
+        if self.own_reward is not None:
+            self.own_reward.remove()
+
     def close(self) -> None:
         """Close the environment; a failure to close is logged, it loses nothing."""
+        self.let_go()
         close = getattr(self.env, "close", None)
         if close is None:
             return

@@ -49,6 +49,7 @@ class EnvKeeper:
         self._collector: Collector | None = None
         self.num_restarts = 0
         self.last_error = ""
+        self._reward_notes: tuple[str, ...] = ()
         self.num_lost_episodes = 0
         self.open()
         if on_error == "restart" and not self.made_here:
@@ -97,6 +98,7 @@ class EnvKeeper:
     def close(self) -> None:
         """Let go of the environment, and close what was not given as an instance; safe to call twice."""
         if self._collector is not None:
+            self.guard.let_go()
             is_given = self.guard.env is self.source  # an EnvPool is made anew when it is seeded
             if self._close_instance or not is_given:
                 self.guard.close()
@@ -148,12 +150,15 @@ class EnvKeeper:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of it at the end, in sentences."""
+        if self._collector is not None:
+            self._reward_notes = self.guard.reward_notes()
+        told = self._reward_notes
         if not self.num_restarts:
-            return ()
+            return told
         times = f"{self.num_restarts} times" if self.num_restarts > 1 else "once"
         note = f"the environment failed and was made anew {times}; last: {self.last_error}"
         lost = self.num_lost_episodes
         if not lost:
-            return (note,)
+            return (*told, note)
         episodes = f"{lost} episodes" if lost > 1 else "one episode"
-        return (note, f"{episodes} of evaluations broke off with it, counted for nothing, and played anew")
+        return (*told, note, f"{episodes} of evaluations broke off with it, counted for nothing, and played anew")

@@ -16,6 +16,7 @@ import numpy as np
 from tensor_optix.core.attributes import fingerprints
 from tensor_optix.core.storage.exact_json import is_packable, pack, to_exact, unpack
 from tensor_optix.exceptions import CheckpointError, StateMismatchError
+from tensor_optix.pipeline.stepping.own_reward import RewardTap
 
 _STATISTIC_FIELDS = ("mean", "var", "count")
 _RUNNING_RETURNS = ("discounted_reward", "accumulated_reward")
@@ -80,7 +81,7 @@ def has_own_state(layer: Any) -> bool:
 
 def is_known(name: str, value: Any) -> bool:
     """Tell whether a layer's attribute is one of those that are saved without being asked for."""
-    return name in _RUNNING_RETURNS or _is_statistics(value)
+    return name in _RUNNING_RETURNS or _is_statistics(value) or isinstance(value, RewardTap)
 
 
 def _state_of(layer: Any) -> dict[str, Any] | None:

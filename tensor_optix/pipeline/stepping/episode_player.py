@@ -85,10 +85,12 @@ class SinglePlayer(Player):
         observation, over = guard.reset(self._next_seed()), False
         self._layout = self._layout or Layout.of(observation, guard.space("observation"))
         cast, step, act, total = self._layout.cast, guard.step, self._act, 0.0
+        own = guard.own_reward
         while not over:
             observation, reward, terminated, truncated, _ = step(act(cast(observation)))
             try:
-                total += reward if type(reward) is float else as_reward(reward)
+                paid = reward if type(reward) is float else as_reward(reward)
+                total += paid if own is None else own.take()
             except (TypeError, ValueError, OverflowError) as error:
                 raise guard.unusable(error) from error
             self._length += 1
@@ -146,12 +148,14 @@ class VectorPlayer(Player):
         observations = guard.reset(seed)
         layout = Layout.of(observations, guard.space("observation"), batched=True)
         returns, lengths = np.zeros(guard.num_envs), np.zeros(guard.num_envs, np.int64)
+        own = guard.own_reward
         while self._playing.any():
             observations, rewards, terminated, truncated, _ = guard.step(self._act_batch(layout.cast(observations)))
             self._num_steps += 1
             counted = self._playing & ~guard.ended
             try:
-                returns += np.where(counted, as_rewards(rewards, guard.num_envs), 0.0)
+                paid = as_rewards(rewards, guard.num_envs)
+                returns += np.where(counted, paid if own is None else own.take(), 0.0)
             except (TypeError, OverflowError) as error:
                 raise guard.unusable(error) from error
             lengths += counted

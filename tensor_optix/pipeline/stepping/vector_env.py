@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard
+from tensor_optix.pipeline.stepping.own_reward import reward_wrappers, reward_wrappers_among
 from tensor_optix.pipeline.stepping.worker_processes import workers_that_reset_again
 
 BoolArray = npt.NDArray[np.bool_]
@@ -107,14 +109,25 @@ class VectorGuard(EnvGuard):
         Of a vector in other processes one environment is made here and looked at: a worker is never asked,
         for one that cannot answer (its spec holds a lambda, say) ends, and with it the vector.
         """
-        return self._limits(lambda: self.env.spec or _spec_of_one(getattr(self.env, "unwrapped", self.env)))
+        return self._limits(lambda: self.env.spec or self._seen_in_one[0])
 
+    @functools.cached_property
+    def _seen_in_one(self) -> tuple[Any, list[str]]:
+        """Spec of one environment, and its wrappers that change rewards."""
+        vector = getattr(self.env, "unwrapped", self.env)
+        if not isinstance(vector, gym.vector.AsyncVectorEnv):
+            return vector.envs[0].spec, reward_wrappers(vector.envs[0])
+        made = vector.env_fns[0]()
+        try:
+            return made.spec, reward_wrappers(made)
+        finally:
+            made.close()
 
-def _spec_of_one(vector: Any) -> Any:
-    if not isinstance(vector, gym.vector.AsyncVectorEnv):
-        return vector.envs[0].spec
-    made = vector.env_fns[0]()
-    try:
-        return made.spec
-    finally:
-        made.close()
+    def _reward_wrappers_out_of_reach(self) -> list[str]:
+        vector = getattr(self.env, "unwrapped", self.env)
+        if not isinstance(vector, gym.vector.AsyncVectorEnv):
+            return []
+        if vector.spec is not None:
+            return reward_wrappers_among(vector.spec.kwargs.get("wrappers", ()))
+        seen = vars(self).get("_seen_in_one")  # made for the step limit, where episodes were played; not for this alone
+        return [] if seen is None else seen[1]

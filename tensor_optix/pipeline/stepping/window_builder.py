@@ -53,6 +53,7 @@ class WindowBuilder:
         self.num_steps = num_steps
         self.batch = batch
         self.rewards = np.zeros((num_steps, *batch))
+        self.own_rewards: npt.NDArray[np.float64] | None = None
         self.terminated = np.zeros((num_steps, *batch), np.bool_)
         self.truncated = np.zeros((num_steps, *batch), np.bool_)
         self.valid: npt.NDArray[np.bool_] | None = None
@@ -70,6 +71,17 @@ class WindowBuilder:
         if self._actions is None:
             self._actions = layout.allocate(self.num_steps, *self.batch)
         return writer(self._actions)
+
+    def open_own_rewards(self) -> npt.NDArray[np.float64]:
+        """Return where the environment's own rewards go, from which returns are told."""
+        if self.own_rewards is None:
+            self.own_rewards = np.zeros_like(self.rewards)
+        return self.own_rewards
+
+    @property
+    def told_rewards(self) -> npt.NDArray[np.float64]:
+        """What returns are summed from."""
+        return self.rewards if self.own_rewards is None else self.own_rewards
 
     def keep_successor(self, index: Any, observation: Any) -> None:
         """Remember the true successor at ``index`` (``t`` or ``(t, n)``), before a reset hides it."""
@@ -100,7 +112,7 @@ class WindowBuilder:
         self.valid[1:] = ~self.dones[:-1]
         self.valid[self.restarts] = True
         resets = ~self.valid
-        self.rewards[resets] = 0.0
+        self.rewards[resets] = self.told_rewards[resets] = 0.0
         self.terminated[resets] = False
         self.truncated[resets] = False
 
@@ -120,7 +132,7 @@ class WindowBuilder:
         """
         del self.infos[num_good:]
         self.valid = None
-        for array in (self.rewards, self.terminated, self.truncated):
+        for array in (self.rewards, self.told_rewards, self.terminated, self.truncated):
             array[num_good:] = 0
         self._successors = [(at, seen) for at, seen in self._successors if _step_of(at) < num_good]
         if num_good > 0:
@@ -232,7 +244,7 @@ class EpisodeLedger:
 
     def update_window(self, window: WindowBuilder) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Take a finished window; what ran when another environment took over is dropped."""
-        rewards, dones = window.by_env(window.rewards), window.by_env(window.dones)
+        rewards, dones = window.by_env(window.told_rewards), window.by_env(window.dones)
         valid = None if window.valid is None else window.by_env(window.valid)
         if not window.restarts:
             return self.update(rewards, dones, valid)
