@@ -14,7 +14,6 @@ SKIPPED_FOLDERS = ("tensorflow",)
 
 STILL_MISSING: set[str] = {
     "adapters.tensorflow.acting.model_inputs",
-    "adapters.tensorflow.acting.noise_stream",
     "adapters.tensorflow.acting.observation_parts",
     "adapters.tensorflow.bound_agent",
     "adapters.tensorflow.learning.custom_loss",
@@ -22,9 +21,6 @@ STILL_MISSING: set[str] = {
     "adapters.tensorflow.learning.learning_rate",
     "adapters.tensorflow.learning.policy_learner",
     "adapters.tensorflow.learning.policy_update",
-    "adapters.tensorflow.learning.recent_steps",
-    "adapters.tensorflow.learning.value_baseline",
-    "adapters.tensorflow.learning.window_reading",
     "adapters.tensorflow.models.default_networks",
     "adapters.tensorflow.models.model_checks",
     "adapters.tensorflow.saving.agent_arrays",
@@ -48,7 +44,6 @@ STILL_MISSING: set[str] = {
     "algorithms.replay.replay_buffer",
     "algorithms.replay.sum_tree",
     "algorithms.shadow_network",
-    "algorithms.window_steps",
     "algorithms.xla",
     "cli.algorithms",
     "cli.options",

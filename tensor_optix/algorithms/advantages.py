@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.functional.returns import generalized_advantages
 
 _EPSILON = 1e-8

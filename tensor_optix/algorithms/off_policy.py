@@ -9,15 +9,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.learning.window_steps import flat_parts
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
 from tensor_optix.algorithms.progress import LearnerState, Progress
 from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
-from tensor_optix.algorithms.window_steps import flat_leaves, nested_like
 from tensor_optix.core.checks import check_flags, check_instance, check_int, check_ints
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
@@ -87,8 +87,7 @@ class OffPolicyAgent(TFAgent):
     def _remember(self, window: EpisodeData) -> int:
         """Store a window and return how many gradient steps are due."""
         if self._sampler is None:
-            first = [np.asarray(part)[0] for part in flat_leaves(window.observations, window.observations)]
-            self._infer(nested_like(window.observations, first))
+            self._infer(first_of(window.observations))
         added = self.replay.add(window)
         self._observe(window)
         params = self._hyperparams.params
@@ -123,11 +122,8 @@ class OffPolicyAgent(TFAgent):
     def _observe(self, window: EpisodeData) -> None:
         if not self._normalizer.is_active:
             return
-        num_axes, num_rows = np.ndim(window.rewards), np.size(window.rewards)
-        leaves = [np.asarray(leaf) for leaf in flat_leaves(self._example, window.observations)]
-        flat = nested_like(self._example, [leaf.reshape(num_rows, *leaf.shape[num_axes:]) for leaf in leaves])
         valid = slice(None) if window.valid is None else np.asarray(window.valid, bool).reshape(-1)
-        self._normalizer.observe([part[valid] for part in self._inputs.flat(flat, batched=True)])
+        self._normalizer.observe([part[valid] for part in flat_parts(window, self._inputs)])
 
     def _batches_per_call(self) -> int:
         parts = self._inputs.flat(self._example, batched=False)

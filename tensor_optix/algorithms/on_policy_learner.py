@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
 from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive
 from tensor_optix.core.plain_state import require_like
 

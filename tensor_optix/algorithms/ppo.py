@@ -14,8 +14,7 @@ from tensor_optix.adapters.tensorflow.acting.observation_parts import restricted
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.table import head_for
 from tensor_optix.adapters.tensorflow.hyperparameters import Setting, discount, rate
-from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
-from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.image_layout import is_image
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
@@ -247,8 +246,7 @@ class PPOAgent(TFAgent):
         )
 
     def _observe(self, steps: Steps) -> None:
-        rows = steps.valid.reshape(-1)
-        self._normalizer.observe([part[rows] for part in steps.flat_observations()])
+        self._normalizer.observe(steps.valid_observations())
 
     def _infer(self, observation: Any) -> None:
         raise NotBoundError(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.actions.action_sampler import Density
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.learning.losses import approximate_kl, clipped_surrogate_loss
-from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import undo_unless
 from tensor_optix.algorithms.actor_critic import ActorCritic
 from tensor_optix.algorithms.advantages import advantages_and_returns, explained_variance, standardized

@@ -252,7 +252,7 @@ def test_numbers_that_are_not_finite_are_named_and_nothing_changes(what):
     values[-1] = np.nan
     setattr(window, what, values)
     named = what.removesuffix("s").removeprefix("next_")
-    with pytest.raises(NonFiniteError, match=rf"Window 7 holds 1?4? ?{named} values|Window 7 holds \d+ {named} values"):
+    with pytest.raises(NonFiniteError, match=rf"Window 7 holds \d+ steps whose {named} is NaN or infinite"):
         agent.learn(window)
     assert_same_arrays(before.arrays, agent.get_state().arrays)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensor_optix.adapters.tensorflow.learning.recent_steps import Steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.algorithms import advantages as adv
 
 

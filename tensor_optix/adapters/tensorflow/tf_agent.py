@@ -30,7 +30,7 @@ from tensor_optix.adapters.tensorflow.learning.policy_learner import PolicyLearn
 from tensor_optix.adapters.tensorflow.learning.policy_update import PolicyUpdate
 from tensor_optix.adapters.tensorflow.learning.recent_steps import StepLayout
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
-from tensor_optix.adapters.tensorflow.learning.window_reading import read_steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments

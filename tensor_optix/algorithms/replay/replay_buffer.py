@@ -14,9 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.adapters.tensorflow.learning.window_steps import (
+    RawSteps,
+    flat_leaves,
+    nested_like,
+    read_raw_steps,
+)
 from tensor_optix.algorithms.replay.chunked_array import ChunkedArray
 from tensor_optix.algorithms.replay.priorities import Priorities, priority_bytes
-from tensor_optix.algorithms.window_steps import WindowSteps, flat_leaves, nested_like
 from tensor_optix.core.checks import check_int
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, StateMismatchError
@@ -136,8 +141,7 @@ class ReplayBuffer:
             NonFiniteError: An observation, action or reward is NaN or infinite; nothing was stored.
             InvalidArgumentError: The window holds more than the buffer.
         """
-        steps = WindowSteps.of(window, self._example)
-        steps.check_finite()
+        steps = read_raw_steps(window, self._example)
         joined = self._joins(steps)
         starts_row = steps.valid.copy()
         starts_row[0] &= ~joined
@@ -159,7 +163,7 @@ class ReplayBuffer:
         self._last_window = window.episode_id
         return int(steps.is_step.sum())
 
-    def _joins(self, steps: WindowSteps) -> np.ndarray:
+    def _joins(self, steps: RawSteps) -> np.ndarray:
         """Tell for each environment whether its first step goes on from the newest row, ``[N]`` bool."""
         num_envs = steps.valid.shape[1]
         follows = len(self._tails) == num_envs and steps.window_id == (self._last_window or 0) + 1
@@ -178,7 +182,7 @@ class ReplayBuffer:
         return joined
 
     def _write(
-        self, steps: WindowSteps, step_at: np.ndarray, end_at: np.ndarray, starts_row: np.ndarray, total: int
+        self, steps: RawSteps, step_at: np.ndarray, end_at: np.ndarray, starts_row: np.ndarray, total: int
     ) -> None:
         overwritten = np.arange(self._num_written, self._num_written + total) % self.capacity
         self._num_steps -= int(self._is_step[overwritten].sum())

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.adapters.tensorflow.learning.policy_update import BATCH_SIZE, PolicyUpdate, UpdateResult
-from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, StepLayout, Steps
+from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, StepLayout
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive, require_same_form
 from tensor_optix.core.plain_state import require_like
 from tensor_optix.exceptions import NonFiniteError
@@ -128,8 +129,7 @@ class PolicyLearner:
 
     def _take_in(self, steps: Steps, params: Mapping[str, Any]) -> tuple[Steps, np.ndarray, float]:
         """Add a window, fit values, and return all recent steps with their advantages ``[T, N]``."""
-        new_rows = steps.valid.reshape(-1)
-        self._baseline.observe([part[new_rows] for part in steps.flat_observations()])
+        self._baseline.observe(steps.valid_observations())
         self._recent.append(steps)
         recent = self._recent.all()
         shape, valid = recent.rewards.shape, recent.valid.reshape(-1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.exceptions import StateMismatchError
 
 _KINDS = {
@@ -21,57 +22,6 @@ _KINDS = {
     "lengths": "iu",
 }
 """What is saved of steps beside observations and actions, and of which kinds of dtype it is."""
-
-
-@dataclass
-class Steps:
-    """Time-major steps; N = 1 for a single environment.
-
-    Attributes:
-        observations: One array ``[T, N, ...]`` per part of an observation.
-        successors: One array ``[C, ...]`` per part: the true successors of the C steps in ``cut``,
-            in row-major order.
-        cut: ``[T, N]`` bool, where row t + 1 is not the successor of row t.
-        actions: Encoded actions ``[T, N]`` or ``[T, N, K]``.
-        rewards: ``[T, N]`` float64.
-        terminated: ``[T, N]`` bool.
-        ended: ``[T, N]`` bool, terminated or truncated.
-        continues: ``[T, N]`` bool, where row t + 1 belongs to the same episode.
-        valid: ``[T, N]`` bool, False on steps that only reset.
-        log_probs: ``[T, N]`` float32 of the policy that acted; NaN where not known yet.
-    """
-
-    observations: list[np.ndarray]
-    successors: list[np.ndarray]
-    cut: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    terminated: np.ndarray
-    ended: np.ndarray
-    continues: np.ndarray
-    valid: np.ndarray
-    log_probs: np.ndarray
-
-    @property
-    def size(self) -> int:
-        """T x N."""
-        return int(self.rewards.size)
-
-    def flat_observations(self) -> list[np.ndarray]:
-        """Return one array ``[T * N, ...]`` per part."""
-        return [part.reshape(self.size, *part.shape[2:]) for part in self.observations]
-
-    def next_values(self, values: np.ndarray, successor_values: np.ndarray) -> np.ndarray:
-        """Return the value of each step's successor, ``[T, N]``.
-
-        Args:
-            values: Of ``observations``, ``[T, N]``.
-            successor_values: Of ``successors``, ``[C]``.
-        """
-        result = np.empty_like(values)
-        result[:-1] = values[1:]
-        result[self.cut] = successor_values
-        return result
 
 
 @dataclass(frozen=True)
