@@ -53,21 +53,17 @@ def good_run(interpreter, folder, algorithm):
     return folder
 
 
-def reseal(run, change):
+def change_state(run, change):
     """Change the champion's state; all seals and checksums are made anew, so they are right."""
-    from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
-    from tensor_optix.core.storage.snapshot_files import _list_files
+    from harness.crafted_runs import reseal
+
     from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 
     snapshot = next(run.glob("snapshot_*"))
     state = read_agent_state(snapshot / "weights")
     change(state)
     write_agent_state(snapshot / "weights", state, flush=False)
-    document = read_sealed_json(snapshot / "metadata.json")
-    (snapshot / "metadata.json").unlink()
-    document["files"] = list(_list_files(snapshot))
-    write_sealed_json(snapshot / "metadata.json", document)
-    (run / "manifest.json").unlink(missing_ok=True)
+    reseal(snapshot)
 
 
 def with_model(config):
@@ -103,7 +99,7 @@ def cases(precious):
     }
     for kind, configs in on_models.items():
         for name, config in configs.items():
-            yield kind, name, "policy_gradient", lambda run, config=config: reseal(run, with_model(config))
+            yield kind, name, "policy_gradient", lambda run, config=config: change_state(run, with_model(config))
     on_states = {
         "spaces": (crafted_states.spaces(), "policy_gradient"),
         "structures": (crafted_states.structures(), "dqn"),
@@ -112,14 +108,14 @@ def cases(precious):
     }
     for kind, (changes, algorithm) in on_states.items():
         for name, change in changes.items():
-            yield kind, name, algorithm, lambda run, change=change: reseal(run, change)
+            yield kind, name, algorithm, lambda run, change=change: change_state(run, change)
     yield "files", "a sparse file of a terabyte", "policy_gradient", sparse
 
 
 def watched(interpreter, arguments):
     """Run a script; return its answers, its seconds and the most megabytes that it took, seen from outside."""
     begin = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "PYTHONPATH": f"{HERE}:{ROOT}", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
         [interpreter, str(HERE / "harness" / "read_runs.py"), *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,

@@ -6,63 +6,24 @@ hook watches that no process is started, no connection made, nothing outside the
 writing, and none of the files opened that the crafted ones point at.
 """
 
-import contextlib
 import json
 import logging
-import os
 import resource
 import shutil
-import sys
 import zipfile
 
 from durability_damage import RUN, Told, cut_run, digest_of_policy
 from durability_runs import Job, in_a_process, make_run
 from harness.crafted_files import craft
+from harness.crafted_runs import crafted_by_hand, lambda_file
+from harness.watch import PRECIOUS, Watch
 from hypothesis import Phase, given, settings, strategies
 
 from tensor_optix import CheckpointRegistry, TFAgent, load_agent
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
-from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.core.storage.run_folder import RunFolder, read_run_json
-from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
+from tensor_optix.core.storage.state_files import read_agent_state
 from tensor_optix.exceptions import TensorOptixError
-
-PRECIOUS = "precious"
-_FORBIDDEN_EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
-_FORBIDDEN_EVENTS += ("pickle.find_class", "urllib.Request", "webbrowser.open", "shutil.rmtree")
-_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
-
-
-class Watch:
-    """Notes what must never happen while a crafted file is read. Installed once, for good."""
-
-    def __init__(self, inside):
-        self.seen, self._is_on, self._inside = [], False, os.path.realpath(inside)
-        sys.addaudithook(self._note)
-
-    @contextlib.contextmanager
-    def on(self):
-        self._is_on = True
-        try:
-            yield
-        finally:
-            self._is_on = False
-
-    def _note(self, event, arguments):
-        if not self._is_on:
-            return
-        if event == "shutil.rmtree" and os.path.realpath(arguments[0]).startswith(self._inside + os.sep):
-            return
-        if event in _FORBIDDEN_EVENTS:
-            self.seen.append(f"{event} {arguments!r:.100}")
-        elif event == "open" and isinstance(arguments[0], (str, bytes)):
-            name, flags = os.fsdecode(arguments[0]), arguments[2] or 0
-            if flags & os.O_NOFOLLOW and os.path.islink(name):  # the system refuses
-                return
-            is_inside = os.path.realpath(name).startswith(self._inside + os.sep)
-            writes = bool(flags & _WRITE_FLAGS) or any(c in str(arguments[1]) for c in "wax+")
-            if PRECIOUS in os.path.realpath(name) or name.startswith("/etc/") or (writes and not is_inside):
-                self.seen.append(f"open {name}")
 
 
 def megabytes():
@@ -131,162 +92,6 @@ def is_whole(run, path, good_states):
 
 
 # ---------------------------------------------------------------- by hand
-
-
-def layer(class_name, module="keras.layers", **config):
-    return {"module": module, "class_name": class_name, "config": config, "registered_name": None}
-
-
-def sequential(*layers, inputs=4):
-    start = layer("InputLayer", batch_shape=[None, inputs], dtype="float32", name="in")
-    return layer("Sequential", "keras", name="s", trainable=True, layers=[start, *layers])
-
-
-def lambda_file(folder):
-    """Return a real ``.keras`` file with a Lambda layer that writes a file where it is run, and its configuration."""
-    import keras
-
-    target = str(folder / f"{PRECIOUS}-written-by-lambda")
-
-    def harm(x, target=target):
-        with open(target, "w") as file:
-            file.write("harm")
-        return x
-
-    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
-    model.add(keras.layers.Lambda(harm, output_shape=(2,)))
-    path = folder / "crafted.keras"
-    model.save(path)
-    (folder / f"{PRECIOUS}-written-by-lambda").unlink(missing_ok=True)
-    with zipfile.ZipFile(path) as archive:
-        return path, json.loads(archive.read("config.json"))
-
-
-def best_of(run):
-    return run / f"snapshot_{CheckpointRegistry(run, read_only=True).best.snapshot_id}"
-
-
-def with_model(config):
-    """Return what replaces the model in the champion's configuration, all seals and checksums made anew."""
-
-    def change(run):
-        best = best_of(run)
-        state = read_agent_state(best / "weights")
-        state.meta["architecture"]["model"] = config if isinstance(config, str) else json.dumps(config)
-        write_agent_state(best / "weights", state)
-        reseal(best)
-
-    return change
-
-
-def reseal(snapshot):
-    """List a snapshot's files as they are now, and let the manifest forget what it knew of them."""
-    from tensor_optix.core.storage.snapshot_files import _list_files
-
-    document = read_sealed_json(snapshot / "metadata.json")
-    (snapshot / "metadata.json").unlink()
-    document["files"] = list(_list_files(snapshot))
-    write_sealed_json(snapshot / "metadata.json", document)
-    (snapshot.parent / "manifest.json").unlink()
-
-
-def in_json(name, **changes):
-    """Return what changes a sealed document, seal made anew."""
-
-    def change(run):
-        path = best_of(run) / "metadata.json" if name == "metadata.json" else run / name
-        write_sealed_json(path, {**read_sealed_json(path), **changes})
-
-    return change
-
-
-def raw(name, text):
-    return lambda run: (run / name).write_text(text)
-
-
-def link(name, target):
-    def change(run):
-        path = best_of(run) if name == "best" else run / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        path.symlink_to(target)
-
-    return change
-
-
-def manifest_entry(path):
-    entry = {"id": "000009", "path": path, "primary_score": 1e9, "episode_id": 0, "sha256": "0" * 64}
-    return in_json("manifest.json", best="000009", snapshots=[entry])
-
-
-def listed(path):
-    return in_json("metadata.json", files=[{"path": path, "bytes": 8, "sha256": "0" * 64}])
-
-
-def huge_header(run):
-    path = best_of(run) / "weights" / "state.safetensors"
-    path.write_bytes((2**62).to_bytes(8, "little") + path.read_bytes()[8:])
-    reseal(best_of(run))
-
-
-def huge_array(run):
-    header = json.dumps({"model.0": {"dtype": "F32", "shape": [2**31, 2**15], "data_offsets": [0, 2**48]}}).encode()
-    (best_of(run) / "weights" / "state.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    reseal(best_of(run))
-
-
-def crafted_by_hand(outside, keras_file, lambda_config):
-    """Return what is done to a run's folder, by name."""
-    harmful = layer("Lambda", function={"class_name": "__lambda__", "config": {"code": "4wEA"}})
-    system = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
-    precious = str(outside / PRECIOUS)
-    return {
-        "architecture: Lambda of a real .keras file": with_model(lambda_config),
-        "architecture: Lambda made by hand": with_model(sequential(harmful)),
-        "architecture: TFSMLayer that loads a folder": with_model(sequential(layer("TFSMLayer", filepath=precious))),
-        "architecture: vocabulary from a file": with_model(sequential(layer("StringLookup", vocabulary=precious))),
-        "architecture: os.system as activation": with_model(sequential(layer("Dense", units=2, activation=system))),
-        "architecture: os.system as layer": with_model(sequential(layer("system", "os", command="true"))),
-        "architecture: load_model": with_model(layer("load_model", "keras.models", filepath=str(keras_file))),
-        "architecture: get_file": with_model(layer("get_file", "keras.utils", origin="http://localhost/x")),
-        "architecture: two billion weights in one layer": with_model(
-            sequential(layer("Dense", units=1_000_000), inputs=2_000)
-        ),
-        "architecture: two billion units": with_model(sequential(layer("Dense", units=2_000_000_000))),
-        "architecture: a thousand layers": with_model(
-            sequential(*[layer("Dense", units=900, name=f"d{i}") for i in range(1000)])
-        ),
-        "architecture: NaN": with_model('{"module": "keras", "class_name": "Sequential", "config": NaN}'),
-        "architecture: nested ten thousand deep": with_model("[" * 10_000 + "]" * 10_000),
-        "manifest: NaN": raw("manifest.json", '{"best": NaN, "sha256": "0"}'),
-        "manifest: infinity": raw("manifest.json", '{"best": 1e999, "sha256": "0"}'),
-        "manifest: nested a million deep": raw("manifest.json", "[" * 1_000_000),
-        "manifest: 20 MB of spaces": raw("manifest.json", " " * 20_000_000),
-        "manifest: an absolute path": manifest_entry(str(outside)),
-        "manifest: a path with ..": manifest_entry("../../outside"),
-        "manifest: a path of another system": manifest_entry("..\\..\\outside"),
-        "manifest: an id that is a path": in_json("manifest.json", best="../../outside"),
-        "metadata: an absolute path": listed(precious),
-        "metadata: a path with ..": listed("../../../outside/precious"),
-        "metadata: NaN as a score": raw("manifest.json", '{"snapshots": [{"primary_score": NaN}], "sha256": "0"}'),
-        "link: manifest": link("manifest.json", precious),
-        "link: run.json": link("run.json", precious),
-        "link: history.jsonl": link("history.jsonl", precious),
-        "link: run.lock": link("run.lock", precious),
-        "link: the champion's folder": link("best", str(outside)),
-        "link: checkpoint": link("checkpoint", str(outside)),
-        "link: both slots": lambda run: [link(f"checkpoint/{slot}", str(outside))(run) for slot in "ab"],
-        "link: that leads to itself": link("manifest.json", "manifest.json"),
-        "device: manifest": link("manifest.json", "/dev/zero"),
-        "header: 4 exabytes long": huge_header,
-        "header: an array of 281 terabytes": huge_array,
-        ".keras in the place of the weights": lambda run: keras_instead(run, keras_file),
-    }
-
-
-def keras_instead(run, keras_file):
-    shutil.rmtree(best_of(run) / "weights")
-    shutil.copy(keras_file, best_of(run) / "weights")
-    reseal(best_of(run))
 
 
 def try_one(job):

@@ -11,37 +11,9 @@ import os
 import sys
 import time
 
+from harness.watch import Watch
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
-FORBIDDEN += (
-    "pickle.find_class",
-    "urllib.Request",
-    "webbrowser.open",
-    "shutil.rmtree",
-    "marshal.loads",
-    "code.__new__",
-)
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
-PRECIOUS = "precious"
-
-
-class Watch:
-    def __init__(self):
-        self.is_on, self.seen = False, []
-        sys.addaudithook(self.note)
-
-    def note(self, event, arguments):
-        if not self.is_on:
-            return
-        if event in FORBIDDEN and "site-packages" not in str(sys._getframe(1).f_code.co_filename):
-            self.seen.append(f"{event} {arguments!r:.100}")
-        elif event == "open" and isinstance(arguments[0], (str, bytes)):
-            name = os.fsdecode(arguments[0])
-            if PRECIOUS in name or ((arguments[2] or 0) & WRITES and "/dev/" not in name):
-                self.seen.append(f"open {name}")
-        elif event == "import" and arguments[0] in ("antigravity", "this", "payload"):
-            self.seen.append(f"import {arguments[0]}")
 
 
 def tell(run, load_agent, ours):
@@ -61,12 +33,12 @@ def main():
 
     for run in sys.argv[1:3]:  # what is imported and traced for the first time is not the crafted files' doing
         tell(run, load_agent, TensorOptixError)
-    watch = Watch()
+    watch = Watch(code=True)
     answers = []
     for run in sys.argv[3:]:
-        watch.is_on, watch.seen[:] = True, []
-        answer = tell(run, load_agent, TensorOptixError)
-        watch.is_on = False
+        watch.seen.clear()
+        with watch.on():
+            answer = tell(run, load_agent, TensorOptixError)
         answers.append({**answer, "forbidden": list(watch.seen)})
     print(json.dumps(answers))
 

@@ -139,7 +139,7 @@ def make_run(folder, *, num_envs=1, tuner="backoff", agent=None, stop_at=None, s
     def env():
         return gym.make("CartPole-v1") if num_envs == 1 else gym.make_vec("CartPole-v1", num_envs)
 
-    agent = agent or LinearAgent()
+    agent, callbacks = agent or LinearAgent(), [Scores()] if callbacks is None else callbacks
     evaluator = MeanReturn() if stop_at is None else Interrupt(MeanReturn(), stop_at)
     settings = {"max_env_steps": 3300, "report_episodes": 3, "plateau_threshold": 2, "max_snapshots": 2, **arguments}
     optimizer = RLOptimizer(
@@ -148,11 +148,11 @@ def make_run(folder, *, num_envs=1, tuner="backoff", agent=None, stop_at=None, s
         evaluator,
         settings.pop("optimizer", None) or TUNERS[tuner](),
         checkpoint_dir=str(folder),
-        callbacks=[Scores()] if callbacks is None else callbacks,
+        callbacks=callbacks,
         seed=seed,
         **settings,
     )
-    optimizer.agent_under_test = agent
+    optimizer.agent_under_test, optimizer.callbacks_under_test = agent, callbacks
     return optimizer
 
 
@@ -189,7 +189,7 @@ def outcome_of(optimizer, result):
         "hyperparams": repr(optimizer.agent_under_test.get_hyperparams().params),
         "agent": {name: array.tobytes() for name, array in state.arrays.items()},
         "agent_meta": json.dumps(state.meta, sort_keys=True, default=repr),
-        "callbacks": [repr(c.scores) for c in optimizer._controller.callbacks.callbacks if hasattr(c, "scores")],
+        "callbacks": [repr(c.scores) for c in optimizer.callbacks_under_test if hasattr(c, "scores")],
     }
 
 

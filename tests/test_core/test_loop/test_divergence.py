@@ -1,10 +1,11 @@
 """Updates that give NaN, in the real loop: undone, counted, softened, and given up in the end."""
 
+import json
 import math
 
 import numpy as np
 import pytest
-from loop_fakes import NoTuning
+from loop_fakes import NoTuning, make_loop
 
 from tensor_optix import BackoffScheduler, CheckpointRegistry, LoopController
 from tensor_optix.core.loop.divergence import PATIENCE_UPDATES
@@ -208,16 +209,11 @@ def test_the_champions_scores_are_credited_to_what_made_it_not_to_the_softer_set
 
 
 def test_the_counts_are_part_of_the_state(tmp_path):
-    from tensor_optix.core.judgement.incumbent import Incumbent
-    from tensor_optix.core.loop.divergence import DivergenceGuard
-
-    def guard():
-        return DivergenceGuard(
-            StatefulAgent(), Incumbent(StatefulAgent(), CheckpointRegistry(tmp_path), None), None, None
-        )
-
-    one, other = guard(), guard()
-    one.num_undone, one.num_returns, one._num_in_a_row, one._last_problem = 3, 1, 2, "so"
-    other.load_state_dict(one.state_dict())
-    assert other.state_dict() == one.state_dict()
-    assert other.notes == one.notes
+    """Another loop takes over two updates before patience ends."""
+    num_before = PATIENCE_UPDATES - 2
+    one, _ = make_loop(tmp_path / "one", [1.0] * 9, Stateful(range(9 - num_before, 9), "raises"))
+    assert f"{num_before} updates gave NaN or infinity and were undone; last" in one.run().notes[0]
+    other, _ = make_loop(tmp_path / "other", [1.0] * 3, Stateful({0, 1}, "raises"))
+    other.parts.guard.load_state_dict(json.loads(json.dumps(one.parts.guard.state_dict())))
+    note = other.run().notes[0]
+    assert f"{PATIENCE_UPDATES} updates gave NaN or infinity and were undone; the champion was brought back" in note
