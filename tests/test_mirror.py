@@ -57,7 +57,6 @@ STILL_MISSING: set[str] = {
     "core.judgement.incumbent",
     "core.judgement.provenance",
     "core.judgement.succession",
-    "core.judgement.target",
     "core.loop.agenda",
     "core.loop.assembly",
     "core.loop.conclusion",
