@@ -21,9 +21,9 @@ from tensor_optix.adapters.tensorflow.actions import table
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
 from tensor_optix.adapters.tensorflow.models import model_checks
-from tensor_optix.adapters.tensorflow.models.served_spaces import Spaces, bounds_differ, require_served
+from tensor_optix.adapters.tensorflow.models.model_checks import Spaces, bounds_differ, require_served
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest, unused_copy
-from tensor_optix.adapters.tensorflow.saving.attached_copies import attached_copies
+from tensor_optix.adapters.tensorflow.saving.attached_state import attached_copies
 from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
 from tensor_optix.core.checks import check_instance, check_int, check_seed
 from tensor_optix.exceptions import UnsupportedSpaceError

@@ -1,14 +1,15 @@
 """What else hangs on an agent and has a state: a second network, its optimizer, seeds, generators.
 
 A subclass keeps them as attributes, in lists or dicts, or in objects of its own; they are found by
-where they hang, each once, and saved and restored with the learner.
+where they hang, each once, and saved and restored with the learner, or copied for another one to act with.
 """
 
 from __future__ import annotations
 
+import copy
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,13 +27,14 @@ _VARIABLES = (keras.Variable, tf.Variable)
 _WITH_VARIABLES = (keras.layers.Layer, keras.optimizers.Optimizer, keras.metrics.Metric)
 _SEEDS = (keras.random.SeedGenerator, tf.random.Generator)
 _GENERATORS = (np.random.Generator, RandomState)
+_NETWORKS = (keras.layers.Layer, keras.optimizers.Optimizer)
+_COPIED_WHOLE = (keras.Variable, tf.Variable, keras.metrics.Metric, tf.random.Generator, np.random.Generator)
 _KEPT = (*_VARIABLES, *_WITH_VARIABLES, *_SEEDS, *_GENERATORS)
 _OF_LIBRARIES = ("tensor_optix", "keras", "tensorflow", "tensorboard", "numpy", "gymnasium", "builtins", "logging")
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType)
-MAX_DEPTH = 6
+_MAX_DEPTH = 6
 _MOST_ITEMS = 1000
 """Longer lists are records of something: networks are few."""
-
 
 Groups = Sequence[tuple[str, list[Any]]]
 """Variables by the name that they are saved under."""
@@ -116,18 +118,18 @@ def _found(agent: BaseAgent, groups: Groups) -> Iterator[tuple[str, Any, list[An
 
 
 def _walk(value: Any, place: str, depth: int, seen: dict[int, Any]) -> Iterator[tuple[str, Any]]:
-    if id(value) in seen or depth > MAX_DEPTH:
+    if id(value) in seen or depth > _MAX_DEPTH:
         return
     if isinstance(value, _KEPT):
         seen[id(value)] = value
         yield place, value
         return
-    for part, inner in inner_values(value):
+    for part, inner in _inner_values(value):
         seen[id(value)] = value
         yield from _walk(inner, f"{place}{part}", depth + 1, seen)
 
 
-def inner_values(value: Any) -> list[tuple[str, Any]]:
+def _inner_values(value: Any) -> list[tuple[str, Any]]:
     """Return what a container or an object of the user's own holds, and where; nothing of anything else."""
     if isinstance(value, Mapping):
         return [(f"[{key!r}]", inner) for key, inner in value.items()] if len(value) <= _MOST_ITEMS else []
@@ -192,3 +194,49 @@ def _build_config(layer: Any) -> Any:
 
 def _prefix(place: str) -> str:
     return f"attached.{place}"
+
+
+def attached_copies(agent: BaseAgent, networks: Iterable[Any]) -> dict[str, Any]:
+    """Return, by attribute, what a class of the user's own keeps: what acting moves is copied, networks are shared.
+
+    What an agent's state does not look into (libraries' objects, long lists) is shared, too.
+
+    Args:
+        agent: Whose.
+        networks: Those that it consists of.
+    """
+    own = own_attributes(type(agent))
+    done: dict[int, Any] = {id(agent): agent, **{id(v): v for network in networks for v in network.variables}}
+    return {name: _copied(value, done, 0) for name, value in vars(agent).items() if name not in own}
+
+
+def _copied(value: Any, done: dict[int, Any], depth: int) -> Any:
+    if id(value) in done or depth > _MAX_DEPTH or isinstance(value, _NETWORKS):
+        return done.get(id(value), value)
+    if isinstance(value, keras.random.SeedGenerator):
+        done[id(value)] = keras.random.SeedGenerator(0)
+        done[id(value)].state.assign(value.state)
+    elif isinstance(value, _COPIED_WHOLE):
+        done[id(value)] = copy.deepcopy(value)
+    elif _inner_values(value):
+        _copy_holder(value, done, depth)
+    return done.get(id(value), value)
+
+
+def _copy_holder(value: Any, done: dict[int, Any], depth: int) -> None:
+    """Copy a container or an object of the user's own, and within it what acting moves."""
+    if isinstance(value, tuple):
+        parts = [_copied(part, done, depth + 1) for part in value]
+        done[id(value)] = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        return
+    try:
+        held = done[id(value)] = copy.copy(value)
+    except Exception:  # a class of the user's own may forbid it
+        done[id(value)] = value
+        return
+    if isinstance(value, list):
+        held[:] = [_copied(part, done, depth + 1) for part in value]
+        return
+    inner = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    own = held if isinstance(value, dict) else getattr(held, "__dict__", {})
+    own.update({name: _copied(part, done, depth + 1) for name, part in inner.items()})

@@ -1,14 +1,17 @@
-"""What ``load_agent`` will ask for, or will not be able to do: told before anything is trained."""
+"""What is told before it matters: what ``load_agent`` will ask for, what cannot be saved, what was made otherwise."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.saving.agent_class import BY_SCRIPT, is_found, is_ours, own_arguments
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import check_rebuildable
 from tensor_optix.core.base_agent import BaseAgent
@@ -21,6 +24,18 @@ _KINDS = (
 """What a configuration tells the class of."""
 
 _LAMBDA = "<lambda>"
+
+_STATEFUL = ("RandomStandardNormal", "RandomUniform", "RandomUniformInt", "TruncatedNormal", "RandomShuffle")
+_STATEFUL += ("Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoissonV2")
+
+_TOLD_ELSEWHERE = ("agent", "observation_space", "action_space")
+_OWNER = "the agent's"
+_MOST_TOLD = 5
+_ABSENT = "absent"
+
+# Names differ from process to process, initial values were overwritten, and rates are tuned.
+_NO_STRUCTURE = ("name", "seed", "shared_object_id", "registered_name", "module", "build_config", "learning_rate")
+_INITIALIZER = "_initializer"
 
 
 def loading_caveats(
@@ -132,3 +147,118 @@ def _walk(things: Iterable[Any]) -> Iterator[Any]:
         elif isinstance(thing, (types.FunctionType, *_KINDS)):
             yield thing
             waiting += list(getattr(thing, "__dict__", {}).values())
+
+
+def generators_of_the_process() -> dict[str, str]:
+    """Return, by name, where the generators stand that Keras and TensorFlow have for the whole process."""
+    from keras.src.backend.common import global_state
+    from tensorflow.python.eager import context
+
+    found = {}
+    seeds = global_state.get_global_attribute("global_seed_generator")
+    found["keras.random without a seed"] = "" if seeds is None else repr(seeds.state.numpy().tolist())
+    generator = getattr(context.context(), "_rng", None)
+    found["tf.random"] = "" if generator is None else repr(generator.getstate())
+    return found
+
+
+def draws_of_tensorflow(model: Any, inputs: ModelInputs) -> list[str]:
+    """Return, in a phrase, which operations of an agent's model draw from a state inside TensorFlow.
+
+    Only layers that are not Keras's own can have such: a model without any is not looked through.
+    """
+    if not any(type(layer).__module__.split(".")[0] != "keras" for layer in _layers_of(model)):
+        return []
+    specs = [tf.TensorSpec([2, *shape], dtype) for shape, dtype in zip(inputs.shapes, inputs.dtypes, strict=True)]
+    traced = tf.function(lambda *parts: model(inputs.pack(list(parts)), training=True))
+    try:
+        kinds = sorted({kind for kind in _operations(traced.get_concrete_function(*specs).graph) if kind in _STATEFUL})
+    except Exception:  # a model that cannot be traced draws nothing that could be found
+        return []
+    if not kinds:
+        return []
+    return [
+        f"the agent's model draws random numbers from a state inside TensorFlow ({', '.join(kinds)}), which cannot be "
+        "saved: after a resume other numbers come. Draw them with keras.random and a SeedGenerator of the layer"
+    ]
+
+
+def _layers_of(model: Any) -> list[Any]:
+    return list(model._flatten_layers())
+
+
+def _operations(graph: Any) -> Iterator[str]:
+    definition = graph.as_graph_def()
+    yield from (node.op for node in definition.node)
+    yield from (node.op for function in definition.library.function for node in function.node_def)
+
+
+def architecture_differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Return how two descriptions of agents differ in what they compute, in phrases; empty if they do not.
+
+    Args:
+        saved: What ``agent_state.describe`` returned of the agent that was saved.
+        here: What it returns of this one.
+    """
+    found = []
+    for name in [*here, *(name for name in saved if name not in here)]:
+        if name not in _TOLD_ELSEWHERE:
+            place = _OWNER if name == "structure" else f"{_OWNER} {name}"
+            found += _differences(place, _structure_of(saved.get(name)), _structure_of(here.get(name)))
+    more = len(found) - _MOST_TOLD
+    return [*found[:_MOST_TOLD], f"and {more} more differences of structure"] if more > 0 else found
+
+
+def _structure_of(value: Any) -> Any:
+    """Return a part of a description without what does not matter; a Keras configuration is a part as JSON."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return value
+    return _plain(value, {name: f"layer {i}" for i, name in enumerate(_layer_names(value))})
+
+
+def _layer_names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        layers = value.get("layers")
+        for layer in layers if isinstance(layers, list) else ():
+            config = layer.get("config") if isinstance(layer, Mapping) else None
+            if isinstance(config, Mapping) and isinstance(config.get("name"), str):
+                yield config["name"]
+        for part in value.values():
+            yield from _layer_names(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _layer_names(part)
+
+
+def _plain(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        kept = (key for key in value if key not in _NO_STRUCTURE and not str(key).endswith(_INITIALIZER))
+        return {str(key): _plain(value[key], names) for key in kept}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part, names) for part in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _differences(place: str, saved: Any, here: Any) -> Iterator[str]:
+    """Yield a phrase for each place at which two plain structures differ."""
+    if isinstance(saved, dict) and isinstance(here, dict) and saved.get("class_name") == here.get("class_name"):
+        for key in [*here, *(key for key in saved if key not in here)]:
+            inner = place if key == "config" else f"{place}{' ' if place.endswith(_OWNER) else '.'}{key}"
+            yield from _differences(inner, saved.get(key, _ABSENT), here.get(key, _ABSENT))
+    elif isinstance(saved, list) and isinstance(here, list) and len(saved) == len(here):
+        for i, (then, now) in enumerate(zip(saved, here, strict=True)):
+            yield from _differences(f"{place}[{i}]", then, now)
+    elif saved != here:
+        yield f"{place} was {_short(saved)}, is {_short(here)}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "class_name" in value:
+        return str(value["class_name"])
+    if isinstance(value, (dict, list)) and len(value) > 3:
+        return f"{len(value)} entries"
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

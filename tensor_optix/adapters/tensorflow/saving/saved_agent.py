@@ -16,11 +16,14 @@ from tensor_optix.adapters.tensorflow.saving.agent_arrays import check_variables
 from tensor_optix.adapters.tensorflow.saving.agent_class import describe_class
 from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import configs_of
 from tensor_optix.adapters.tensorflow.saving.attached_state import read_attached, restore_attached
-from tensor_optix.adapters.tensorflow.saving.forewarning import loading_caveats
-from tensor_optix.adapters.tensorflow.saving.hidden_randomness import draws_of_tensorflow, generators_of_the_process
+from tensor_optix.adapters.tensorflow.saving.forewarning import (
+    architecture_differences,
+    draws_of_tensorflow,
+    generators_of_the_process,
+    loading_caveats,
+)
 from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
-from tensor_optix.adapters.tensorflow.saving.structure import architecture_differences
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checks import check_choice, check_instance
 from tensor_optix.core.plain_state import require_like

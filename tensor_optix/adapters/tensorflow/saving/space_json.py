@@ -7,8 +7,10 @@ it is allocated.
 
 from __future__ import annotations
 
+import base64
 import math
 import reprlib
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +19,6 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from tensor_optix.adapters.tensorflow.saving.space_bounds import bound_to_json, dtype_named, name_of_dtype, read_bound
 from tensor_optix.exceptions import CheckpointError
 
 MAX_SPACE_BYTES = 2**28
@@ -28,6 +29,14 @@ MAX_NESTING = 16
 
 _SPACE_BYTES = 2000
 """About what the smallest space takes."""
+
+MAX_LISTED = 1000
+"""So many different bounds are listed; more are packed."""
+
+_WORD_BYTES = 100
+"""About what Python takes for a word."""
+
+_LONGEST_WORD = 64
 
 _ERRORS = (KeyError, TypeError, ValueError, AttributeError, AssertionError, OverflowError, IndexError)
 _KEY_TYPES = (str, int, float, bool)
@@ -97,15 +106,15 @@ def _written(space: Any, depth: int) -> dict[str, Any]:
 
 
 def _write_discrete(space: Any, depth: int) -> dict[str, Any]:
-    return {"n": int(space.n), "start": int(space.start), "dtype": name_of_dtype(space.dtype)}
+    return {"n": int(space.n), "start": int(space.start), "dtype": _name_of_dtype(space.dtype)}
 
 
 def _write_box(space: Any, depth: int) -> dict[str, Any]:
     return {
         "shape": list(space.shape),
-        "dtype": name_of_dtype(space.dtype),
-        "low": bound_to_json(space.low, space.bounded_below, "-inf"),
-        "high": bound_to_json(space.high, space.bounded_above, "inf"),
+        "dtype": _name_of_dtype(space.dtype),
+        "low": _bound_to_json(space.low, space.bounded_below, "-inf"),
+        "high": _bound_to_json(space.high, space.bounded_above, "inf"),
     }
 
 
@@ -113,7 +122,7 @@ def _write_multi_discrete(space: Any, depth: int) -> dict[str, Any]:
     start = np.broadcast_to(getattr(space, "start", 0), space.nvec.shape)
     return {
         "shape": list(space.shape),
-        "dtype": name_of_dtype(space.dtype),
+        "dtype": _name_of_dtype(space.dtype),
         "nvec": space.nvec.reshape(-1).tolist(),
         "start": start.reshape(-1).tolist(),
     }
@@ -165,16 +174,16 @@ def _read(document: Mapping[str, Any], budget: SpaceBudget, depth: int) -> gym.S
 
 
 def _read_discrete(document: Mapping[str, Any], budget: SpaceBudget, depth: int) -> Any:
-    dtype = dtype_named(document.get("dtype", "int64"), "iu")
+    dtype = _dtype_named(document.get("dtype", "int64"), "iu")
     known: dict[str, Any] = {} if dtype == np.int64 else {"dtype": dtype}  # Gymnasium 1.0 knows no other
     return spaces.Discrete(int(document["n"]), start=int(document["start"]), **known)
 
 
 def _read_box(document: Mapping[str, Any], budget: SpaceBudget, depth: int) -> Any:
-    shape, dtype = _shape(document["shape"]), dtype_named(document["dtype"], "fiub")
+    shape, dtype = _shape(document["shape"]), _dtype_named(document["dtype"], "fiub")
     budget.take(math.prod(shape) * (3 * dtype.itemsize + 2))
-    low, bounded_below = read_bound(document["low"], "-inf", shape, dtype, budget.take)
-    high, bounded_above = read_bound(document["high"], "inf", shape, dtype, budget.take)
+    low, bounded_below = _read_bound(document["low"], "-inf", shape, dtype, budget.take)
+    high, bounded_above = _read_bound(document["high"], "inf", shape, dtype, budget.take)
     space = spaces.Box(low, high, shape, dtype)  # type: ignore[arg-type]
     # integers have no infinity: that they are unbounded shows in these alone, and in what is drawn
     space.bounded_below, space.bounded_above = bounded_below, bounded_above
@@ -182,7 +191,7 @@ def _read_box(document: Mapping[str, Any], budget: SpaceBudget, depth: int) -> A
 
 
 def _read_multi_discrete(document: Mapping[str, Any], budget: SpaceBudget, depth: int) -> Any:
-    dtype = dtype_named(document.get("dtype", "int64"), "iu")
+    dtype = _dtype_named(document.get("dtype", "int64"), "iu")
     nvec, start = (np.array(document[name], dtype) for name in ("nvec", "start"))
     shape = _shape(document.get("shape", nvec.shape))
     budget.take(3 * nvec.nbytes)
@@ -237,6 +246,95 @@ def _key(key: Any) -> Any:
     if not isinstance(key, _KEY_TYPES):
         raise TypeError(f"a key is {key!r:.40}")
     return key
+
+
+# ---------------------------------------------------------------- bounds and dtypes
+
+
+def _bound_to_json(values: np.ndarray, bounded: np.ndarray, infinity: str) -> Any:
+    """Return one word where all bounds are the same, else a list of words, packed where it is long.
+
+    Words, because JSON knows no infinity, no sign of zero and no type of number.
+
+    Args:
+        values: The bounds.
+        bounded: Whether there is a bound: an integer that is none has the least or largest value.
+        infinity: The word for no bound.
+    """
+    words = [word if is_bound else infinity for word, is_bound in zip(_words(values), bounded.flat, strict=True)]
+    if words and len(set(words)) == 1:
+        return words[0]
+    if len(words) <= MAX_LISTED:
+        return words
+    return {"packed": base64.b64encode(zlib.compress(" ".join(words).encode())).decode()}
+
+
+def _read_bound(
+    written: Any, infinity: str, shape: tuple[int, ...], dtype: np.dtype, take: Callable[[float], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds and whether there are any, both of ``shape``.
+
+    Args:
+        written: What :func:`_bound_to_json` returned.
+        infinity: The word for no bound.
+        shape: Of the Box.
+        dtype: Of the Box.
+        take: Is told how many bytes this is about to take, and raises where they are too many.
+
+    Raises:
+        ValueError: That was never written.
+    """
+    if isinstance(written, str):
+        return np.full(shape, _parsed(written, dtype), dtype), np.full(shape, written != infinity)
+    size = math.prod(shape)
+    take(size * _WORD_BYTES)
+    words = written if isinstance(written, list) else _unpacked(written["packed"], size)
+    if len(words) != size:
+        raise ValueError(f"{len(words)} bounds for the shape {shape}")
+    values = np.array([_parsed(word, dtype) for word in words], dtype)
+    bounded = np.array([word != infinity for word in words], np.bool_)
+    return values.reshape(shape), bounded.reshape(shape)
+
+
+def _name_of_dtype(dtype: Any) -> str:
+    """Return a name from which NumPy makes the very same dtype, byte order included."""
+    dtype = np.dtype(dtype)
+    return str(dtype.name if np.dtype(dtype.name) == dtype else dtype.str)
+
+
+def _dtype_named(name: Any, kinds: str) -> np.dtype:
+    """Return the dtype of a name.
+
+    Raises:
+        ValueError: It is of none of the kinds, which are NumPy's letters.
+    """
+    dtype = np.dtype(str(name))
+    if dtype.kind not in kinds:
+        raise ValueError(f"its dtype {name!r:.40} is not allowed")
+    return dtype
+
+
+def _words(values: np.ndarray) -> list[str]:
+    flat = values.reshape(-1)
+    if values.dtype.kind == "f" and values.dtype.itemsize > 8:
+        return [np.format_float_scientific(value, unique=True) for value in flat]
+    return [repr(value) for value in flat.tolist()]
+
+
+def _parsed(word: Any, dtype: np.dtype) -> Any:
+    """Return the bound that a word stands for; of integers the least or largest where there is none."""
+    if dtype.kind == "f":
+        return np.longdouble(word) if dtype.itemsize > 8 else float(word)
+    if word in ("-inf", "inf"):
+        lowest, highest = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return lowest if word == "-inf" else highest
+    return word == "True" if dtype.kind == "b" else int(word)
+
+
+def _unpacked(packed: Any, size: int) -> list[str]:
+    most = size * _LONGEST_WORD
+    text = zlib.decompressobj().decompress(base64.b64decode(packed), most)
+    return text.decode().split(" ")
 
 
 _KINDS: tuple[tuple[str, Any, Callable[..., dict[str, Any]], Callable[..., Any]], ...] = (

@@ -5,7 +5,7 @@ import pytest
 from gymnasium import spaces
 
 from tensor_optix.adapters.tensorflow.actions.table import head_for
-from tensor_optix.adapters.tensorflow.models.served_spaces import require_served
+from tensor_optix.adapters.tensorflow.models.model_checks import require_served
 from tensor_optix.exceptions import UnsupportedSpaceError
 
 BOX = spaces.Box(-1.0, 1.0, (3,), np.float32)
