@@ -1,5 +1,3 @@
-"""Noise for acting is one stream."""
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,3 +16,12 @@ def test_noise_is_one_stream_however_it_is_taken(counts):
     restored = NoiseStream(np.random.default_rng(2), draw)
     restored.load_state_dict(blocks.state_dict())
     np.testing.assert_array_equal(restored.batch(BLOCK_ROWS), blocks.batch(BLOCK_ROWS))
+
+
+def test_what_was_handed_out_never_changes():
+    stream = NoiseStream(np.random.default_rng(0), lambda rng, count: rng.normal(size=(count, 2)))
+    first, rows = stream.one(), stream.batch(5)
+    kept, kept_rows = first.copy(), rows.copy()
+    stream.batch(2 * BLOCK_ROWS)
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(rows, kept_rows)

@@ -89,7 +89,7 @@ class FrozenPolicy:
 
     def __init__(self, forward: Forward, sampler: ActionSampler, rng: np.random.Generator, version: int) -> None:
         self.version = version
-        self._forward = forward
+        self._forward: Any = forward
         self._sampler = sampler
         self._noise = NoiseStream(rng, sampler.draw_noise)
         self._lock = threading.Lock()

@@ -160,7 +160,7 @@ def _from_graph(graph: Any) -> ModelInputs:
     structure = graph.input
     names = tuple(x.name for x in graph.inputs)
     places = keras.tree.pack_sequence_as(structure, list(range(len(names))))
-    paths = [(), *[()] * (len(names) - 1)]
+    paths: list[Path] = [()] * len(names)
     for path, place in parts_of(keras.tree.lists_to_tuples(places)):
         paths[place] = path
     if isinstance(structure, Mapping):

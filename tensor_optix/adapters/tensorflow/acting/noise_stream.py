@@ -23,6 +23,7 @@ class NoiseStream:
     def __init__(self, rng: np.random.Generator, draw: DrawNoise) -> None:
         self._rng = rng
         self._draw = draw
+        self._position = 0
         self._refill()
 
     def one(self) -> np.ndarray:
@@ -30,13 +31,14 @@ class NoiseStream:
         if self._position == BLOCK_ROWS:
             self._refill()
         self._position += 1
-        return self._block[self._position - 1]
+        row: np.ndarray = self._block[self._position - 1]
+        return row
 
     def batch(self, count: int) -> np.ndarray:
         """Return noise ``[count, K]``: the rows that ``one`` would have given."""
         end = self._position + count
         if end <= BLOCK_ROWS:
-            rows = self._block[self._position : end]
+            rows: np.ndarray = self._block[self._position : end]
             self._position = end
             return rows
         return np.stack([self.one() for _ in range(count)])

@@ -22,14 +22,17 @@ class ActionSampler(ABC):
         shape: Shape of one action.
         dtype: Dtype of one action.
         outputs_mean: What each output stands for, for error messages.
-        log_std: Log of the spread that it was made with, ``[K]``, where a learned spread belongs to the policy.
     """
 
     num_outputs: int
     shape: tuple[int, ...]
     dtype: np.dtype
     outputs_mean: ClassVar[str]
-    log_std: np.ndarray | None = None
+
+    @property
+    def log_std(self) -> np.ndarray | None:
+        """Log of the spread that it was made with, ``[K]``, where a learned spread belongs to the policy."""
+        return None
 
     @abstractmethod
     def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:

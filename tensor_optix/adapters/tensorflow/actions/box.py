@@ -19,6 +19,7 @@ class BoxSampler(ActionSampler):
     """Actions of a Box, in units in which -1 and 1 are the bounds of the space that they were learned in.
 
     Args:
+        num_outputs: K, or what else the kind needs per action.
         low: Lower bounds of what is taken, flat ``[K]``; -inf where there is none.
         high: Upper bounds of what is taken, flat ``[K]``; inf where there is none.
         centre: The action of unit 0, ``[K]``.
@@ -27,6 +28,7 @@ class BoxSampler(ActionSampler):
         dtype: Dtype of one action.
     """
 
+    num_outputs: int
     low: np.ndarray
     high: np.ndarray
     centre: np.ndarray

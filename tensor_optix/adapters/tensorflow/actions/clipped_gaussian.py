@@ -54,12 +54,7 @@ class GaussianSampler(BoxSampler, PolicyHead):
         centre[bounded] = (low[bounded] + high[bounded]) / 2
         half_range[bounded] = (high[bounded] - low[bounded]) / 2
         spread = np.full(low.size, std, np.float32)
-        return cls(low, high, centre, half_range, action_space.shape, action_space.dtype, spread, std)
-
-    @property
-    def num_outputs(self) -> int:
-        """One mean per action dimension."""
-        return self.low.size
+        return cls(low.size, low, high, centre, half_range, action_space.shape, action_space.dtype, spread, std)
 
     @property
     def log_std(self) -> np.ndarray:

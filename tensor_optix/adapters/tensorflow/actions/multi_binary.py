@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,12 @@ class MultiBinarySampler(PolicyHead):
     """Samples yes or no for each bit; the outputs are log-odds of yes.
 
     Args:
+        num_outputs: How many bits there are.
         shape: Shape of one action.
         dtype: Dtype of one action.
     """
 
+    num_outputs: int
     shape: tuple[int, ...]
     dtype: np.dtype
     served = "MultiBinary"
@@ -35,12 +38,7 @@ class MultiBinarySampler(PolicyHead):
     @classmethod
     def for_space(cls, action_space: gym.spaces.MultiBinary) -> MultiBinarySampler:
         """Make one for a space of any shape."""
-        return cls(tuple(action_space.shape), action_space.dtype)
-
-    @property
-    def num_outputs(self) -> int:
-        """One log-odds per bit."""
-        return int(np.prod(self.shape))
+        return cls(math.prod(action_space.shape), tuple(action_space.shape), action_space.dtype)
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return logistic noise: log-odds plus it is positive with just that probability."""

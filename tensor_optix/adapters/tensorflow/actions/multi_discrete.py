@@ -25,12 +25,14 @@ class MultiDiscreteSampler(PolicyHead):
     """Samples each of C choices from its own logits; the outputs are those logits side by side.
 
     Args:
+        num_outputs: How many options all choices have.
         sizes: How many options each choice has, C numbers.
         start: First option of each choice, ``[C]``.
         shape: Shape of one action.
         dtype: Dtype of one action.
     """
 
+    num_outputs: int
     sizes: tuple[int, ...]
     start: np.ndarray
     shape: tuple[int, ...]
@@ -47,12 +49,7 @@ class MultiDiscreteSampler(PolicyHead):
     def for_space(cls, action_space: gym.spaces.MultiDiscrete) -> MultiDiscreteSampler:
         """Make one for a space of any shape."""
         sizes = tuple(action_space.nvec.reshape(-1).tolist())
-        return cls(sizes, _start_of(action_space), action_space.shape, action_space.dtype)
-
-    @property
-    def num_outputs(self) -> int:
-        """One logit per option of each choice."""
-        return sum(self.sizes)
+        return cls(sum(sizes), sizes, _start_of(action_space), action_space.shape, action_space.dtype)
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return Gumbel noise."""

@@ -73,17 +73,14 @@ class SquashedSampler(BoxSampler):
     def for_space(cls, action_space: Any, *, uniform: bool = False) -> SquashedSampler:
         """Make a sampler for a Box with finite bounds."""
         low, high = (bound.astype(np.float64).reshape(-1) for bound in (action_space.low, action_space.high))
-        return cls(low, high, (low + high) / 2, (high - low) / 2, action_space.shape, action_space.dtype, uniform)
+        return cls(
+            2 * low.size, low, high, (low + high) / 2, (high - low) / 2, action_space.shape, action_space.dtype, uniform
+        )
 
     @property
     def num_actions(self) -> int:
         """K, dimensions of an action."""
         return self.low.size
-
-    @property
-    def num_outputs(self) -> int:
-        """A mean and a spread per action dimension."""
-        return 2 * self.low.size
 
     def with_uniform(self, uniform: bool) -> SquashedSampler:
         """Return the same sampler, uniform or not."""

@@ -29,7 +29,7 @@ WORLD_CHANGE_COUNT = 1000.0
 
 
 @keras.saving.register_keras_serializable(package="tensor_optix")
-class NormalizeObservation(keras.layers.Layer):
+class NormalizeObservation(keras.layers.Layer):  # type: ignore[misc]
     """``clip((x - shift) * scale, -10, 10)``: the identity, apart from the clip, until told otherwise."""
 
     def build(self, input_shape: Any) -> None:
@@ -112,7 +112,8 @@ class ObservationNormalizer:
         for part, moments in zip(parts, self._moments, strict=True):
             if moments is not None and len(part):
                 batch = np.asarray(part, np.float64).reshape(len(part), -1)
-                merged = merge_moments(*(_flat(moments[name]) for name in ("count", "mean", "variance")), batch)
+                count, mean, variance = (_flat(moments[name]) for name in ("count", "mean", "variance"))
+                merged: tuple[Any, ...] = merge_moments(count, mean, variance, batch)
                 for variable, value in zip(moments.values(), merged, strict=True):
                     variable.assign(np.reshape(value, variable.shape))
         self.refresh()
@@ -120,7 +121,7 @@ class ObservationNormalizer:
     def refresh(self) -> None:
         """Normalise by the moments as they are now, not at all before the first: call it after they were set."""
         for layer, moments in zip(self._layers, self._moments, strict=True):
-            if layer is None:
+            if layer is None or moments is None:
                 continue
             if moments["count"].numpy() == 0:
                 layer.shift.assign(np.zeros(layer.shift.shape))

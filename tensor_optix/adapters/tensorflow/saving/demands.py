@@ -56,7 +56,7 @@ class Demands:
         self.max_bytes = max_bytes
         self.largest_size = max(num_saved, MIN_SIZE)
         self._max_weights = max(num_saved, MIN_WEIGHTS)
-        self._num_weights = self._num_calls = 0
+        self._num_weights, self._num_calls = 0, 0.0
         self._scale = max(1.0, max_bytes / DEFAULT_BYTES)
         self._begin = time.thread_time()
 

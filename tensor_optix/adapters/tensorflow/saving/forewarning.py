@@ -25,7 +25,13 @@ _KINDS = (
 
 _LAMBDA = "<lambda>"
 
-_STATEFUL = ("RandomStandardNormal", "RandomUniform", "RandomUniformInt", "TruncatedNormal", "RandomShuffle")
+_STATEFUL: tuple[str, ...] = (
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+    "RandomShuffle",
+)
 _STATEFUL += ("Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoissonV2")
 
 _TOLD_ELSEWHERE = ("agent", "observation_space", "action_space")
@@ -197,10 +203,10 @@ def architecture_differences(saved: Mapping[str, Any], here: Mapping[str, Any]) 
     """Return how two descriptions of agents differ in what they compute, in phrases; empty if they do not.
 
     Args:
-        saved: What ``agent_state.describe`` returned of the agent that was saved.
-        here: What it returns of this one.
+        saved: That of the agent that was saved.
+        here: That of this one.
     """
-    found = []
+    found: list[str] = []
     for name in [*here, *(name for name in saved if name not in here)]:
         if name not in _TOLD_ELSEWHERE:
             place = _OWNER if name == "structure" else f"{_OWNER} {name}"

@@ -50,7 +50,8 @@ class SpaceBudget:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = self._left = max_bytes
+        self._max_bytes = max_bytes
+        self._left: float = max_bytes
 
     def take(self, num_bytes: float) -> None:
         """Count ``num_bytes``, which are about to be allocated.

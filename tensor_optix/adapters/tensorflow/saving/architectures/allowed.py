@@ -203,7 +203,7 @@ def operation_named(module: Any, class_name: Any) -> Any:
     return _known().get((module, class_name))
 
 
-def _subclasses(parent: type) -> Iterator[type]:
+def _subclasses(parent: Any) -> Iterator[Any]:
     for child in parent.__subclasses__():
         if child.__module__ in OPERATIONS or child.__module__.startswith("keras.src.ops."):
             yield child

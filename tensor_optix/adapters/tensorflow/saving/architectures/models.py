@@ -173,7 +173,7 @@ def _check_keys(owner: str, config: Any, known: frozenset[str], needed: Any) -> 
 
 
 def _named(config: Mapping[str, Any]) -> dict[str, Any]:
-    named = {}
+    named: dict[str, Any] = {}
     if config.get("name") is not None:
         named["name"] = rules.name(config["name"], 0)
     if config.get("trainable") is not None:

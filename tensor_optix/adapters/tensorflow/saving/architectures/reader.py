@@ -144,7 +144,8 @@ class ConfigReader:
             custom = self.custom.named(node["class_name"], node.get("registered_name"))
             if custom is not None:
                 return models.read_custom(self, custom, node["config"])
-            module, name, config = node.get("module"), node["class_name"], node["config"]
+            module: Any = node.get("module")
+            name, config = node["class_name"], node["config"]
             if _is_key(module, name) and (module, name) in allowed.MODELS:
                 self._check_kind_name("model", kind, name)
                 return models.READERS[allowed.MODELS[module, name]](self, config)
