@@ -28,8 +28,6 @@ STILL_MISSING: set[str] = {
     "adapters.tensorflow.saving.attached_state",
     "adapters.tensorflow.saving.hidden_randomness",
     "adapters.tensorflow.saving.saved_agent",
-    "adapters.tensorflow.saving.space_bounds",
-    "adapters.tensorflow.saving.structure",
     "algorithms.actor_critic",
     "algorithms.critics",
     "algorithms.off_policy",

@@ -37,7 +37,7 @@ def test_a_sample_tells_what_a_model_without_a_graph_takes():
     nested = inputs_of(model, {"a": (np.zeros(2), np.int64(1))})
     assert nested.names == ("a.0", "a.1")
     assert nested.pack([1, 2]) == {"a": (1, 2)}
-    with pytest.raises(NotBoundError, match="Cannot tell what .* takes"):
+    with pytest.raises(NotBoundError, match=r"Cannot tell what .* takes"):
         inputs_of(model)
 
 
