@@ -13,20 +13,12 @@ SKIPPED_FOLDERS = ("tensorflow",)
 """``adapters`` holds one folder only."""
 
 STILL_MISSING: set[str] = {
-    "adapters.tensorflow.acting.model_inputs",
-    "adapters.tensorflow.acting.observation_parts",
     "adapters.tensorflow.bound_agent",
     "adapters.tensorflow.learning.custom_loss",
     "adapters.tensorflow.learning.fused_adam",
     "adapters.tensorflow.learning.learning_rate",
     "adapters.tensorflow.learning.policy_learner",
     "adapters.tensorflow.learning.policy_update",
-    "adapters.tensorflow.models.default_networks",
-    "adapters.tensorflow.saving.agent_arrays",
-    "adapters.tensorflow.saving.architectures.call_arguments",
-    "adapters.tensorflow.saving.architectures.rules",
-    "adapters.tensorflow.saving.attached_state",
-    "adapters.tensorflow.saving.hidden_randomness",
     "adapters.tensorflow.saving.saved_agent",
     "algorithms.actor_critic",
     "algorithms.critics",
