@@ -240,8 +240,8 @@ class _Told:
 
     def with_envs(self, array: Any) -> np.ndarray:
         """Return an array ``[T, ...]`` or ``[T, N, ...]`` as ``[T, N, ...]``."""
-        array = np.asarray(array)
-        return array.reshape(*self.shape, *array.shape[self._num_axes :])
+        plain: np.ndarray = np.asarray(array)
+        return plain.reshape(*self.shape, *plain.shape[self._num_axes :])
 
 
 def _two_axes(values: Any, dtype: Any) -> np.ndarray:
