@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from tensor_optix.core.checks import check_callable, check_flags, check_int, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed
@@ -14,14 +15,13 @@ from tensor_optix.pipeline.acting import ActingPipeline, acting_in_training
 from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.process_settings import SETTLED_OBJECTS
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
-from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, EnvMemory, env_state, not_saved, restore_env_state
 from tensor_optix.pipeline.stepping.window_builder import EpisodeLedger, WindowBuilder
 
 BARRIER_INTERVAL_STEPS = 20_000
 BARRIER_INTERVAL_STEPS_PER_ENV = 2_500
 
 
-class BatchPipeline(ActingPipeline):
+class BatchPipeline(ActingPipeline, Stateful):
     """Windows of exactly ``window_size`` steps from one environment or a vector of them.
 
     An environment is reset when it ends, never because a window does. Every
@@ -46,7 +46,6 @@ class BatchPipeline(ActingPipeline):
             say how often.
 
     Attributes:
-        not_restored: What of it the latest ``load_state_dict`` could not give back.
         close_env: Whether ``teardown`` also closes an environment that was given as an instance. What the pipeline made
             is always closed; an instance belongs to whoever made it.
 
@@ -67,7 +66,9 @@ class BatchPipeline(ActingPipeline):
         >>> pipeline.teardown()
     """
 
-    state_of_others: ClassVar[tuple[str, ...]] = OF_OTHERS
+    _STATE = ("_seed", "_next_window_id", "_num_resets", "_env_steps", "_barrier_requested")
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {**dict.fromkeys(_STATE, int), "_barrier_requested": bool}
+    state_of_others = EnvKeeper.state_of_others
 
     def __init__(
         self,
@@ -91,9 +92,6 @@ class BatchPipeline(ActingPipeline):
         self._env_steps = 0
         self._steps_since_barrier = 0
         self._barrier_requested = False
-        self._memory = EnvMemory()
-        self._not_saved: list[str] = []
-        self.not_restored: list[str] = []
         self._window: WindowBuilder | None = None
         self._env = EnvKeeper(env, on_env_error, close_instance=close_env)
         self._look_at_env()
@@ -163,9 +161,7 @@ class BatchPipeline(ActingPipeline):
         """Fill the window as far as the environment goes."""
         collector = self._env.collector
         if self._needs_reset:
-            self._memory.before_reset(collector.guard.env)
-            collector.reset(derive_seed(self.seed, "env", self._num_resets))
-            self._memory.after_reset(collector.guard.env)
+            self._env.reset(derive_seed(self.seed, "env", self._num_resets))
             self._num_resets += 1
         if self._window is None:
             if self._needs_reset:
@@ -240,9 +236,14 @@ class BatchPipeline(ActingPipeline):
         return self._env.on_error
 
     @property
-    def not_saved(self) -> list[str]:
+    def not_saved(self) -> list[str]:  # type: ignore[override]
         """What of the environment's state :meth:`state_dict` leaves out, as far as that is known, in phrases."""
-        return [*self._not_saved, *self._memory.phrases()]
+        return self._env.not_saved
+
+    @property
+    def not_restored(self) -> list[str]:  # type: ignore[override]
+        """What of it the latest :meth:`load_state_dict` could not give back, in phrases."""
+        return self._env.not_restored
 
     @property
     def notes(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -252,7 +253,7 @@ class BatchPipeline(ActingPipeline):
     @property
     def num_env_restarts(self) -> int:
         """How often the environment was made anew because it failed."""
-        return self._env.num_restarts
+        return self._env.num_env_restarts
 
     @property
     def is_live(self) -> bool:
@@ -312,30 +313,10 @@ class BatchPipeline(ActingPipeline):
         Taken after a window that ended with a barrier, it is all that is needed to go on exactly;
         otherwise the running episodes are cut.
         """
-        env = env_state(self._env.guard.env) if self._env.is_open else {}
-        self._not_saved = not_saved(env)
-        return {
-            "seed": self.seed,
-            "next_window_id": self._next_window_id,
-            "num_resets": self._num_resets,
-            "env_steps": self._env_steps,
-            "barrier_requested": self._barrier_requested,
-            "num_env_restarts": self.num_env_restarts,
-            "last_env_error": self._env.last_error,
-            "num_lost_episodes": self._env.num_lost_episodes,
-            "env": env,
-        }
+        return {**super().state_dict(), "seed": self.seed, **self._env.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where ``state_dict`` was taken, with a seeded reset."""
-        self._seed = int(state["seed"])
-        self._next_window_id = int(state["next_window_id"])
-        self._num_resets = int(state["num_resets"])
-        self._env_steps = int(state["env_steps"])
-        self._barrier_requested = bool(state["barrier_requested"])
-        self._env.num_restarts = int(state["num_env_restarts"])
-        self._env.last_error = str(state["last_env_error"])
-        self._env.num_lost_episodes = int(state.get("num_lost_episodes", 0))
-        if self._env.is_open:
-            self.not_restored = restore_env_state(self._env.guard.env, state["env"])
+        super().load_state_dict(state)
+        self._env.load_state_dict(state)
         self._needs_reset = True

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from tensor_optix.core.checks import check_flags, check_int, check_seed
+from tensor_optix.core.checks import check_flags, check_int, check_seed, has_method
 from tensor_optix.core.protocols import CanAct, EnvSource
+from tensor_optix.core.stateful import WithState
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.pipeline.acting import acting_in_evaluation
-from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.environment_names import environment_named
 from tensor_optix.pipeline.stepping.env_guard import open_env
+from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
-from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, env_state, not_saved, restore_env_state
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def evaluate(
             guard.close()
 
 
-class EvaluationEnv:
+class EvaluationEnv(WithState):
     """Plays greedy episodes; what its wrappers carry from one to the next is part of the run's state.
 
     Use it in a ``with`` statement: what was made is closed at its end, an environment that was given stays open.
@@ -78,51 +78,54 @@ class EvaluationEnv:
     Args:
         env: The environment, or a callable that makes one.
         on_env_error: What the pipeline does where its environment fails; here the same, if ``env`` is a callable.
-
-    Attributes:
-        not_saved: See ``BatchPipeline``.
-        not_restored: See ``BatchPipeline``.
     """
 
-    state_of_others: ClassVar[tuple[str, ...]] = OF_OTHERS
+    state_of_others = EnvKeeper.state_of_others
 
-    def __init__(self, env: Any, on_env_error: Literal["raise", "restart"] = "raise") -> None:
-        can_be_made_anew = callable(env) and not callable(getattr(env, "step", None))
+    def __init__(self, env: Any, on_env_error: str = "raise") -> None:
+        can_be_made_anew = callable(env) and not has_method(env, "step")
         self._source = env
-        self._on_env_error: Literal["raise", "restart"] = on_env_error if can_be_made_anew else "raise"
-        self._opened: BatchPipeline | None = None if can_be_made_anew else BatchPipeline(env)
-        self.not_saved: list[str] = []
-        self.not_restored: list[str] = []
+        self._on_env_error = on_env_error if can_be_made_anew else "raise"
+        self._opened: EnvKeeper | None = None if can_be_made_anew else EnvKeeper(env)
 
     @property
-    def _pipeline(self) -> BatchPipeline:
-        """What plays; it makes the environment when it is first needed."""
+    def _env(self) -> EnvKeeper:
+        """The environment, made when it is first needed."""
         if self._opened is None:
-            self._opened = BatchPipeline(self._source, on_env_error=self._on_env_error)
+            self._opened = EnvKeeper(self._source, self._on_env_error)
         return self._opened
 
     def __enter__(self) -> EvaluationEnv:
-        self._pipeline.setup()
+        if not self._env.is_open:
+            self._env.open()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._pipeline.teardown()
+        self._env.close()
 
     def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
         """Play whole seeded episodes, see ``BatchPipeline.play_episodes``."""
-        return self._pipeline.play_episodes(act, num_episodes, seed=seed)
+        return self._env.play(act, num_episodes, seed)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the environment at the end of a run, in sentences."""
-        return tuple(f"evaluation_env: {note}" for note in self._pipeline.notes)
+        return tuple(f"evaluation_env: {note}" for note in self._env.notes)
+
+    @property
+    def not_saved(self) -> list[str]:  # type: ignore[override]
+        """See ``BatchPipeline``."""
+        return self._env.not_saved
+
+    @property
+    def not_restored(self) -> list[str]:  # type: ignore[override]
+        """See ``BatchPipeline``."""
+        return self._env.not_restored
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the wrappers."""
-        states = env_state(self._pipeline.env)
-        self.not_saved = not_saved(states)
-        return {"env": states}
+        """Return what the wrappers carry from one episode to the next; how the environment fared is not kept."""
+        return {"env": self._env.state_dict()["env"]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Give the wrappers their state back."""
-        self.not_restored = restore_env_state(self._pipeline.env, state["env"])
+        """Give the wrappers back what they carried."""
+        self._env.load_state_dict({**self._env.state_dict(), **state})

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from tensor_optix.core.checks import check_choice
+from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping.collectors import Collector
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, open_env
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
+from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, EnvMemory, env_state, not_saved, restore_env_state
 from tensor_optix.pipeline.stepping.window_builder import BadStepError, WindowBuilder
 
 logger = logging.getLogger(__name__)
@@ -22,7 +24,7 @@ MAX_FAILURES = 5
 """How often a new environment takes the place of one that failed, in one window or for one evaluated episode."""
 
 
-class EnvKeeper:
+class EnvKeeper(Stateful):
     """One environment, or a vector of them, with what steps it.
 
     Args:
@@ -33,13 +35,18 @@ class EnvKeeper:
     Attributes:
         source: What was given.
         made_here: Whether ``source`` is a callable.
-        num_restarts: How often the environment was replaced because it failed.
-        last_error: Why, the last time.
+        num_env_restarts: How often the environment was replaced because it failed.
+        last_env_error: Why, the last time.
         num_lost_episodes: How many episodes it cost that were being evaluated; these were played anew.
+        not_restored: What of it the latest ``load_state_dict`` could not give back.
 
     Raises:
         InvalidArgumentError: ``on_error`` is unknown, or an instance should be made anew.
     """
+
+    _STATE = ("num_env_restarts", "last_env_error", "num_lost_episodes")
+    _STATE_KINDS: ClassVar[dict[str, Any]] = {"num_env_restarts": int, "last_env_error": str, "num_lost_episodes": int}
+    state_of_others = OF_OTHERS
 
     def __init__(self, source: Any, on_error: str = "raise", *, close_instance: bool = False) -> None:
         check_choice("on_env_error", on_error, ON_ENV_ERROR)
@@ -47,10 +54,13 @@ class EnvKeeper:
         self._on_error = on_error
         self._close_instance = close_instance
         self._collector: Collector | None = None
-        self.num_restarts = 0
-        self.last_error = ""
+        self.num_env_restarts = 0
+        self.last_env_error = ""
         self._reward_notes: tuple[str, ...] = ()
         self.num_lost_episodes = 0
+        self.not_restored: list[str] = []
+        self._lost: list[str] = []
+        self._memory = EnvMemory()
         self.open()
         if on_error == "restart" and not self.made_here:
             raise InvalidArgumentError(
@@ -104,6 +114,12 @@ class EnvKeeper:
                 self.guard.close()
             self._collector = None
 
+    def reset(self, seed: int) -> None:
+        """Start fresh episodes from ``seed``."""
+        self._memory.before_reset(self.guard.env)
+        self.collector.reset(seed)
+        self._memory.after_reset(self.guard.env)
+
     def begin_anew(self, error: EnvironmentFailureError, num_failures: int, window: WindowBuilder | None) -> None:
         """Let a new environment take the place of one that failed, or give up.
 
@@ -128,8 +144,8 @@ class EnvKeeper:
         broken.guard.close()
         self.open()
         self.collector.go_on_from(broken)
-        self.num_restarts += 1
-        self.last_error = str(error)
+        self.num_env_restarts += 1
+        self.last_env_error = str(error)
         logger.warning("The environment failed and is made anew. %s", error)
 
     def play(self, act: Callable[[Any], Any], num_episodes: int, seed: int) -> EvaluationResult:
@@ -153,12 +169,29 @@ class EnvKeeper:
         if self._collector is not None:
             self._reward_notes = self.guard.reward_notes()
         told = self._reward_notes
-        if not self.num_restarts:
+        if not self.num_env_restarts:
             return told
-        times = f"{self.num_restarts} times" if self.num_restarts > 1 else "once"
-        note = f"the environment failed and was made anew {times}; last: {self.last_error}"
+        times = f"{self.num_env_restarts} times" if self.num_env_restarts > 1 else "once"
+        note = f"the environment failed and was made anew {times}; last: {self.last_env_error}"
         lost = self.num_lost_episodes
         if not lost:
             return (*told, note)
         episodes = f"{lost} episodes" if lost > 1 else "one episode"
         return (*told, note, f"{episodes} of evaluations broke off with it, counted for nothing, and played anew")
+
+    @property
+    def not_saved(self) -> list[str]:  # type: ignore[override]
+        """What of the environment's state :meth:`state_dict` leaves out, as far as that is known, in phrases."""
+        return [*self._lost, *self._memory.phrases()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how it fared, and what its wrappers carry from one episode to the next."""
+        env = env_state(self.guard.env) if self.is_open else {}
+        self._lost = not_saved(env)
+        return {**super().state_dict(), "env": env}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what ``state_dict`` returned."""
+        super().load_state_dict(state)
+        if self.is_open:
+            self.not_restored = restore_env_state(self.guard.env, state["env"])
