@@ -114,7 +114,7 @@ SIGNATURES = {
     "PBTOptimizer": """(param_bounds=None, history_size=50, exploit_percentile=0.20, top_percentile=0.20,
         explore_scale=0.10, exploit_scale=0.05)""",
     "evaluate": "(agent_or_policy, env, num_episodes=100, *, seed=0, greedy=True)",
-    "load_agent": "(run_dir, *, custom_objects=None, continue_training=True)",
+    "load_agent": "(run_dir, *, custom_objects=None, continue_training=True, env=None)",
     "PlateauDetector.update": "(self, score)",
     "DegradationDetector.update": "(self, score)",
     "DegradationDetector.calibrate": "(self, scores)",

@@ -45,23 +45,36 @@ def evaluate(
         name = typed.for_run(existing_run(run_dir), "evaluate", _recorded_environment(run_dir))
         load_tensorflow()
         import_for_run(run_dir, "evaluate", _recorded_algorithm(run_dir), algorithm, trust_env)
-        _play(_champion_of(run_dir), name, episodes, seed)
+        _play(_champion_of(run_dir), name, episodes, seed, run_dir)
 
 
-def _play(agent: TFAgent, name: EnvironmentName, num_episodes: int, seed: int) -> None:
+def _play(agent: TFAgent, name: EnvironmentName, num_episodes: int, seed: int, run_dir: Path) -> None:
     """Print the mean of fresh episodes and its interval, and which wrappers had to begin anew."""
     from tensor_optix.pipeline.evaluation import evaluate as evaluation_of
-    from tensor_optix.pipeline.stepping.env_state import env_state
 
     played = name()
     try:
+        anew = _without_statistics(played, run_dir)
         result = evaluation_of(agent, played, num_episodes, seed=seed)
-        anew = [state["class"] for state in env_state(played).values()]
     finally:
         played.close()
     notes = [f"Note: what the wrapper {kind} gathers over episodes begins anew in each evaluation." for kind in anew]
     for line in [f"{name}: mean return {result}", *notes]:
         Console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _without_statistics(env: Any, run_dir: Path) -> list[str]:
+    """Give an environment's wrappers what the run's had gathered; return those for which there is nothing."""
+    from tensor_optix.core.loop.result_file import read_environment_state
+    from tensor_optix.exceptions import CheckpointError, StateMismatchError
+    from tensor_optix.pipeline.stepping.env_state import env_state
+    from tensor_optix.pipeline.stepping.fresh_wrappers import give_statistics
+
+    try:
+        give_statistics(env, read_environment_state(run_dir))
+    except (CheckpointError, StateMismatchError):
+        return [state["class"] for state in env_state(env).values()]
+    return []
 
 
 def _champion_of(run_dir: Path) -> TFAgent:

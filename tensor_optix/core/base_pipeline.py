@@ -67,6 +67,10 @@ class BasePipeline(ABC):
         """Return what a run's folder should say of the environment, JSON-able. Default: nothing."""
         return {}
 
+    def environment_state(self) -> dict[str, Any]:
+        """Return what the environment's wrappers have gathered, as ``to_exact`` takes it. Default: nothing."""
+        return {}
+
     def request_stop(self) -> None:
         """End the stream soon, where it may be waiting for its source; from any thread. Default: nothing."""
 

@@ -274,6 +274,10 @@ class BatchPipeline(ActingPipeline, Stateful):
         """Return what makes the environment again, as :func:`environment_facts` tells it."""
         return dict(self._env_facts)
 
+    def environment_state(self) -> dict[str, Any]:
+        """Return the state of all layers of the environment that have one, by their place."""
+        return dict(self._env.state_dict()["env"])
+
     @property
     def is_vector(self) -> bool:
         """Whether windows have an environment axis."""

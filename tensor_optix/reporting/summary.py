@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tensor_optix.core.loop.result_file import ENVIRONMENT_FILE
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
 
@@ -39,7 +40,7 @@ def summary(result: RunResult, *, seed: int | None = None) -> str:
 
 
 def loading_code(run_dir: str | Path, env: str | EnvironmentName, module: str | None = None) -> str:
-    """Return Python that loads a run's champion and plays it.
+    """Return Python that loads a run's champion and plays it, in wrappers that have the run's statistics.
 
     Args:
         run_dir: The run's folder.
@@ -48,13 +49,16 @@ def loading_code(run_dir: str | Path, env: str | EnvironmentName, module: str | 
     """
     first = [] if module is None else [f"import {module}  # registers the algorithm"]
     name = environment_named(env)
-    loading = f"agent = load_agent({_quoted(Path(run_dir).as_posix())})"
-    if not name.kwargs and not name.wrappers:
+    is_given, make = ("", "")
+    if (Path(run_dir) / ENVIRONMENT_FILE).exists():
+        is_given, make = (", env=env", "()")
+    loading = f"agent = load_agent({_quoted(Path(run_dir).as_posix())}{is_given})"
+    if not (name.kwargs or name.wrappers or is_given):
         playing = f"print(evaluate(agent, {_quoted(name.id)}))"
         return "\n".join([*first, "from tensor_optix import evaluate, load_agent", "", loading, playing])
     wrappers = "".join(f"{_quoted(wrapper)}, " for wrapper in name.wrappers)
     more = [f", {dict(name.kwargs)!r}" if name.kwargs else "", f", wrappers=({wrappers.strip()})" if wrappers else ""]
-    naming = f"env = EnvironmentName({_quoted(name.id)}{''.join(more)})"
+    naming = f"env = EnvironmentName({_quoted(name.id)}{''.join(more)}){make}"
     imports = "from tensor_optix import EnvironmentName, evaluate, load_agent"
     return "\n".join([*first, imports, "", naming, loading, "print(evaluate(agent, env))"])
 

@@ -18,11 +18,13 @@ from tensor_optix.adapters.tensorflow.saving.demands import DEFAULT_BYTES, Deman
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.registry import class_named
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.checks import check_flags, check_int, check_mapping, check_path
+from tensor_optix.core.checks import check_flags, check_int, check_mapping, check_methods, check_path
+from tensor_optix.core.loop.result_file import read_environment_state
 from tensor_optix.core.storage.snapshot_files import METADATA_FILE, PREFIX
 from tensor_optix.core.storage.state_files import META_FILE, read_agent_state
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, TensorOptixError, UnsafeFileError
+from tensor_optix.pipeline.stepping.fresh_wrappers import give_statistics
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def load_agent(
     custom_objects: Mapping[str, Any] | None = None,
     continue_training: bool = True,
     max_load_bytes: int = DEFAULT_BYTES,
+    env: Any = None,
 ) -> TFAgent:
     """Return a saved agent, ready to act and to learn on: the champion of a run, a snapshot, or saved weights.
 
@@ -65,6 +68,8 @@ def load_agent(
             hyperparameters that made them; all else is as in a new agent.
         max_load_bytes: What loading may take of memory (files, weights, what the model makes of one
             observation, spaces, the buffers' books); five seconds of building go with each GiB.
+        env: An environment to play in, or a vector of them: its wrappers (``NormalizeObservation`` and others that
+            keep statistics) get what the run's had gathered. Without, fresh ones show the agent what it never saw.
 
     Raises:
         CheckpointError: The folder holds no agent that is whole, or one without a configuration,
@@ -72,6 +77,8 @@ def load_agent(
         UnsafeFileError: The configuration asks for a class that is not allowed, or for more than
             ``max_load_bytes``; it says which, or how much.
         InvalidArgumentError: ``max_load_bytes`` is no number of bytes.
+        InvalidTypeError: ``env`` is no environment.
+        StateMismatchError: Its wrappers are others than the run's.
 
     Example:
         >>> agent = load_agent("tensor_optix_checkpoints/run-0001")  # doctest: +SKIP
@@ -82,15 +89,33 @@ def load_agent(
     check_mapping("custom_objects", custom_objects, optional=True)
     check_flags(continue_training=continue_training)
     check_int("max_load_bytes", max_load_bytes, at_least=1)
+    statistics = None if env is None else _statistics_for(env, Path(run_dir))
     saved = _find(Path(run_dir), max_load_bytes)
     try:
-        return _rebuilt(saved, custom_objects, continue_training, max_load_bytes)
+        agent = _rebuilt(saved, custom_objects, continue_training, max_load_bytes)
     except (TensorOptixError, MemoryError):
         raise
     except Exception as error:
         raise CheckpointError(
             f"{saved.name} describes no agent that can be built: {type(error).__name__}: {error}"
         ) from error
+    if statistics is not None:
+        give_statistics(env, statistics)
+    return agent
+
+
+def _statistics_for(env: Any, path: Path) -> dict[str, Any]:
+    """Return what the wrappers of a run gathered, for those of an environment."""
+    check_methods("env", env, "reset", "step", hint=" Make it first, for example with gym.make(...).")
+    if (path / META_FILE).is_file():
+        raise CheckpointError(
+            f"{path} holds an agent, and nothing of an environment: give load_agent the folder of the run instead."
+        )
+    return read_environment_state(path.absolute().parent if _is_snapshot(path) else path)
+
+
+def _is_snapshot(path: Path) -> bool:
+    return path.name.startswith(PREFIX) and (path / METADATA_FILE).is_file()
 
 
 def _find(path: Path, max_bytes: int) -> _Saved:
@@ -102,7 +127,7 @@ def _find(path: Path, max_bytes: int) -> _Saved:
         if not isinstance(params, Mapping):
             raise CheckpointError(f"What was saved in {path} has hyperparameters that are none: {params!r:.80}.")
         return _Saved(f"What was saved in {path}", state, HyperparamSet(dict(params), episode_id))
-    is_snapshot = path.name.startswith(PREFIX) and (path / METADATA_FILE).is_file()
+    is_snapshot = _is_snapshot(path)
     root = path.absolute().parent if is_snapshot else path
     _check_file_sizes(root, f"{PREFIX}*/**/*", max_bytes)
     registry = CheckpointRegistry(root, read_only=True)

@@ -15,7 +15,9 @@ import numpy as np
 from tensor_optix.core.budget import Budget
 from tensor_optix.core.run_result import REASONS, RunResult
 from tensor_optix.core.storage.atomic_files import regular_file
+from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.encoding import field, number_field
+from tensor_optix.core.storage.exact_json import from_exact, to_exact
 from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
 from tensor_optix.core.types import EvaluationResult, LoopState
 from tensor_optix.exceptions import CheckpointError
@@ -23,9 +25,11 @@ from tensor_optix.exceptions import CheckpointError
 logger = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
+ENVIRONMENT_FILE = "environment.json"
 _REPORT_PREFIX = "report-"
 
 _FORMAT = "tensor-optix result"
+_ENVIRONMENT_FORMAT = "tensor-optix environment"
 _VERSION = 1
 
 
@@ -105,6 +109,44 @@ def write_outcome(root: Path, outcome: Outcome) -> None:
         }
     write_sealed_json(root / RESULT_FILE, to_jsonable(document))
     _remove_other_reports(root, None if report is None else document["report"]["episodes"])
+
+
+def write_environment_state(root: Path, state: Mapping[str, Any]) -> None:
+    """Write what the environment's wrappers had gathered at the end of a run; nothing where they gathered nothing.
+
+    Raises:
+        CheckpointError: It cannot be written.
+    """
+    if state:
+        write_sealed_json(
+            root / ENVIRONMENT_FILE, {"format": _ENVIRONMENT_FORMAT, "env": to_exact(state, "the wrappers")}
+        )
+
+
+def read_environment_state(root: Path) -> dict[str, Any]:
+    """Return what a run's wrappers had gathered: at its end or, where it was cut short, at its last checkpoint.
+
+    Raises:
+        CheckpointError: What is there is damaged.
+    """
+    if (root / ENVIRONMENT_FILE).exists():
+        path = regular_file(root, ENVIRONMENT_FILE)
+        document = read_sealed_json(path)
+        if document.get("format") != _ENVIRONMENT_FORMAT:
+            raise CheckpointError(
+                f"{path} is no state of an environment: its format is {document.get('format')!r:.80}."
+            )
+        return _layers(from_exact(field(document, "env", dict, path)), path)
+    newest = CheckpointSlots(root).newest_document() or {}
+    pipeline = newest.get("parts", {}).get("pipeline", {}).get("state", {})
+    return _layers(pipeline.get("env", {}), root)
+
+
+def _layers(state: Any, path: Path) -> dict[str, Any]:
+    is_whole = isinstance(state, dict) and all(isinstance(one, dict) and "class" in one for one in state.values())
+    if not is_whole:
+        raise CheckpointError(f"{path} holds no state of an environment.")
+    return dict(state)
 
 
 def read_outcome(root: Path) -> Outcome | None:

@@ -18,7 +18,7 @@ from tensor_optix.core.judgement.bar import Bar
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.loop.nan_state import NaNInState
 from tensor_optix.core.loop.recorder import Recorder
-from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_outcome
+from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_environment_state, write_outcome
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
 from tensor_optix.core.loop.run_info import describe_structure, platform_differences
 from tensor_optix.core.loop.unsaved import NOT_EXACTLY, Omissions, UnsavedState
@@ -245,6 +245,7 @@ class RunSession:
                 self._checkpoint.flush()
             outcome = Outcome(result, champion_id, self._run_number, ledger.budget, ledger.used)
             write_outcome(self._recorder.run_folder.path, outcome)
+            write_environment_state(self._recorder.run_folder.path, self._pipeline.environment_state())
         except CheckpointError as error:
             logger.error("The result could not be written: %s", error)
 

@@ -84,6 +84,11 @@ def is_known(name: str, value: Any) -> bool:
     return name in _RUNNING_RETURNS or _is_statistics(value) or isinstance(value, RewardTap)
 
 
+def is_statistics(kept: Any) -> bool:
+    """Tell whether what :func:`env_state` found under a name are running statistics."""
+    return isinstance(kept, dict) and all(field in kept for field in _STATISTIC_FIELDS)
+
+
 def _state_of(layer: Any) -> dict[str, Any] | None:
     kind = type(layer).__name__
     if has_own_state(layer):
