@@ -8,57 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
-from gymnasium.wrappers import NormalizeObservation, NormalizeReward
-from gymnasium.wrappers.vector import NormalizeObservation as NormalizeObservations
-from gymnasium.wrappers.vector import NormalizeReward as NormalizeRewards
+from harness.wrapped_envs import Honest, Tiring, normalised, normalised_together
 
 from tensor_optix import HyperparamSet, LoopCallback, TFAgent
 
 PARAMS = {"learning_rate": 3e-3, "gamma": 0.99}
 
 
-class In(gym.ObservationWrapper):
-    """CartPole whose observations are of another type of float."""
-
-    def __init__(self, dtype):
-        super().__init__(gym.make("CartPole-v1"))
-        self.dtype = dtype
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (4,), dtype)
-
-    def observation(self, observation):
-        return observation.astype(self.dtype)
-
-
-class Tiring(gym.Wrapper):
-    """Pays less the longer it has run."""
-
-    def __init__(self, env):
-        super().__init__(env)
-        self.weariness = np.float32(0.0)
-
-    def step(self, action):
-        self.weariness = self.weariness * np.float32(0.999) + np.float32(0.1)
-        observation, reward, *rest = super().step(action)
-        return observation, float(reward / (1.0 + self.weariness)), *rest
-
-
-class Honest(Tiring):
-    """The same, and says so."""
-
-    def state_dict(self):
-        return {"weariness": self.weariness}
-
-    def load_state_dict(self, state):
-        self.weariness = state["weariness"]
-
-
-def normalised(dtype):
-    def make(num_envs):
-        if num_envs == 1:
-            return NormalizeReward(NormalizeObservation(In(dtype)))
-        return NormalizeRewards(NormalizeObservations(gym.vector.SyncVectorEnv([lambda: In(dtype)] * num_envs)))
-
-    return make
+def statistics_in(dtype):
+    return lambda num_envs: normalised(dtype) if num_envs == 1 else normalised_together(dtype, num_envs)
 
 
 def each(wrap):
@@ -144,9 +102,9 @@ class Forgetful(LoopCallback):
 
 
 KINDS = {
-    "float16 statistics": {"env": normalised(np.float16)},
-    "float32 statistics": {"env": normalised(np.float32)},
-    "float64 statistics": {"env": normalised(np.float64)},
+    "float16 statistics": {"env": statistics_in(np.float16)},
+    "float32 statistics": {"env": statistics_in(np.float32)},
+    "float64 statistics": {"env": statistics_in(np.float64)},
     "a wrapper with state_dict": {"env": each(Honest)},
     "a second network": {"agent": two_networks},
     "layers with seeds": {

@@ -46,7 +46,7 @@ DESELECTED = {
     "test_dqn and test_the_gradient_is_that_of_the_loss": "hands TensorFlow 2.18 two kinds of floats",
     "test_nonparametric_tests and scipy_says": "calls scipy.stats with a mode that SciPy 1.12 does not know",
     "test_env_keeper and TestVector": "names Gymnasium's autoreset modes",
-    "test_env_state and wrapped_vector": "vector NormalizeReward of Gymnasium 1.0 carries a sum over resets",
+    "test_env_state and normalised_together": "vector NormalizeReward of Gymnasium 1.0 carries a sum over resets",
 }
 
 TRIAL = """

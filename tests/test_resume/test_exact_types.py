@@ -2,13 +2,10 @@
 
 import re
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import resume_fakes
-from gymnasium.wrappers import NormalizeObservation, NormalizeReward
-from gymnasium.wrappers.vector import NormalizeObservation as NormalizeObservations
-from gymnasium.wrappers.vector import NormalizeReward as NormalizeRewards
+from harness.wrapped_envs import normalised, normalised_apart, normalised_together
 from resume_fakes import LinearAgent, MeanReturn, Scores, assert_same, interrupted, make_run, other_notes, outcome_of
 
 from tensor_optix import BatchPipeline
@@ -19,30 +16,6 @@ from tensor_optix.core.types import AgentState, HyperparamSet
 @pytest.fixture(autouse=True)
 def save_at_every_barrier(monkeypatch):
     monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
-
-
-class In(gym.ObservationWrapper):
-    """CartPole whose observations are of another type of float."""
-
-    def __init__(self, dtype):
-        super().__init__(gym.make("CartPole-v1"))
-        self.dtype = dtype
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (4,), dtype)
-
-    def observation(self, observation):
-        return observation.astype(self.dtype)
-
-
-def single(dtype):
-    return NormalizeReward(NormalizeObservation(In(dtype)))
-
-
-def wrapped_vector(dtype):
-    return NormalizeRewards(NormalizeObservations(gym.vector.SyncVectorEnv([lambda: In(dtype)] * 3)))
-
-
-def vector_of_wrapped(dtype):
-    return gym.vector.SyncVectorEnv([lambda: single(dtype)] * 3)
 
 
 def run_to_the_end(folder, make_env, *, stop_at=None, resume=False, make_agent=LinearAgent, **arguments):
@@ -64,14 +37,14 @@ def assert_resumes_exactly(folder, make_env, stop_at=33, **arguments):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
-@pytest.mark.parametrize("make", [single, wrapped_vector, vector_of_wrapped])
+@pytest.mark.parametrize("make", [normalised, normalised_together, normalised_apart])
 def test_running_statistics(tmp_path, make, dtype):
     assert_resumes_exactly(tmp_path, lambda: make(dtype))
 
 
 def test_statistics_of_an_environment_for_evaluation(tmp_path):
-    evaluated_in = {"evaluation_env": lambda: single(np.float64), "max_env_steps": 6600}
-    assert_resumes_exactly(tmp_path, lambda: single(np.float64), stop_at=70, **evaluated_in)
+    evaluated_in = {"evaluation_env": lambda: normalised(np.float64), "max_env_steps": 6600}
+    assert_resumes_exactly(tmp_path, lambda: normalised(np.float64), stop_at=70, **evaluated_in)
 
 
 class Typed(LinearAgent):

@@ -5,10 +5,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
-from gymnasium.wrappers.vector import NormalizeObservation as NormalizeObservations
-from gymnasium.wrappers.vector import NormalizeReward as NormalizeRewards
+from harness.wrapped_envs import Honest, normalised, normalised_apart, normalised_together
 
 from tensor_optix import BatchPipeline
+from tensor_optix.core.storage.exact_json import from_exact, to_exact
 from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.pipeline.stepping.env_state import env_state, layers_of, restore_env_state
 
@@ -24,37 +24,6 @@ class Alternating:
     def act_batch(self, observations):
         self.count += 1
         return np.full(len(observations), self.count % 2)
-
-
-class Tiring(gym.Wrapper):
-    """A wrapper of one's own that carries something over and says so."""
-
-    def __init__(self, env):
-        super().__init__(env)
-        self.num_steps = 0
-
-    def step(self, action):
-        self.num_steps += 1
-        observation, reward, *rest = super().step(action)
-        return observation, reward / (1 + self.num_steps), *rest
-
-    def state_dict(self):
-        return {"num_steps": self.num_steps}
-
-    def load_state_dict(self, state):
-        self.num_steps = state["num_steps"]
-
-
-class In(gym.ObservationWrapper):
-    """CartPole whose observations are of another type of float."""
-
-    def __init__(self, dtype):
-        super().__init__(gym.make("CartPole-v1"))
-        self.dtype = dtype
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (4,), dtype)
-
-    def observation(self, observation):
-        return observation.astype(self.dtype)
 
 
 class Smoothing(gym.Wrapper):
@@ -75,16 +44,16 @@ class Smoothing(gym.Wrapper):
         return observation, reward - self.statistics.mean / self.statistics.count, *rest
 
 
+def remembering(env):
+    return Smoothing(Honest(env))
+
+
 def single(dtype=np.float32):
-    return NormalizeReward(NormalizeObservation(Smoothing(Tiring(In(dtype)))))
-
-
-def wrapped_vector(dtype=np.float32):
-    return NormalizeRewards(NormalizeObservations(gym.vector.SyncVectorEnv([lambda: In(dtype)] * 3)))
+    return normalised(dtype, remembering)
 
 
 def vector_of_wrapped(dtype=np.float32):
-    return gym.vector.SyncVectorEnv([lambda: single(dtype)] * 3)
+    return normalised_apart(dtype, wrap=remembering)
 
 
 def statistics_of(env):
@@ -100,7 +69,7 @@ def statistics_of(env):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("make", [single, wrapped_vector, vector_of_wrapped])
+@pytest.mark.parametrize("make", [single, normalised_together, vector_of_wrapped])
 def test_a_pipeline_goes_on_exactly_with_wrappers_that_remember(make, dtype):
     def pipeline():
         return BatchPipeline(lambda: make(dtype), Alternating(), 50, seed=3, barrier_interval_steps=1)
@@ -109,7 +78,7 @@ def test_a_pipeline_goes_on_exactly_with_wrappers_that_remember(make, dtype):
     windows = one.episodes()
     for _ in range(3):
         next(windows)
-    state = json.loads(json.dumps(one.state_dict(), allow_nan=False))
+    state = from_exact(json.loads(json.dumps(to_exact(one.state_dict(), "pipeline"), allow_nan=False)))
     before = copy.deepcopy(statistics_of(one.env))
     expected = [next(windows) for _ in range(2)]
     other = pipeline()
@@ -159,7 +128,7 @@ def test_statistics_of_another_shape_are_refused():
 
 
 def test_a_state_that_cannot_be_saved_costs_the_rest_nothing():
-    class Remembering(Tiring):
+    class Remembering(Honest):
         def state_dict(self):
             return {"seen": {1, 2}}
 
