@@ -1,6 +1,7 @@
 """Feeds, agents and policies for the tests of the live pipeline: NumPy only, no sleeping."""
 
 import threading
+import time
 
 import numpy as np
 
@@ -144,6 +145,25 @@ class SixMethodAgent:
         return int(np.asarray(observation).ravel()[0])
 
 
+class FlakyFeed(EchoFeed):
+    """Breaks off after so many items of each stream, as told."""
+
+    def __init__(self, breaks_after, error=None, then_ends=True):
+        super().__init__(endless_episode=True)
+        self.breaks_after = list(breaks_after)
+        self.error = error
+        self.then_ends = then_ends
+
+    def stream(self):
+        self.opened += 1
+        inner = self._episode(None)
+        answer = None
+        for _ in range(self.breaks_after[min(self.opened, len(self.breaks_after)) - 1]):
+            answer = yield inner.send(answer)
+        if self.error is not None:
+            raise self.error
+
+
 def take(pipeline, number):
     """Return the first windows of a pipeline."""
     windows = []
@@ -156,3 +176,23 @@ def take(pipeline, number):
 
 def concatenated(windows, name):
     return np.concatenate([getattr(window, name) for window in windows])
+
+
+def feed_threads():
+    """Return the threads that follow a feed."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("tensor-optix-feed")]
+
+
+def wait_until(condition, seconds=10.0):
+    """Poll a condition that another thread brings about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.001)
+
+
+def assert_nothing_learned_across_gaps(window):
+    """Each step's successor is the next step's observation, wherever no end is told."""
+    going_on = ~window.dones[:-1]
+    np.testing.assert_array_equal(window.next_observations[:-1][going_on], window.observations[1:][going_on])
+    np.testing.assert_array_equal(window.next_observations[:, 0], window.observations[:, 0] + 1)

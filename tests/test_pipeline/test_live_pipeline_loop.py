@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from live_fakes import BlockingFeed, EchoFeed
+from live_fakes import BlockingFeed, EchoFeed, feed_threads
 
 from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.loop import run_checkpoint
@@ -19,15 +19,7 @@ from tensor_optix.pipeline import live_pipeline
 from tensor_optix.pipeline.live_pipeline import LivePipeline
 from tensor_optix.testing.fakes import RewardEvaluator, SixMethodAgent, StatefulAgent
 
-
-def feed_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("tensor-optix-feed")]
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_left():
-    yield
-    assert not feed_threads()
+pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 
 class OnWindow(LoopCallback):

@@ -5,20 +5,11 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from storage_fakes import StemAgent, all_files, edit, load_value, save_all, save_one
+from storage_fakes import all_files, edit, load_value, save_all, save_one
 
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.exceptions import CheckpointError
-
-
-@pytest.fixture(scope="module")
-def whole_folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("whole")
-    registry = CheckpointRegistry(root)
-    save_all(registry, [1.0, 3.0, 2.0])
-    save_one(registry, 0.5, cls=StemAgent)
-    return root
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,6 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.storage.json_files import read_sealed_json
 from tensor_optix.exceptions import CheckpointError
 
-
-@pytest.fixture(scope="module")
-def whole_folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("whole")
-    registry = CheckpointRegistry(root)
-    save_all(registry, [1.0, 3.0, 2.0])
-    save_one(registry, 0.5, cls=StemAgent)
-    return root
-
-
 DAMAGE = {
     "removed": lambda path: path.unlink(),
     "emptied": lambda path: path.write_bytes(b""),
