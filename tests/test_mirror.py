@@ -67,7 +67,6 @@ STILL_MISSING: set[str] = {
     "pipeline.named_modules",
     "pipeline.stepping.collectors",
     "pipeline.stepping.env_guard",
-    "pipeline.stepping.env_kinds",
     "pipeline.stepping.episode_player",
     "pipeline.stepping.space_layout",
     "pipeline.stepping.window_builder",

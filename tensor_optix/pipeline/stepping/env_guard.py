@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
-from tensor_optix.pipeline.stepping.own_reward import read_own_reward, reward_wrappers
+from tensor_optix.pipeline.stepping.own_reward import OwnReward, read_own_reward, reward_wrappers
 from tensor_optix.pipeline.stepping.space_layout import is_finite
 from tensor_optix.pipeline.stepping.worker_processes import (
     end_broken_workers_of,
@@ -84,7 +84,6 @@ class EnvGuard:
         is_vector: Whether it steps several environments at once.
         num_envs: How many.
         num_steps: How often it was stepped.
-        own_reward: What reads the reward below the wrappers that change it; None where none does, or none can.
     """
 
     is_vector: ClassVar[bool] = False
@@ -95,7 +94,6 @@ class EnvGuard:
         spec = getattr(env, "spec", None)
         self.name = getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
         self.num_steps = 0
-        self.own_reward = read_own_reward(env)
         self._shape = None if self.is_vector else getattr(self.space("observation"), "shape", None)
 
     @classmethod
@@ -111,6 +109,11 @@ class EnvGuard:
     def step_limit(self) -> float:
         """Where an episode that is played is cut; infinity where the environment is known to end them."""
         return float("inf") if self._has_time_limit() else MAX_STEPS_WITHOUT_TIME_LIMIT
+
+    @functools.cached_property
+    def own_reward(self) -> OwnReward | None:
+        """What reads the reward below the wrappers that change it; None where none does, or none can."""
+        return read_own_reward(self.env)
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset and return the observation.
@@ -223,8 +226,9 @@ class EnvGuard:
 
     def let_go(self) -> None:
         """Leave the environment as it was before this."""
-        if self.own_reward is not None:
-            self.own_reward.remove()
+        own_reward = vars(self).pop("own_reward", None)  # nothing to undo where it was never read
+        if own_reward is not None:
+            own_reward.remove()
 
     def close(self) -> None:
         """Close the environment; a failure to close is logged, it loses nothing."""

@@ -13,6 +13,9 @@ from gymnasium import wrappers
 from gymnasium.wrappers import vector as vector_wrappers
 
 from tensor_optix import BatchPipeline, RLOptimizer, evaluate
+from tensor_optix.pipeline.stepping.env_kinds import guard_of
+from tensor_optix.pipeline.stepping.env_state import layers_of
+from tensor_optix.pipeline.stepping.own_reward import RewardTap
 from tensor_optix.testing.fakes import StatefulAgent
 
 
@@ -205,3 +208,14 @@ def test_two_readers_of_one_environment_leave_it_as_it_was() -> None:
     assert set(evaluate(lambda observation: 0, env, 2).returns) == {15.0}
     second.teardown()
     assert "step" not in vars(env.unwrapped)
+
+
+def test_looking_at_spaces_leaves_an_environment_as_it_was() -> None:
+    env = wrappers.NormalizeReward(gym.make("CartPole-v1"))
+    guard = guard_of(env)
+    assert guard.space("action") == env.action_space
+    assert not any(isinstance(vars(layer).get("step"), RewardTap) for layer in layers_of(env))
+    guard.reset(0)
+    assert any(isinstance(vars(layer).get("step"), RewardTap) for layer in layers_of(env))
+    guard.let_go()
+    assert not any(isinstance(vars(layer).get("step"), RewardTap) for layer in layers_of(env))
