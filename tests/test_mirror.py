@@ -65,11 +65,6 @@ STILL_MISSING: set[str] = {
     "optimizers.bounded_optimizer",
     "pipeline.acting",
     "pipeline.named_modules",
-    "pipeline.stepping.collectors",
-    "pipeline.stepping.env_guard",
-    "pipeline.stepping.episode_player",
-    "pipeline.stepping.space_layout",
-    "pipeline.stepping.window_builder",
     "testing.fakes",
 }
 """Modules that wait for their tests. This only shrinks."""
