@@ -30,6 +30,8 @@ FLOOR_OF = {
     "core": 2,
     "core.storage": 3,
     "monitoring": 3,
+    "core.backoff_scheduler": 4,
+    "core.budget": 4,
     "core.checkpoint_registry": 4,
     "core.run_result": 3,
     "core.callbacks": 3,

@@ -56,7 +56,6 @@ STILL_MISSING: set[str] = {
     "core.loop.session",
     "core.loop.tuning",
     "core.loop.unsaved",
-    "core.storage.encoding",
     "core.storage.snapshot_shelf",
     "functional.search_space",
     "functional.seeding",

@@ -10,7 +10,7 @@ import numpy as np
 from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive
-from tensor_optix.core.plain_state import require_like
+from tensor_optix.core.storage.plain_state import require_like
 
 KL_FACTOR_STEP = 1.3
 KL_FACTOR_BOUNDS = (0.03, 5.0)

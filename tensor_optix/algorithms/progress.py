@@ -9,7 +9,7 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
 from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer
-from tensor_optix.core.plain_state import require_like
+from tensor_optix.core.storage.plain_state import require_like
 
 
 class Progress:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensor_optix.core.checks import check_int, check_is_number, check_number
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import InvalidArgumentError
 
 
-class BackoffScheduler:
+class BackoffScheduler(Stateful):
     """Counts looks without improvement; intervals grow and states change with the count.
 
     A *look* is pooled evidence (several windows where episodes are long). The scheduler only
@@ -29,6 +28,8 @@ class BackoffScheduler:
         >>> scheduler.current_state
         <LoopState.COOLING: 'cooling'>
     """
+
+    _STATE = ("_state", "_interval", "_count", "_best")
 
     def __init__(
         self,
@@ -137,17 +138,6 @@ class BackoffScheduler:
         """Tell whether an action is due at count ``n``."""
         check_int("n", n, at_least=0)
         return n == 0 or n % self._interval == 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of the counts."""
-        return {"state": self._state.value, "interval": self._interval, "count": self._count, "best": self._best}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._state = LoopState(state["state"])
-        self._interval = int(state["interval"])
-        self._count = int(state["count"])
-        self._best = state["best"]
 
     def _reactivate(self) -> None:
         self._count = 0

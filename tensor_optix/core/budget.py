@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from tensor_optix.core.storage.stateful import Stateful
 
 USES = ("training", "evaluation", "diagnosis", "report")
 
@@ -35,7 +37,7 @@ class Budget:
         return is_larger and all(limit is None or (use is not None and limit > use) for limit, use in taken)
 
 
-class Ledger:
+class Ledger(Stateful):
     """Counts windows, environment steps by use, and seconds.
 
     Args:
@@ -46,24 +48,36 @@ class Ledger:
         has_decided: Whether anything in this run was decided otherwise than it would have been with a larger budget.
     """
 
+    _STATE = ("steps", "windows", "_windows_before", "_steps_before", "has_decided", "seconds")
+
     def __init__(self, max_windows: int | None, max_env_steps: int | None) -> None:
         self.max_windows = max_windows
         self.max_env_steps = max_env_steps
-        self.steps = dict.fromkeys(USES, 0)
+        self.steps = Counter(dict.fromkeys(USES, 0))
         self.windows = 0
-        self.seconds = 0.0
+        self._seconds_before = 0.0
         self.start_run()
 
     def start_run(self) -> None:
         """Open a new budget; the totals go on."""
-        self._started = time.perf_counter()
+        self._started: float | None = time.perf_counter()
         self.has_decided = False
         self._windows_before = self.windows
         self._steps_before = self.budgeted_steps
 
     def end_run(self) -> None:
         """Add this run's wall time to the total."""
-        self.seconds += time.perf_counter() - self._started
+        self.seconds, self._started = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all runs, the present one's so far included."""
+        running = 0.0 if self._started is None else time.perf_counter() - self._started
+        return self._seconds_before + running
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self._seconds_before = seconds
 
     def count_window(self, env_steps: int) -> None:
         """Add one window of training."""
@@ -127,25 +141,5 @@ class Ledger:
 
     def go_on_from(self, steps: Mapping[str, int], windows: int, seconds: float) -> None:
         """Take over the totals of a run that is over."""
-        self.steps = {use: int(steps.get(use, 0)) for use in USES}
+        self.steps = Counter({use: int(steps.get(use, 0)) for use in USES})
         self.windows, self.seconds = windows, seconds
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of what was used, in all and since the run's start."""
-        return {
-            "steps": dict(self.steps),
-            "windows": self.windows,
-            "windows_before": self._windows_before,
-            "steps_before": self._steps_before,
-            "has_decided": self.has_decided,
-            "seconds": self.seconds + time.perf_counter() - self._started,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned: the interrupted run's budget goes on."""
-        self.steps = {use: int(state["steps"].get(use, 0)) for use in USES}
-        self.windows = int(state["windows"])
-        self._windows_before = int(state["windows_before"])
-        self._steps_before = int(state["steps_before"])
-        self.has_decided = bool(state.get("has_decided", False))
-        self.seconds = float(state["seconds"])

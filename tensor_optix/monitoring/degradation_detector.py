@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +13,9 @@ import numpy.typing as npt
 from tensor_optix.core.checks import check_flags
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
 from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
-from tensor_optix.monitoring.score_checks import as_scores, check_setting, check_state, checked_score
+from tensor_optix.monitoring.detector import Detector
+from tensor_optix.monitoring.score_checks import as_scores, check_setting, checked_score
 from tensor_optix.monitoring.series import Moments, sum_variance
-
-_VERSION = 3
-_KEYS = frozenset(
-    {
-        "factor",
-        "first",
-        "spikes",
-        "low_tail",
-        "moments",
-        "looks",
-        "earlier_looks",
-        "lines_at",
-        "sums",
-        "plunge",
-        "block",
-        "waiting",
-        "alarmed",
-    }
-)
 
 # Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
 # Chosen by simulation (benchmarks/detector_simulation.py) and on the frozen policies and series of
@@ -78,7 +60,7 @@ class Baseline:
     unit: float
 
 
-class DegradationDetector:
+class DegradationDetector(Detector):
     """Tells, one score at a time, whether scores have dropped below their baseline.
 
     A bank of one-sided CUSUMs (Page 1954), each made for one size of drop. Together they bound the
@@ -105,6 +87,13 @@ class DegradationDetector:
     Raises:
         InvalidArgumentError: An argument is out of range.
     """
+
+    _SAVED_AS = "DegradationDetector", 3
+    _STATE = (
+        *("_factor", "_first", "_spikes", "_low_tail", "_moments", "_looks", "_earlier_looks", "_lines_at", "_sums"),
+        *("_plunge", "_block", "_waiting", "_alarmed"),
+    )
+    _STATE_KINDS: ClassVar = {"_first": Moments, "_moments": Moments}
 
     def __init__(self, *, threshold: float = 3.5, adapt: bool = True) -> None:
         check_setting("threshold", threshold, above=0.0)
@@ -282,48 +271,11 @@ class DegradationDetector:
         errors = _PHI_ERRORS[0] + _PHI_ERRORS[1] * phi
         return min(phi + errors * math.sqrt((1.0 - phi * phi) / count), 0.93)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the whole state, JSON-able and exact."""
-        return {
-            "kind": "DegradationDetector",
-            "version": _VERSION,
-            "factor": self._factor,
-            "first": None if self._first is None else self._first.state_dict(),
-            "spikes": self._spikes,
-            "low_tail": self._low_tail,
-            "moments": None if self._moments is None else self._moments.state_dict(),
-            "looks": self._looks,
-            "earlier_looks": self._earlier_looks,
-            "lines_at": self._lines_at,
-            "sums": list(self._sums),
-            "plunge": self._plunge,
-            "block": list(self._block),
-            "waiting": list(self._waiting),
-            "alarmed": self._alarmed,
-        }
-
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state that ``state_dict`` returned.
-
-        Raises:
-            StateMismatchError: It belongs to another class or version, or is not whole.
-        """
-        check_state(state, "DegradationDetector", _VERSION, _KEYS)
-        first, moments = state["first"], state["moments"]
-        self._first = None if first is None else Moments(**first)
-        self._factor, self._spikes = float(state["factor"]), float(state["spikes"])
-        self._low_tail = float(state["low_tail"])
-        self._earlier_looks = int(state["earlier_looks"])
-        self.reset()
-        self._moments = None if moments is None else Moments(**moments)
-        self._looks = int(state["looks"])
-        self._lines_at = int(state["lines_at"])
+        """See :class:`Detector`."""
+        super().load_state_dict(state)
+        self._baseline, self._limits = None, [math.inf] * len(_TANGENTS)
         self._measure()
-        self._sums = [float(value) for value in state["sums"]]
-        self._plunge = int(state["plunge"])
-        self._block = [float(value) for value in state["block"]]
-        self._waiting = [float(value) for value in state["waiting"]]
-        self._alarmed = bool(state["alarmed"])
 
 
 def _widened(count: int) -> float:

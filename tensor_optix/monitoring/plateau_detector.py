@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tensor_optix.functional.statistics import difference_noise
+from tensor_optix.monitoring.detector import Detector
 from tensor_optix.monitoring.score_bins import ScoreBins
-from tensor_optix.monitoring.score_checks import check_setting, check_state, checked_score
+from tensor_optix.monitoring.score_checks import check_setting, checked_score
 from tensor_optix.monitoring.series import Line, fit_line
 from tensor_optix.monitoring.trend import Trend
 
-_VERSION = 1
-_KEYS = frozenset(
-    {"looks", "next_test", "passes", "candidate", "trend", "run_length", "run_value", "low", "high", "bins"}
-)
 _LN2 = math.log(2.0)
 _EXACT = 1e-12  # scores closer than this, relative to their size, are equal
 # Chosen on the TUNING curves of benchmarks/judgement.py; docs/judgement.md tells the error rates on others.
@@ -50,7 +45,7 @@ class _Gain:
     score_sd: float  # of single scores
 
 
-class PlateauDetector:
+class PlateauDetector(Detector):
     """Tells, one score at a time, whether more is to be gained.
 
     A plateau is shown by an equivalence test, not by a missing trend: an upper bound of the gain
@@ -80,6 +75,12 @@ class PlateauDetector:
     Raises:
         InvalidArgumentError: An argument is out of range.
     """
+
+    _SAVED_AS = "PlateauDetector", 1
+    _STATE = (
+        *("_bins", "_looks", "_next_test", "_passes", "_run_length", "_candidate", "_trend"),
+        *("_run_value", "_low", "_high"),
+    )
 
     def __init__(
         self,
@@ -302,34 +303,3 @@ class PlateauDetector:
             if rise > errors * math.sqrt(whole.long_run_variance / (newest * bins.bin_size)):
                 return False
         return True
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the whole state, JSON-able and exact."""
-        return {
-            "kind": "PlateauDetector",
-            "version": _VERSION,
-            "looks": self._looks,
-            "next_test": self._next_test,
-            "passes": self._passes,
-            "candidate": self._candidate.value,
-            "trend": self._trend.value,
-            "run_length": self._run_length,
-            "run_value": self._run_value,
-            "low": self._low,
-            "high": self._high,
-            "bins": self._bins.state_dict(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state that ``state_dict`` returned.
-
-        Raises:
-            StateMismatchError: It belongs to another class or version, or is not whole.
-        """
-        check_state(state, "PlateauDetector", _VERSION, _KEYS)
-        self.reset()
-        self._bins.load_state_dict(state["bins"])
-        self._looks, self._next_test = int(state["looks"]), int(state["next_test"])
-        self._passes, self._run_length = int(state["passes"]), int(state["run_length"])
-        self._candidate, self._trend = Trend(state["candidate"]), Trend(state["trend"])
-        self._run_value, self._low, self._high = (float(state[k]) for k in ("run_value", "low", "high"))

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.exceptions import StateMismatchError
 
 Floats = npt.NDArray[np.float64]
 
 
-class ScoreBins:
+class ScoreBins(WithState):
     """Means and spreads of equally long bins; neighbours merge when all bins are full.
 
     Values are kept as differences from the first one, so that a common offset costs no digits.

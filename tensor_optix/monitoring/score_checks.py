@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.core.checks import is_int, is_number, received
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError, StateMismatchError
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
 
 LARGEST_SCORE = 1e150
 """Squares of scores must stay finite."""
@@ -70,18 +69,3 @@ def _as_float(score: Any) -> float | None:
         return float(score)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def check_state(state: Mapping[str, Any], kind: str, version: int, keys: frozenset[str]) -> None:
-    """Raise ``StateMismatchError`` unless ``state`` is one that ``kind`` of this version saved."""
-    if not isinstance(state, Mapping) or state.get("kind") != kind:
-        found = state.get("kind") if isinstance(state, Mapping) else type(state).__name__
-        raise StateMismatchError(f"Expected the state of a {kind}. Received: {found!r}.")
-    if state.get("version") != version:
-        raise StateMismatchError(
-            f"This {kind} reads states of version {version}. Received: version {state.get('version')!r}. "
-            "Load it with the release that saved it, or start with a fresh detector."
-        )
-    missing = sorted(keys - set(state))
-    if missing:
-        raise StateMismatchError(f"The state of the {kind} is not whole. Missing: {missing}.")

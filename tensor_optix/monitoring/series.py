@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -169,10 +168,6 @@ class Moments:
         if sd == 0.0 or self.low_count == 0:
             return 1.0
         return math.sqrt(self.low_squares / self.low_count) / sd
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all sums, JSON-able; ``Moments(**state)`` brings them back."""
-        return asdict(self)
 
 
 def sum_variance(length: float, phi: float) -> float:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tensor_optix.core.stateful import to_plain
+from tensor_optix.core.storage.stateful import to_plain
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.evidence import PooledMean, parabola_through
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, ClassVar
 
-from tensor_optix.core.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.optimizers.evidence import line_at, noise_variance

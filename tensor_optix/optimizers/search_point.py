@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from tensor_optix.core.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.bounded_optimizer import is_same
 from tensor_optix.optimizers.coordinate import Coordinate

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from tensor_optix.core.checks import check_callable, check_flags, check_int, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
-from tensor_optix.core.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
 from tensor_optix.functional.seeding import derive_seed

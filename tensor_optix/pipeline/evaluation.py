@@ -8,7 +8,7 @@ from typing import Any
 
 from tensor_optix.core.checks import check_flags, check_int, check_seed, has_method
 from tensor_optix.core.protocols import CanAct, EnvSource
-from tensor_optix.core.stateful import WithState
+from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.pipeline.acting import acting_in_evaluation
 from tensor_optix.pipeline.environment_names import environment_named

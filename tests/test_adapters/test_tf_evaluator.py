@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tensor_optix.adapters.tensorflow.tf_evaluator import TFEvaluator
-from tensor_optix.core.plain_state import require_like
+from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 

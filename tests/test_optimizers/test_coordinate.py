@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from tensor_optix.core.plain_state import made_of
+from tensor_optix.core.storage.plain_state import made_of
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.coordinate import BOLD, COARSE, FINE, Coordinate, Side, unit_of
 

@@ -16,7 +16,7 @@ from tensor_optix.core.judgement.diagnosis import LENIENT, STRICT, Cause, find_c
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.track_record import Returns, TrackRecord
-from tensor_optix.core.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EpisodesCutError
 from tensor_optix.functional.seeding import derive_seed

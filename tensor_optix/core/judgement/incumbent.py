@@ -13,7 +13,7 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.judgement.track_record import TrackRecord
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
-from tensor_optix.core.storage.encoding import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
+from tensor_optix.core.storage.stateful import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
 
 

@@ -11,10 +11,10 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from tensor_optix.core.storage.encoding import decode_metrics, encode_metrics
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.functional.statistics import difference_noise
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
@@ -74,13 +74,24 @@ class Standing:
     is_settled: bool
 
 
-class Judge:
+class Judge(Stateful):
     """Weighs the scores of windows against the champion, the recent past and the whole curve.
 
     Args:
         improvement_margin: What a challenger must be better by, on top of the noise.
         compare: ``(candidate, baseline) -> bool``; the evaluator's own.
     """
+
+    _STATE = (
+        *("standing", "plateau", "_drop", "last_trend", "num_looks", "latest", "_first_scores", "_recent", "_normal"),
+        *("_fresh", "_look", "_alarm_level", "_num_since_alarm", "_num_since_calibration"),
+    )
+    _STATE_KINDS: ClassVar = {
+        "standing": Standing,
+        "latest": EvalMetrics,
+        "_fresh": list[tuple[float, int]],
+        "_look": list[tuple[float, int]],
+    }
 
     def __init__(
         self, improvement_margin: float = 0.0, compare: Callable[[EvalMetrics, EvalMetrics], bool] | None = None
@@ -152,46 +163,6 @@ class Judge:
     def start_over(self) -> None:
         """Forget everything: the world is another one."""
         self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of all that is known."""
-        standing = self.standing
-        return {
-            "standing": None if standing is None else {**asdict(standing), "metrics": encode_metrics(standing.metrics)},
-            "plateau": self.plateau.state_dict(),
-            "drop": self._drop.state_dict(),
-            "last_trend": self.last_trend.name,
-            "num_looks": self.num_looks,
-            "latest": None if self.latest is None else encode_metrics(self.latest),
-            "first_scores": list(self._first_scores),
-            "recent": list(self._recent),
-            "normal": list(self._normal),
-            "fresh": [list(pair) for pair in self._fresh],
-            "look": [list(pair) for pair in self._look],
-            "alarm_level": None if math.isnan(self._alarm_level) else self._alarm_level,
-            "num_since_alarm": self._num_since_alarm,
-            "num_since_calibration": self._num_since_calibration,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        standing = state["standing"]
-        self.standing = (
-            None if standing is None else Standing(**{**standing, "metrics": decode_metrics(standing["metrics"])})
-        )
-        self.plateau.load_state_dict(state["plateau"])
-        self._drop.load_state_dict(state["drop"])
-        self.last_trend = Trend[state["last_trend"]]
-        self.num_looks = state["num_looks"]
-        self.latest = None if state["latest"] is None else decode_metrics(state["latest"])
-        self._first_scores = list(state["first_scores"])
-        self._recent = deque(state["recent"], maxlen=_MEMORY_WINDOWS)
-        self._normal = deque(state["normal"], maxlen=_MEMORY_WINDOWS)
-        self._fresh = deque(((score, weight) for score, weight in state["fresh"]), maxlen=self._fresh.maxlen)
-        self._look = [(score, weight) for score, weight in state["look"]]
-        self._alarm_level = math.nan if state["alarm_level"] is None else state["alarm_level"]
-        self._num_since_alarm = state["num_since_alarm"]
-        self._num_since_calibration = state["num_since_calibration"]
 
     @property
     def level(self) -> float:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import ClassVar
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.storage.encoding import decode_hyperparams, encode_hyperparams
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 
 
-class Provenance:
+class Provenance(Stateful):
     """Pairs each score with the hyperparameters of the ``learn`` that made the scored weights.
 
     A window is scored before anything is learned from it: its weights were made by the ``learn``
@@ -21,6 +21,9 @@ class Provenance:
         agent: Whose weights they are.
         callbacks: Told where hyperparameters change.
     """
+
+    _STATE = ("behind_weights",)
+    _STATE_KINDS: ClassVar = {"behind_weights": HyperparamSet}
 
     def __init__(self, agent: BaseAgent, callbacks: CallbackList) -> None:
         self._agent = agent
@@ -48,13 +51,3 @@ class Provenance:
         now = self._agent.get_hyperparams()
         if now.params != before.params:
             self._callbacks.fire("on_hyperparam_update", before.params, now.params)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        behind = self.behind_weights
-        return {"behind_weights": None if behind is None else encode_hyperparams(behind)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        behind = state["behind_weights"]
-        self.behind_weights = None if behind is None else decode_hyperparams(behind)

@@ -9,7 +9,7 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.judgement.challenges import FEWEST_EPISODES
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
-from tensor_optix.core.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.monitoring.trend import Trend

@@ -9,7 +9,7 @@ from tensor_optix.core.judgement.arena import Arena
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.succession import Succession
-from tensor_optix.core.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 
 TARGET_EPISODES = 20

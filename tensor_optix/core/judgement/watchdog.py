@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.judgement.alarm import AlarmResponse
 from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 
@@ -22,12 +24,14 @@ _COARSE_THRESHOLD = 4.2
 _THRESHOLDS = (4.4, 4.2, 3.56)  # all detectors share what may be false alarms; most goes to the one that lasts
 
 
-class Watchdog:
+class Watchdog(Stateful):
     """Learns what a frozen policy normally scores, then tells when it scores less.
 
     The scores that made the policy champion were the best of many, so the baseline comes from
     fresh windows only. Until there are enough, a coarse detector watches.
     """
+
+    _STATE = ("_scores", "_baselines", "_detector")
 
     def __init__(self) -> None:
         self.start_over()
@@ -58,16 +62,11 @@ class Watchdog:
         elif is_early and self._detector.is_calm:
             self._detector.calibrate(self._scores)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of what was learned."""
-        return {"scores": list(self._scores), "baselines": self._baselines, "detector": self._detector.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
-        self._scores = list(state["scores"])
-        self._baselines = int(state.get("baselines", _due(len(self._scores))))  # not counted in older states
-        self._detector = _detector_for(self._baselines)
-        self._detector.load_state_dict(state["detector"])
+        due = _due(len(state["scores"]))
+        self._detector = _detector_for(int(state.get("baselines", due)))
+        super().load_state_dict({"baselines": due, **state})  # not counted in older states
 
 
 def _due(count: int) -> int:
@@ -82,7 +81,7 @@ def _detector_for(baselines: int) -> DegradationDetector:
     return DegradationDetector(threshold=_THRESHOLDS[baselines - 1])
 
 
-class Watch:
+class Watch(Watchdog):
     """Freezes the champion, and accepts a new world where its scores drop: the policy is as it was.
 
     Args:
@@ -95,31 +94,23 @@ class Watch:
     def __init__(
         self, incumbent: Incumbent, scheduler: BackoffScheduler, alarm: AlarmResponse, callbacks: CallbackList
     ) -> None:
+        super().__init__()
         self._incumbent = incumbent
         self._scheduler = scheduler
         self._alarm = alarm
         self._callbacks = callbacks
-        self._watchdog = Watchdog()
 
     def begin(self) -> None:
         """Let the champion act from now on, frozen."""
         self._incumbent.bring_back()
-        self._watchdog.start_over()
+        self.start_over()
         self._scheduler.record_watch()
 
     def raises_alarm(self, metrics: EvalMetrics) -> bool:
         """Take the score of one window; on an alarm the state is ACTIVE again."""
-        if not self._watchdog.update(metrics.primary_score):
+        if not self.update(metrics.primary_score):
             return False
         self._alarm.accept_new_world()
         self._scheduler.record_degradation()
         self._callbacks.fire("on_degradation", metrics.episode_id, metrics)
         return True
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        return self._watchdog.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._watchdog.load_state_dict(state)

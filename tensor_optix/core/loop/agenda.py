@@ -8,6 +8,7 @@ from typing import Any
 
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.judgement.arena import Arena
+from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import EpisodeData, EvalMetrics
 
 
@@ -32,7 +33,7 @@ class Activity:
         return (self.is_regular or self.name in asked_for) and self.unless not in asked_for
 
 
-class Agenda:
+class Agenda(WithState):
     """Books the environment, and works off what was asked for once it is free.
 
     A running environment is free only where a window ended with a barrier. One of its own, for

@@ -43,8 +43,8 @@ from tensor_optix.core.loop.stopping import (
     TargetReached,
 )
 from tensor_optix.core.loop.tuning import Tuning
-from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.run_folder import RunFolder
+from tensor_optix.core.storage.stateful import WithState
 
 
 @dataclass(frozen=True)

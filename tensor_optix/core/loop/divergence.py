@@ -12,8 +12,8 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.provenance import Provenance
-from tensor_optix.core.stateful import Stateful
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import AgentState, EpisodeData
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 

@@ -23,8 +23,8 @@ from tensor_optix.core.checks import (
     received,
 )
 from tensor_optix.core.complete import completed
-from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.run_folder import RunFolder
+from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.exceptions import InvalidTypeError
 
 _ASKED_OF: dict[str, tuple[type, tuple[str, ...]]] = {

@@ -15,7 +15,7 @@ import numpy as np
 
 from tensor_optix.core.attributes import belongs_to_package
 from tensor_optix.core.complete import original
-from tensor_optix.core.stateful import WithState
+from tensor_optix.core.storage.stateful import WithState
 
 _MOST_NAMED = 6
 

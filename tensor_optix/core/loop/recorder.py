@@ -11,6 +11,7 @@ from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.core.storage.history_lines import line_of
 from tensor_optix.core.storage.json_files import to_jsonable
+from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tensor_optix.core.storage.run_folder import RunFolder
 
 
-class Recorder:
+class Recorder(WithState):
     """Keeps the history of a run.
 
     Args:

@@ -16,9 +16,8 @@ from tensor_optix.core.budget import Budget
 from tensor_optix.core.run_result import REASONS, RunResult
 from tensor_optix.core.storage.atomic_files import regular_file
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
-from tensor_optix.core.storage.encoding import field, number_field
 from tensor_optix.core.storage.exact_json import from_exact, to_exact
-from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
+from tensor_optix.core.storage.json_files import field, number_field, read_sealed_json, to_jsonable, write_sealed_json
 from tensor_optix.core.types import EvaluationResult, LoopState
 from tensor_optix.exceptions import CheckpointError
 

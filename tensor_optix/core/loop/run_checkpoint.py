@@ -15,11 +15,11 @@ from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.loop.nan_state import NaNInState
 from tensor_optix.core.loop.run_info import structure_differences
 from tensor_optix.core.loop.unsaved import UnsavedState
-from tensor_optix.core.plain_state import require_like
-from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.exact_json import to_exact
+from tensor_optix.core.storage.plain_state import require_like
+from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError, NotBoundError, StateMismatchError, TensorOptixError
 

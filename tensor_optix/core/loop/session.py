@@ -23,8 +23,8 @@ from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
 from tensor_optix.core.loop.run_info import describe_structure, platform_differences
 from tensor_optix.core.loop.unsaved import NOT_EXACTLY, Omissions, UnsavedState
 from tensor_optix.core.run_result import History, RunResult
-from tensor_optix.core.stateful import WithState
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
+from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import EpisodeData, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed

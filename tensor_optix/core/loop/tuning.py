@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,14 +13,14 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.checks import fits_float, is_number, received
 from tensor_optix.core.judgement.provenance import Provenance
-from tensor_optix.core.storage.encoding import decode_metrics, encode_metrics
+from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
 _METRICS_KEPT = 512
 
 
-class Tuning:
+class Tuning(Stateful):
     """Stands between the agent and the hyperparameter optimizer.
 
     Args:
@@ -29,6 +29,9 @@ class Tuning:
         scheduler: Says when a suggestion is due.
         provenance: Told of changes.
     """
+
+    _STATE = ("_history", "_num_evidence")
+    _STATE_KINDS: ClassVar = {"_history": EvalMetrics}
 
     def __init__(
         self, agent: BaseAgent, optimizer: BaseOptimizer, scheduler: BackoffScheduler, provenance: Provenance
@@ -75,15 +78,6 @@ class Tuning:
     def forget(self) -> None:
         """Drop the scores of a world that is no more."""
         self._history.clear()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        return {"history": [encode_metrics(metrics) for metrics in self._history], "num_evidence": self._num_evidence}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        self._history = deque((decode_metrics(plain) for plain in state["history"]), maxlen=_METRICS_KEPT)
-        self._num_evidence = int(state["num_evidence"])
 
 
 def _check_suggestion(suggested: Any, current: HyperparamSet, optimizer: str) -> None:

@@ -161,3 +161,20 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         raise ValueError("a key appears twice")
     return document
+
+
+def number_field(document: dict[str, Any], key: str, source: object) -> float:
+    """Return a field as a float, or raise a CheckpointError that names ``source``."""
+    value = field(document, key, (int, float), source)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise CheckpointError(f"{source}: `{key}` is {value!r:.50}..., too large a number.") from error
+
+
+def field(document: dict[str, Any], key: str, kind: Any, source: object) -> Any:
+    """Return a field that must be of ``kind``, or raise a CheckpointError that names ``source``."""
+    value = document.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise CheckpointError(f"{source}: `{key}` is {value!r:.200}, which it cannot be.")
+    return value

@@ -17,16 +17,9 @@ from typing import Any
 from tensor_optix.core.checks import check_flags, check_instance
 from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, list_tree
 from tensor_optix.core.storage.atomic_files import inside, regular_file, sha256_of, sync_all
-from tensor_optix.core.storage.encoding import (
-    decode_hyperparams,
-    decode_metrics,
-    encode_hyperparams,
-    encode_metrics,
-    field,
-    number_field,
-)
 from tensor_optix.core.storage.exact_json import from_exact, to_exact
-from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
+from tensor_optix.core.storage.json_files import field, number_field, read_sealed_json, to_jsonable, write_sealed_json
+from tensor_optix.core.storage.stateful import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
 from tensor_optix.core.types import EvalMetrics, HyperparamSet, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 

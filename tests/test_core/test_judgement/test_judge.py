@@ -9,6 +9,8 @@ import pytest
 from loop_fakes import NoTuning
 
 from tensor_optix import BackoffScheduler, CheckpointRegistry, LoopCallback, LoopController, LoopState
+from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.types import EvalMetrics
 from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline, StatefulAgent
 
 
@@ -115,3 +117,23 @@ def test_two_hundred_constant_series(tmp_path):
     assert sum(reason == "trained" for reason, _, _ in outcomes) <= 2
     assert sum(state is LoopState.DORMANT for _, state, _ in outcomes) >= 180
     assert sum(events.alarms > 0 for _, _, events in outcomes) <= 10
+
+
+def verdicts_of(judge, scores):
+    return [judge.weigh(EvalMetrics(score, {}, window)) for window, score in enumerate(scores)]
+
+
+@pytest.mark.parametrize("cut", [0, 2, 60, 130])
+def test_what_a_judge_knows_comes_back_also_as_it_was_written_before(cut):
+    rng = np.random.default_rng(1)
+    scores = np.concatenate([np.linspace(0.0, 50.0, 120), np.full(30, 5.0)]) + rng.normal(size=150)
+    judge, resumed = Judge(), Judge()
+    for verdict, score in zip(verdicts_of(judge, scores[:cut]), scores, strict=False):
+        if verdict.improved:
+            judge.crown(EvalMetrics(score, {}, 0))
+    state = judge.state_dict()
+    as_before = {**state, "last_trend": judge.last_trend.name}
+    as_before["alarm_level"] = None if np.isnan(state["alarm_level"]) else state["alarm_level"]
+    resumed.load_state_dict(as_before)
+    assert verdicts_of(resumed, scores[cut:]) == verdicts_of(judge, scores[cut:])
+    assert (resumed.last_trend, resumed.level) == (judge.last_trend, judge.level)

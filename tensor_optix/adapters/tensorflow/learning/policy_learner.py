@@ -14,7 +14,7 @@ from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, 
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive, require_same_form
-from tensor_optix.core.plain_state import require_like
+from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.returns import discounted_returns, generalized_advantages, lambda_returns
 

@@ -26,7 +26,7 @@ from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, 
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checks import check_choice, check_instance
-from tensor_optix.core.plain_state import require_like
+from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState, HyperparamSet, StateScope
 from tensor_optix.exceptions import NotBoundError

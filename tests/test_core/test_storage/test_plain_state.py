@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tensor_optix.core.plain_state import made_of, require_like, require_type
+from tensor_optix.core.storage.plain_state import made_of, require_like, require_type
 from tensor_optix.exceptions import CheckpointError, StateMismatchError
 
 

@@ -1,0 +1,152 @@
+"""State that is declared: what comes back is equal, of the same kinds, and independent."""
+
+import enum
+import json
+import math
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from tensor_optix.core.storage.exact_json import from_exact, to_exact
+from tensor_optix.core.storage.stateful import (
+    Stateful,
+    decode_hyperparams,
+    decode_metrics,
+    encode_hyperparams,
+    encode_metrics,
+)
+from tensor_optix.core.types import EvalMetrics, HyperparamSet
+from tensor_optix.exceptions import CheckpointError
+
+
+class Mood(enum.Enum):
+    GOOD = "good"
+    BAD = "bad"
+
+
+@dataclass
+class Pair:
+    x: float
+    y: float
+
+
+class Inner(Stateful):
+    _STATE = ("count",)
+
+    def __init__(self):
+        self.count = 0
+
+
+class Outer(Stateful):
+    _STATE = ("_best", "_scores", "_mood", "_inner", "_pair", "_pairs", "_by_name", "_unset")
+    _STATE_KINDS: ClassVar = {"_pair": Pair, "_pairs": Pair}
+
+    def __init__(self):
+        self._best = -math.inf
+        self._scores = deque([1.0], maxlen=3)
+        self._mood = Mood.GOOD
+        self._inner = Inner()
+        self._pair = None
+        self._pairs = []
+        self._by_name = {}
+        self._unset = None
+
+
+@pytest.fixture
+def changed():
+    outer = Outer()
+    outer._best, outer._mood, outer._inner.count = math.nan, Mood.BAD, 7
+    outer._scores.extend([2.0, math.inf, 4.0])
+    outer._pair, outer._pairs, outer._by_name = Pair(1.0, 2.0), [Pair(3.0, 4.0)], {"a": [1, 2]}
+    return outer
+
+
+def test_it_comes_back_in_kind(changed):
+    other = Outer()
+    other.load_state_dict(json.loads(json.dumps(changed.state_dict())))
+    assert math.isnan(other._best)
+    assert other._scores == deque([2.0, math.inf, 4.0])
+    assert other._scores.maxlen == 3
+    assert (other._mood, other._inner.count, other._unset) == (Mood.BAD, 7, None)
+    assert (other._pair, other._pairs, other._by_name) == (Pair(1.0, 2.0), [Pair(3.0, 4.0)], {"a": [1, 2]})
+
+
+def test_names_have_no_underscore_and_the_copy_is_independent(changed):
+    state = changed.state_dict()
+    assert set(state) == {name.removeprefix("_") for name in Outer._STATE}
+    other = Outer()
+    other.load_state_dict(state)
+    state["by_name"]["a"].append(3)
+    state["scores"].append(9.0)
+    assert changed._by_name == other._by_name == {"a": [1, 2]}
+    assert list(other._scores) == [2.0, math.inf, 4.0]
+
+
+def test_what_is_missing_is_an_error(changed):
+    state = changed.state_dict()
+    del state["best"]
+    with pytest.raises(CheckpointError, match="The saved `Outer` lacks best"):
+        Outer().load_state_dict(state)
+
+
+class Known(Stateful):
+    _STATE = ("_latest", "_history", "_params", "_level", "_pairs", "_mood", "_counts")
+    _STATE_KINDS: ClassVar = {
+        "_latest": EvalMetrics,
+        "_history": EvalMetrics,
+        "_params": HyperparamSet,
+        "_pairs": list[tuple[float, int]],
+    }
+
+    def __init__(self):
+        self._latest = self._params = None
+        self._history = deque(maxlen=2)
+        self._level, self._pairs, self._mood = math.nan, [], Mood.GOOD
+        self._counts = Counter()
+
+
+def test_scores_and_hyperparameters_come_back_as_they_were():
+    one, other = Known(), Known()
+    one._params = HyperparamSet({"rate": 0.1, "name": "x"}, 3, timestamp=5.0)
+    one._latest = EvalMetrics(math.nan, {"loss": 1.0}, 4, timestamp=6.0, hyperparams=one._params, num_episodes=2)
+    one._history.extend([EvalMetrics(score, {}, 0, timestamp=0.0) for score in (1.0, 2.0, 3.0)])
+    one._pairs, one._level = [(1.0, 2)], 0.5
+    other.load_state_dict(from_exact(json.loads(json.dumps(to_exact(one.state_dict(), "known")))))
+    assert (other._params, other._latest.hyperparams) == (one._params, one._params)
+    assert math.isnan(other._latest.primary_score)
+    assert other._latest.num_episodes == 2
+    assert [metrics.primary_score for metrics in other._history] == [2.0, 3.0]
+    assert other._history.maxlen == 2
+    assert (other._pairs, other._level) == ([(1.0, 2)], 0.5)
+
+
+def test_what_no_file_can_hold_of_hyperparameters_is_named_and_left_out():
+    plain = encode_hyperparams(HyperparamSet({"rate": 0.1, "schedule": print}, 0))
+    assert (plain["params"], plain["left_out"]) == ({"rate": 0.1}, ["schedule"])
+    assert decode_hyperparams(plain).params == {"rate": 0.1}
+
+
+def test_a_score_that_cannot_be_one_is_named_when_it_is_read():
+    plain = encode_metrics(EvalMetrics(1.0, {}, 0))
+    with pytest.raises(CheckpointError, match="champion: `episode_id` is 'first', which it cannot be"):
+        decode_metrics({**plain, "episode_id": "first"}, "champion")
+
+
+def test_states_of_before_are_read():
+    state = {**Known().state_dict(), "mood": "BAD", "level": None, "counts": {"a": 2}}
+    known = Known()
+    known.load_state_dict(state)
+    assert known._mood is Mood.BAD, "by name, where it is written by value now"
+    assert math.isnan(known._level), "None stood for NaN"
+    assert known._counts["b"] == 0, "a dict of the kind that is there"
+
+
+def test_nothing_changes_where_something_cannot_be(changed):
+    before = Outer().state_dict()
+    for name, wrong in {"scores": "many", "mood": 3, "inner": [1], "by_name": 5}.items():
+        other = Outer()
+        with pytest.raises(CheckpointError, match=f"The saved `Outer.'{name}'.` is"):
+            other.load_state_dict({**changed.state_dict(), name: wrong})
+        assert other.state_dict() == before
