@@ -1,4 +1,4 @@
-"""What both detectors ask of a score, of a setting and of a saved state."""
+"""What both detectors ask of a score and of a setting."""
 
 import math
 from decimal import Decimal
@@ -6,8 +6,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError, StateMismatchError
-from tensor_optix.monitoring.score_checks import LARGEST_SCORE, as_scores, check_setting, check_state, checked_score
+from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
+from tensor_optix.monitoring.score_checks import LARGEST_SCORE, as_scores, check_setting, checked_score
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,3 @@ def test_settings():
         check_setting("looks", 2, at_least=3, integer=True)
     with pytest.raises(InvalidArgumentError, match="must be a finite number"):
         check_setting("threshold", math.nan)
-
-
-@pytest.mark.parametrize(
-    ("state", "message"),
-    [
-        ([], "Expected the state of a Detector. Received: 'list'"),
-        ({"kind": "Other"}, "Expected the state of a Detector. Received: 'Other'"),
-        ({"kind": "Detector", "version": 1, "a": 0, "b": 0}, "reads states of version 2. Received: version 1"),
-        ({"kind": "Detector", "version": 2, "b": 0}, r"not whole. Missing: \['a'\]"),
-    ],
-)
-def test_states_of_something_else_are_named(state, message):
-    with pytest.raises(StateMismatchError, match=message):
-        check_state(state, "Detector", 2, frozenset({"a", "b"}))
-    check_state({"kind": "Detector", "version": 2, "a": 0, "b": 0, "c": 0}, "Detector", 2, frozenset({"a", "b"}))

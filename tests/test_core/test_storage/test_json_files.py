@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tensor_optix.core.storage.json_files import (
     MAX_JSON_BYTES,
+    field,
+    number_field,
     parse_json,
     read_sealed_json,
     require_jsonable,
@@ -121,3 +123,15 @@ def test_the_lenient_form_never_fails_and_never_writes_nan():
         "nan": None, "inf": None, "array": [1.0, None], "path": "a", "3": "int key",
         "object": "<class 'object'>", "nested": {"x": None},
     }  # fmt: skip
+
+
+def test_fields():
+    document = {"count": 3, "flag": True, "huge": 10**400}
+    assert field(document, "count", int, "here") == 3
+    assert number_field(document, "count", "here") == 3.0
+    with pytest.raises(CheckpointError, match="here: `flag` is True"):
+        field(document, "flag", int, "here")
+    with pytest.raises(CheckpointError, match="here: `gone` is None"):
+        field(document, "gone", int, "here")
+    with pytest.raises(CheckpointError, match="too large a number"):
+        number_field(document, "huge", "here")

@@ -1,5 +1,6 @@
 """State that is declared: what comes back is equal, of the same kinds, and independent."""
 
+import dataclasses
 import enum
 import json
 import math
@@ -7,6 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from tensor_optix.core.storage.exact_json import from_exact, to_exact
@@ -128,12 +130,6 @@ def test_what_no_file_can_hold_of_hyperparameters_is_named_and_left_out():
     assert decode_hyperparams(plain).params == {"rate": 0.1}
 
 
-def test_a_score_that_cannot_be_one_is_named_when_it_is_read():
-    plain = encode_metrics(EvalMetrics(1.0, {}, 0))
-    with pytest.raises(CheckpointError, match="champion: `episode_id` is 'first', which it cannot be"):
-        decode_metrics({**plain, "episode_id": "first"}, "champion")
-
-
 def test_states_of_before_are_read():
     state = {**Known().state_dict(), "mood": "BAD", "level": None, "counts": {"a": 2}}
     known = Known()
@@ -150,3 +146,49 @@ def test_nothing_changes_where_something_cannot_be(changed):
         with pytest.raises(CheckpointError, match=f"The saved `Outer.'{name}'.` is"):
             other.load_state_dict({**changed.state_dict(), name: wrong})
         assert other.state_dict() == before
+
+
+PARAMS = HyperparamSet({"lr": np.float32(0.1), "betas": (0.9, 0.99), "name": "run", "w": np.arange(3)}, 5, 7.25)
+
+
+def through_json(plain):
+    return from_exact(json.loads(json.dumps(to_exact(plain, "it"), allow_nan=False)))
+
+
+@pytest.mark.parametrize("score", [1.5, -1e300, math.nan, np.float32(0.1)])
+@pytest.mark.parametrize("hyperparams", [None, PARAMS])
+def test_a_score_comes_back(score, hyperparams):
+    metrics = EvalMetrics(score, {"loss": 0.5, "by_layer": [1, 2]}, 3, 12.5, hyperparams, np.int64(400), 7)
+    back = decode_metrics(through_json(encode_metrics(metrics)))
+    np.testing.assert_equal(float(back.primary_score), float(score))
+    assert (back.metrics, back.episode_id, back.timestamp) == (metrics.metrics, 3, 12.5)
+    assert (back.env_steps, back.num_episodes) == (400, 7)
+    assert (back.hyperparams is None) == (hyperparams is None)
+
+
+def test_a_score_that_a_file_knows_as_null_was_none():
+    plain = {**encode_metrics(EvalMetrics(1.0, {}, 0)), "primary_score": None}
+    assert math.isnan(decode_metrics(plain).primary_score)
+
+
+def test_hyperparameters_come_back_in_their_types():
+    back = decode_hyperparams(through_json(encode_hyperparams(PARAMS)))
+    assert (back.episode_id, back.timestamp) == (5, 7.25)
+    assert type(back.params["lr"]) is np.float32
+    assert back.params["betas"] == (0.9, 0.99)
+    np.testing.assert_array_equal(back.params["w"], np.arange(3))
+    assert list(back.params) == list(PARAMS.params)
+
+
+def test_what_was_encoded_is_independent():
+    given = HyperparamSet({"units": [64, 64]}, 0)
+    plain = encode_hyperparams(given)
+    given.params["units"].append(1)
+    assert plain["params"]["units"] == [64, 64]
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(EvalMetrics) if f.name != "primary_score"])
+def test_a_damaged_field_is_named_with_its_source(name):
+    plain = {**encode_metrics(EvalMetrics(1.0, {}, 0)), name: ["damaged"]}
+    with pytest.raises(CheckpointError, match=rf"here: `{name}` is \['damaged'\], which it cannot be"):
+        decode_metrics(plain, "here")
