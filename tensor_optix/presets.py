@@ -103,15 +103,6 @@ def known_algorithms() -> list[str]:
     return [AUTO, *registered()]
 
 
-def check_environment_id(env_id: str) -> None:
-    """Raise unless Gymnasium knows the id, which may be ``module:id``.
-
-    Raises:
-        UnknownEnvironmentError: It does not; the error names the nearest ids.
-    """
-    EnvironmentName(env_id).check()
-
-
 def _maker(env: Any, num_envs: int) -> Any:
     """Return what makes so many copies of an environment in one, where it can be copied."""
     if isinstance(env, EnvironmentName):

@@ -15,7 +15,7 @@ from tensor_optix.exceptions import (
     UnknownEnvironmentError,
     UnsupportedSpaceError,
 )
-from tensor_optix.presets import check_environment_id, known_algorithms, make_agent, make_pipeline
+from tensor_optix.presets import known_algorithms, make_agent, make_pipeline
 
 SPACES = {
     "vector": gym.spaces.Box(-1.0, 1.0, (4,)),
@@ -199,11 +199,11 @@ class TestMakePipeline:
 
     def test_nothing_near_says_where_to_look(self) -> None:
         with pytest.raises(UnknownEnvironmentError, match="pprint_registry"):
-            check_environment_id("qqqqqqqqqqqq")
+            make_pipeline("qqqqqqqqqqqq")
 
     def test_a_module_that_cannot_be_imported_is_named(self) -> None:
         with pytest.raises(UnknownEnvironmentError, match="cannot be imported"):
-            check_environment_id("no_such_module_here:CartPole-v1")
+            make_pipeline("no_such_module_here:CartPole-v1")
 
     def test_a_bad_count_is_an_error(self) -> None:
         with pytest.raises(InvalidArgumentError, match="num_envs"):

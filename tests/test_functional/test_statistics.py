@@ -12,23 +12,11 @@ from scipy import stats
 
 from tensor_optix.exceptions import InvalidArgumentError, NonFiniteError
 from tensor_optix.functional.statistics import (
-    batch_means,
     difference_noise,
-    lag1_autocorrelation,
-    long_run_sd,
     mean_interval,
-    trimmed_mean,
 )
 
 FINITE = st.floats(-1e6, 1e6)
-
-
-def ar1(rng: np.random.Generator, length: int, phi: float) -> np.ndarray:
-    noise = rng.normal(size=length + 100) * math.sqrt(1.0 - phi**2)
-    series = [0.0]
-    for value in noise:
-        series.append(phi * series[-1] + value)
-    return np.array(series[101:])
 
 
 def coverage(draw, true_mean: float, runs: int = 2000) -> float:
@@ -112,49 +100,3 @@ class TestNoise:
         values[2000:] += 1000.0
         values[17] = 1e6
         assert difference_noise(values) == pytest.approx(3.0, rel=0.05)
-
-
-class TestAutocorrelation:
-    @pytest.mark.parametrize("phi", [0.0, 0.3, 0.8])
-    def test_finds_phi(self, phi: float) -> None:
-        rng = np.random.default_rng(2)
-        estimates = [lag1_autocorrelation(ar1(rng, 60, phi)) for _ in range(300)]
-        assert np.mean(estimates) == pytest.approx(phi, abs=0.04)
-
-    @pytest.mark.parametrize("values", [[], [1.0, 2.0], [4.0] * 10])
-    def test_zero_where_it_cannot_be_told(self, values: list[float]) -> None:
-        assert lag1_autocorrelation(values) == 0.0
-
-    def test_stays_inside(self) -> None:
-        assert lag1_autocorrelation([1.0, -1.0] * 50) == -0.99
-
-    @pytest.mark.parametrize("phi", [0.0, 0.6])
-    def test_long_run_sd_is_that_of_the_mean(self, phi: float) -> None:
-        rng = np.random.default_rng(3)
-        series = [ar1(rng, 400, phi) for _ in range(300)]
-        of_the_mean = math.sqrt(400) * np.std([x.mean() for x in series])
-        assert np.mean([long_run_sd(x) for x in series]) == pytest.approx(of_the_mean, rel=0.15)
-
-    @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0, 2.0]])
-    def test_long_run_sd_of_nothing(self, values: list[float]) -> None:
-        assert long_run_sd(values) == 0.0
-
-
-class TestMeans:
-    def test_batches_leave_the_oldest_out(self) -> None:
-        assert batch_means([100, 1, 3, 5, 7], 2).tolist() == [2.0, 6.0]
-
-    @pytest.mark.parametrize("num_batches", [0, 4])
-    def test_batches_need_values(self, num_batches: int) -> None:
-        with pytest.raises(InvalidArgumentError, match="between 1 and the number of values, 3"):
-            batch_means([1, 2, 3], num_batches)
-
-    def test_trimmed_mean_by_hand(self) -> None:
-        assert trimmed_mean([1e9, 2, 3, 4, -1e9]) == 3.0
-        assert trimmed_mean([1, 2, 9], proportion=0.0) == 4.0
-
-    def test_trimmed_mean_refuses(self) -> None:
-        with pytest.raises(InvalidArgumentError, match="at least one value"):
-            trimmed_mean([])
-        with pytest.raises(InvalidArgumentError, match=r"inside \[0, 0.5\)"):
-            trimmed_mean([1.0], proportion=0.5)

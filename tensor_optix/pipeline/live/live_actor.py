@@ -53,11 +53,6 @@ class LiveActor:
         self._turn = threading.Condition()
         self.refresh()
 
-    @property
-    def is_isolated(self) -> bool:
-        """Whether a frozen copy acts, and not the agent that learns."""
-        return self._act_frozen is not None
-
     def refresh(self) -> None:
         """Take the agent's policy as it is now. Called in the loop's thread."""
         try:
