@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from tensor_optix.core.checks import check_flags, check_int, check_seed, has_method
+from tensor_optix.core.checks import check_flags, check_int, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
-from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.pipeline.acting import acting_in_evaluation
 from tensor_optix.pipeline.environment_names import environment_named
-from tensor_optix.pipeline.stepping.env_guard import open_env
+from tensor_optix.pipeline.stepping.env_guard import is_env, open_env
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
 
@@ -70,7 +69,7 @@ def evaluate(
             guard.close()
 
 
-class EvaluationEnv(WithState):
+class EvaluationEnv(EnvKeeper):
     """Plays greedy episodes; what its wrappers carry from one to the next is part of the run's state.
 
     Use it in a ``with`` statement: what was made is closed at its end, an environment that was given stays open.
@@ -80,52 +79,24 @@ class EvaluationEnv(WithState):
         on_env_error: What the pipeline does where its environment fails; here the same, if ``env`` is a callable.
     """
 
-    state_of_others = EnvKeeper.state_of_others
+    _STATE = ()  # how the environment fared is not kept
 
     def __init__(self, env: Any, on_env_error: str = "raise") -> None:
-        can_be_made_anew = callable(env) and not has_method(env, "step")
-        self._source = env
-        self._on_env_error = on_env_error if can_be_made_anew else "raise"
-        self._opened: EnvKeeper | None = None if can_be_made_anew else EnvKeeper(env)
-
-    @property
-    def _env(self) -> EnvKeeper:
-        """The environment, made when it is first needed."""
-        if self._opened is None:
-            self._opened = EnvKeeper(self._source, self._on_env_error)
-        return self._opened
+        super().__init__(env, "raise" if is_env(env) else on_env_error, open_now=False)
 
     def __enter__(self) -> EvaluationEnv:
-        if not self._env.is_open:
-            self._env.open()
+        if not self.is_open:
+            self.open()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._env.close()
+        self.close()
 
     def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
         """Play whole seeded episodes, see ``BatchPipeline.play_episodes``."""
-        return self._env.play(act, num_episodes, seed)
+        return self.play(act, num_episodes, seed)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the environment at the end of a run, in sentences."""
-        return tuple(f"evaluation_env: {note}" for note in self._env.notes)
-
-    @property
-    def not_saved(self) -> list[str]:  # type: ignore[override]
-        """See ``BatchPipeline``."""
-        return self._env.not_saved
-
-    @property
-    def not_restored(self) -> list[str]:  # type: ignore[override]
-        """See ``BatchPipeline``."""
-        return self._env.not_restored
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the wrappers carry from one episode to the next; how the environment fared is not kept."""
-        return {"env": self._env.state_dict()["env"]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Give the wrappers back what they carried."""
-        self._env.load_state_dict({**self._env.state_dict(), **state})
+        return tuple(f"evaluation_env: {note}" for note in super().notes)

@@ -134,19 +134,16 @@ def applied_action(info: Mapping[str, Any], chosen: Any, space: Any) -> Any:
 
 def _copy_observation(observation: Any, layout: Any, name: str = "the observation") -> Any:
     """Return a copy, of which every array is checked; nested as the layout is, or as it comes where there is none."""
-    what = name.removeprefix("the ")
-    if isinstance(layout, dict) or (layout is None and isinstance(observation, Mapping)):
-        if not isinstance(observation, Mapping):
-            raise _UnusableError(f"expected a dict as {what}, got {type(observation).__name__}")
-        if layout is not None and set(layout) != set(observation):
-            raise _UnusableError(f"expected an {what} with the keys {sorted(layout)}, got {sorted(observation)}")
-        return {
-            key: _copy_observation(value, None if layout is None else layout[key], f"{name}'s {key!r}")
-            for key, value in observation.items()
-        }
-    if layout is not None and isinstance(observation, Mapping):
-        raise _UnusableError(f"expected an array as {what}, got {type(observation).__name__}")
-    return _copy_array(observation, layout, name)
+    what, is_dict = name.removeprefix("the "), isinstance(observation, Mapping)
+    if layout is not None and isinstance(layout, dict) != is_dict:
+        expected = "a dict" if isinstance(layout, dict) else "an array"
+        raise _UnusableError(f"expected {expected} as {what}, got {type(observation).__name__}")
+    if not is_dict:
+        return _copy_array(observation, layout, name)
+    if layout is not None and set(layout) != set(observation):
+        raise _UnusableError(f"expected an {what} with the keys {sorted(layout)}, got {sorted(observation)}")
+    layouts = dict.fromkeys(observation) if layout is None else layout
+    return {key: _copy_observation(value, layouts[key], f"{name}'s {key!r}") for key, value in observation.items()}
 
 
 def _copy_array(value: Any, layout: Any, name: str) -> np.ndarray:

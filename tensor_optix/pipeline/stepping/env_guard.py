@@ -38,7 +38,7 @@ def open_env(env: Any) -> tuple[Any, bool]:
         InvalidTypeError: It is none of these.
         EnvironmentFailureError: The callable raised, or a process of the environment has ended.
     """
-    if _steps(env):
+    if is_env(env):
         watch_workers_of(env)
         try:
             withhold_interrupts_from(env)
@@ -60,7 +60,7 @@ def open_env(env: Any) -> tuple[Any, bool]:
         raise
     except Exception as error:
         raise EnvironmentFailureError(f"The callable given as `env` raised {type(error).__name__}: {error}") from error
-    if not _steps(made):
+    if not is_env(made):
         raise InvalidTypeError(
             f"The callable given as `env` must return an environment. It returned: {made!r} of type "
             f"{type(made).__name__}."
@@ -69,7 +69,8 @@ def open_env(env: Any) -> tuple[Any, bool]:
     return made, True
 
 
-def _steps(env: Any) -> bool:
+def is_env(env: Any) -> bool:
+    """Tell whether it can be stepped; what makes an environment cannot."""
     return not isinstance(env, type) and callable(getattr(env, "reset", None)) and callable(getattr(env, "step", None))
 
 

@@ -11,7 +11,7 @@ from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
 from tensor_optix.pipeline.stepping.collectors import Collector
-from tensor_optix.pipeline.stepping.env_guard import EnvGuard, open_env
+from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_env, open_env
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
 from tensor_optix.pipeline.stepping.env_state import OF_OTHERS, EnvMemory, env_state, not_saved, restore_env_state
 from tensor_optix.pipeline.stepping.window_builder import BadStepError, WindowBuilder
@@ -31,6 +31,7 @@ class EnvKeeper(Stateful):
         source: The environment, or a callable that makes one.
         on_error: ``"raise"``, or ``"restart"``, which needs a callable.
         close_instance: Whether to close an environment that was given as an instance.
+        open_now: Whether to call a callable at once, or when :meth:`open` is.
 
     Attributes:
         source: What was given.
@@ -44,13 +45,16 @@ class EnvKeeper(Stateful):
         InvalidArgumentError: ``on_error`` is unknown, or an instance should be made anew.
     """
 
-    _STATE = ("num_env_restarts", "last_env_error", "num_lost_episodes")
+    _STATE: ClassVar[tuple[str, ...]] = ("num_env_restarts", "last_env_error", "num_lost_episodes")
     _STATE_KINDS: ClassVar[dict[str, Any]] = {"num_env_restarts": int, "last_env_error": str, "num_lost_episodes": int}
     state_of_others = OF_OTHERS
 
-    def __init__(self, source: Any, on_error: str = "raise", *, close_instance: bool = False) -> None:
+    def __init__(
+        self, source: Any, on_error: str = "raise", *, close_instance: bool = False, open_now: bool = True
+    ) -> None:
         check_choice("on_env_error", on_error, ON_ENV_ERROR)
         self.source = source
+        self.made_here = not is_env(source)
         self._on_error = on_error
         self._close_instance = close_instance
         self._collector: Collector | None = None
@@ -61,7 +65,8 @@ class EnvKeeper(Stateful):
         self.not_restored: list[str] = []
         self._lost: list[str] = []
         self._memory = EnvMemory()
-        self.open()
+        if open_now or not callable(source) or not self.made_here:
+            self.open()
         if on_error == "restart" and not self.made_here:
             raise InvalidArgumentError(
                 'on_env_error="restart" needs a callable that makes the environment anew. '
@@ -101,7 +106,7 @@ class EnvKeeper(Stateful):
 
     def open(self) -> None:
         """Make the environment, or take the one that was given."""
-        env, self.made_here = open_env(self.source)
+        env, _ = open_env(self.source)
         self._kind = kind_of(env)
         self._collector = self._kind.collector(self._kind.guard(env))
 

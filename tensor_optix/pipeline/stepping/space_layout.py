@@ -48,13 +48,10 @@ class Layout:
         Raises:
             UnsupportedSpaceError: Several environments share values without a fixed shape.
         """
-        if isinstance(example, Mapping):
-            items: Any = example.items()
-        elif isinstance(example, tuple) and (space is None or isinstance(space, spaces.Tuple)):
-            items = enumerate(example)
-        else:
+        pairs = items(example)
+        if pairs is None or (isinstance(example, tuple) and not isinstance(space, spaces.Tuple | None)):
             return cls._of_leaf(example, space, batched)
-        inner = {key: cls.of(value, _child(space, key), batched=batched) for key, value in items}
+        inner = {key: cls.of(value, _child(space, key), batched=batched) for key, value in pairs}
         return cls(children=inner, is_tuple=isinstance(example, tuple))
 
     @classmethod
@@ -79,17 +76,20 @@ class Layout:
         """Return uninitialised storage ``[*leading, ...]`` in this layout."""
         if self.children is None:
             return np.empty((*leading, *self.shape), self.dtype)
-        inner = {key: child.allocate(*leading) for key, child in self.children.items()}
-        return tuple(inner.values()) if self.is_tuple else inner
+        return self._nested(lambda key, child: child.allocate(*leading))
 
     def cast(self, value: Any) -> Any:
         """Return ``value`` in this layout's dtypes; a copy unless it is an array that fits already."""
         if type(value) is np.ndarray and value.dtype == self.dtype:
             return value
         if self.children is not None:
-            inner = {key: child.cast(value[key]) for key, child in self.children.items()}
-            return tuple(inner.values()) if self.is_tuple else inner
+            return self._nested(lambda key, child: child.cast(value[key]))
         return value if self.dtype == object else np.array(value, self.dtype)[()]
+
+    def _nested(self, function: Callable[[Any, Layout], Any]) -> Any:
+        """Return what a function gives for each child and its key, nested as they are."""
+        inner = {key: function(key, child) for key, child in (self.children or {}).items()}
+        return tuple(inner.values()) if self.is_tuple else inner
 
 
 def _child(space: Any, key: Any) -> Any:
