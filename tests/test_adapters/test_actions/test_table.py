@@ -6,7 +6,6 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.actions import table
 from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
@@ -49,10 +48,6 @@ class WholeNumber(PolicyHead):
 
     def log_prob(self, outputs, actions):
         return log_softmax_at(outputs, self.encode(actions))
-
-    @property
-    def encoded_spec(self):
-        return tf.TensorSpec((None,), tf.int32)
 
     def density(self, log_std):
         return Categorical()

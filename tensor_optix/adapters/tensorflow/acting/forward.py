@@ -134,7 +134,29 @@ class NumpyForward(Forward):
         return self._programs[batch_size]
 
 
-class TracedForward(Forward):
+class _Traced(Forward):
+    """What runs a traced function on batches."""
+
+    kind = "traced"
+    _inputs: ModelInputs
+
+    def __call__(self, observations: Any) -> Outputs:
+        return _as_outputs([y.numpy() for y in self._run(self._tensors(observations, batched=True))])
+
+    def one(self, observation: Any) -> Outputs:
+        return _as_outputs([y.numpy()[0] for y in self._run(self._tensors(observation, batched=False))])
+
+    @abstractmethod
+    def _run(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Return the outputs for inputs with a batch dimension."""
+
+    def _tensors(self, observations: Any, *, batched: bool) -> list[tf.Tensor]:
+        arrays = self._inputs.flat(observations, batched=batched)
+        casts = (np.asarray(x, d) for x, d in zip(arrays, self._inputs.dtypes, strict=True))
+        return [tf.convert_to_tensor(x if batched else x[None]) for x in casts]
+
+
+class TracedForward(_Traced):
     """Runs the model itself, traced once for all batch sizes; always reads its current weights.
 
     Args:
@@ -145,14 +167,12 @@ class TracedForward(Forward):
         IncompatibleModelError: The model cannot be traced on such inputs.
     """
 
-    kind = "traced"
-
     def __init__(self, model: keras.Model, inputs: ModelInputs) -> None:
         self._model = model
         self._inputs = inputs
         self._specs = [tf.TensorSpec((None, *s), d) for s, d in zip(inputs.shapes, inputs.dtypes, strict=True)]
         try:
-            self._function = tf.function(self._run, input_signature=self._specs).get_concrete_function()
+            self._function = tf.function(self._call, input_signature=self._specs).get_concrete_function()
         except Exception as error:
             raise IncompatibleModelError(
                 f"Model '{model.name}' cannot run on a batch of observations with shapes {list(inputs.shapes)} "
@@ -160,14 +180,6 @@ class TracedForward(Forward):
             ) from error
         self._frozen_function: Any = None
         self._drawn: list[int] = []
-
-    def __call__(self, observations: Any) -> Outputs:
-        """Run the traced function."""
-        return _as_outputs([y.numpy() for y in self._function(*self._tensors(observations, batched=True))])
-
-    def one(self, observation: Any) -> Outputs:
-        """Run the traced function on a batch of one."""
-        return _as_outputs([y.numpy()[0] for y in self._function(*self._tensors(observation, batched=False))])
 
     def refresh(self) -> None:
         """Do nothing: the traced function reads the model's own variables."""
@@ -178,12 +190,11 @@ class TracedForward(Forward):
             self._frozen_function = self._trace_frozen()
         return _TracedSnapshot(self, [tf.constant(v.numpy()) for v in self._model.variables])
 
-    def _tensors(self, observations: Any, *, batched: bool) -> list[tf.Tensor]:
-        arrays = self._inputs.flat(observations, batched=batched)
-        casts = (np.asarray(x, d) for x, d in zip(arrays, self._inputs.dtypes, strict=True))
-        return [tf.convert_to_tensor(x if batched else x[None]) for x in casts]
+    def _run(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        outputs: list[tf.Tensor] = self._function(*tensors)
+        return outputs
 
-    def _run(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
+    def _call(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
         outputs = self._model(self._inputs.pack(list(tensors)), training=False)
         flat: list[tf.Tensor] = keras.tree.flatten(outputs)
         return [tf.cast(y, tf.float32) for y in flat]
@@ -194,7 +205,7 @@ class TracedForward(Forward):
 
         def run(values: Sequence[tf.Tensor], *tensors: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)) as scope:
-                outputs = self._run(*tensors)
+                outputs = self._call(*tensors)
             after = [scope.get_current_value(v) for v in variables]
             self._drawn = [i for i, (old, new) in enumerate(zip(values, after, strict=True)) if new is not old]
             return outputs, [after[i] for i in self._drawn]
@@ -203,21 +214,14 @@ class TracedForward(Forward):
         return tf.function(run).get_concrete_function(specs, *self._specs)
 
 
-class _TracedSnapshot(Forward):
+class _TracedSnapshot(_Traced):
     """The traced function on weights of its own; seed states move on in it, apart from the model's."""
-
-    kind = "traced"
 
     def __init__(self, parent: TracedForward, values: list[tf.Tensor]) -> None:
         self._parent = parent
+        self._inputs = parent._inputs
         self._values = values
         self._lock = threading.Lock()
-
-    def __call__(self, observations: Any) -> Outputs:
-        return _as_outputs([y.numpy() for y in self._run(self._parent._tensors(observations, batched=True))])
-
-    def one(self, observation: Any) -> Outputs:
-        return _as_outputs([y.numpy()[0] for y in self._run(self._parent._tensors(observation, batched=False))])
 
     def refresh(self) -> None:
         raise _frozen_error()

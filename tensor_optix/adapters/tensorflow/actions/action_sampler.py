@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
+import gymnasium as gym
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -73,9 +74,7 @@ class ActionSampler(ABC):
 
     def misfit(self, known: Any, new: Any) -> str | None:
         """Return why what acts in the space ``known`` cannot act in ``new``, None where it can."""
-        if type(known) is not type(new):
-            return "another kind of space"
-        return None if known.shape == new.shape else f"the shape {new.shape} instead of {known.shape}"
+        return self._difference(known, new) if type(known) is type(new) else "another kind of space"
 
     def in_space(self, known: Any, new: Any) -> Self:
         """Return the sampler as it acts in ``new``, which fits.
@@ -89,6 +88,10 @@ class ActionSampler(ABC):
     def has_density_of(self, other: Any) -> bool:
         """Tell whether what learns through this may learn through ``other``, which differs by ``in_space`` alone."""
         return True
+
+    def _difference(self, known: Any, new: Any) -> str | None:
+        """Return why two spaces of one kind are too different, None where they are not."""
+        return None if known.shape == new.shape else f"the shape {new.shape} instead of {known.shape}"
 
     def _drawn(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Return outputs whose most likely action is a draw from the policy."""
@@ -110,15 +113,17 @@ class PolicyHead(ActionSampler):
     """A sampler that policy gradients learn through: the acting and the learning half of a policy.
 
     Attributes:
-        served: The spaces it is for, for error messages.
+        space_class: Gymnasium's class of the spaces that it is for.
+        served: These spaces in words, for error messages.
     """
 
+    space_class: ClassVar[type[gym.Space[Any]]]
     served: ClassVar[str]
 
     @classmethod
-    @abstractmethod
     def serves(cls, action_space: Any) -> bool:
         """Tell whether this is the kind of actions that are in ``action_space``."""
+        return isinstance(action_space, cls.space_class)
 
     @classmethod
     @abstractmethod
@@ -126,9 +131,10 @@ class PolicyHead(ActionSampler):
         """Make one for a space that it serves."""
 
     @property
-    @abstractmethod
     def encoded_spec(self) -> tf.TensorSpec:
         """Shape and dtype of encoded actions, batch first."""
+        one = self.encode(self.greedy(np.zeros((1, self.num_outputs), np.float32)))
+        return tf.TensorSpec((None, *one.shape[1:]), one.dtype)
 
     @abstractmethod
     def density(self, log_std: Any) -> Density:

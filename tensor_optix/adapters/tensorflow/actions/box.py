@@ -36,11 +36,9 @@ class BoxSampler(ActionSampler):
     shape: tuple[int, ...]
     dtype: np.dtype
 
-    def misfit(self, known: Any, new: Any) -> str | None:
-        """Return whether there is an action that is in both."""
-        reason = super().misfit(known, new)
-        if reason is not None:
-            return reason
+    def _difference(self, known: Any, new: Any) -> str | None:
+        if known.shape != new.shape:
+            return super()._difference(known, new)
         if not np.issubdtype(new.dtype, np.floating):
             return f"{new.dtype} instead of floats"
         low, high = _common_bounds(known, new)

@@ -84,11 +84,6 @@ class GaussianSampler(BoxSampler, PolicyHead):
         """Return actions in units of the output, clipped to the bounds, float32 ``[B, K]``."""
         return self._to_units(np.asarray(actions, np.float64).reshape(-1, self.num_outputs)).astype(np.float32)
 
-    @property
-    def encoded_spec(self) -> tf.TensorSpec:
-        """Units of the output, ``[B, K]``."""
-        return tf.TensorSpec((None, self.num_outputs), tf.float32)
-
     def density(self, log_std: Any) -> ClippedGaussian:
         """Return the density within the bounds."""
         return ClippedGaussian(log_std, self._to_units(self.low), self._to_units(self.high))

@@ -37,10 +37,7 @@ class OneOfMany(ActionSampler):
         """Return the action of each row's largest output, int64 ``[B]``."""
         return ops.squeeze(counted_from([self.start], index_of_largest(outputs), "int64"), axis=-1)
 
-    def misfit(self, known: Any, new: Any) -> str | None:
-        """Return whether there are as many actions."""
-        if type(known) is not type(new):
-            return "another kind of space"
+    def _difference(self, known: Any, new: Any) -> str | None:
         return None if known.n == new.n else f"{new.n} actions instead of {known.n}"
 
     def in_space(self, known: Any, new: Any) -> Any:
@@ -56,12 +53,8 @@ class DiscreteSampler(OneOfMany, PolicyHead):
     Reparameterization with Gumbel-Softmax" (Jang et al., 2017).
     """
 
+    space_class = gym.spaces.Discrete
     served = "Discrete"
-
-    @classmethod
-    def serves(cls, action_space: Any) -> bool:
-        """Tell whether the space is a Discrete one."""
-        return isinstance(action_space, gym.spaces.Discrete)
 
     @classmethod
     def for_space(cls, action_space: gym.spaces.Discrete) -> DiscreteSampler:
@@ -83,11 +76,6 @@ class DiscreteSampler(OneOfMany, PolicyHead):
     def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
         """Return the log-softmax of outputs ``[N, K]`` at the actions."""
         return log_softmax_at(outputs, self.encode(actions))
-
-    @property
-    def encoded_spec(self) -> tf.TensorSpec:
-        """Indices ``[B]``."""
-        return tf.TensorSpec((None,), tf.int32)
 
     def density(self, log_std: Any) -> Categorical:
         """Return the density of the softmax."""

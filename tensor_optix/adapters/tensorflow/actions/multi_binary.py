@@ -27,13 +27,9 @@ class MultiBinarySampler(PolicyHead):
     num_outputs: int
     shape: tuple[int, ...]
     dtype: np.dtype
+    space_class = gym.spaces.MultiBinary
     served = "MultiBinary"
     outputs_mean = "one log-odds per bit"
-
-    @classmethod
-    def serves(cls, action_space: Any) -> bool:
-        """Tell whether the space is a MultiBinary one."""
-        return isinstance(action_space, gym.spaces.MultiBinary)
 
     @classmethod
     def for_space(cls, action_space: gym.spaces.MultiBinary) -> MultiBinarySampler:
@@ -52,11 +48,6 @@ class MultiBinarySampler(PolicyHead):
     def encode(self, actions: Any) -> np.ndarray:
         """Return bits, float32 ``[B, C]``."""
         return np.asarray(actions, np.float32).reshape(-1, self.num_outputs)
-
-    @property
-    def encoded_spec(self) -> tf.TensorSpec:
-        """Bits ``[B, C]``."""
-        return tf.TensorSpec((None, self.num_outputs), tf.float32)
 
     def density(self, log_std: Any) -> Bernoulli:
         """Return the density of all bits together."""

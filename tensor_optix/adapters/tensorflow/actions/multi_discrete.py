@@ -37,13 +37,9 @@ class MultiDiscreteSampler(PolicyHead):
     start: np.ndarray
     shape: tuple[int, ...]
     dtype: np.dtype
+    space_class = gym.spaces.MultiDiscrete
     served = "MultiDiscrete"
     outputs_mean = "one logit per option"
-
-    @classmethod
-    def serves(cls, action_space: Any) -> bool:
-        """Tell whether the space is a MultiDiscrete one."""
-        return isinstance(action_space, gym.spaces.MultiDiscrete)
 
     @classmethod
     def for_space(cls, action_space: gym.spaces.MultiDiscrete) -> MultiDiscreteSampler:
@@ -64,11 +60,6 @@ class MultiDiscreteSampler(PolicyHead):
         """Return indices into each choice's logits, int32 ``[B, C]``."""
         return (np.asarray(actions).reshape(-1, len(self.sizes)) - self.start).astype(np.int32)
 
-    @property
-    def encoded_spec(self) -> tf.TensorSpec:
-        """Indices ``[B, C]``."""
-        return tf.TensorSpec((None, len(self.sizes)), tf.int32)
-
     def density(self, log_std: Any) -> MultiCategorical:
         """Return the density of all choices together."""
         return MultiCategorical(self.sizes)
@@ -83,10 +74,7 @@ class MultiDiscreteSampler(PolicyHead):
             options = ops.concatenate([index_of_largest(part) for part in parts], axis=-1)
         return self._shaped(counted_from(self.start, options, self.dtype.name))
 
-    def misfit(self, known: Any, new: Any) -> str | None:
-        """Return whether there are as many options of each choice."""
-        if type(known) is not type(new):
-            return "another kind of space"
+    def _difference(self, known: Any, new: Any) -> str | None:
         return None if np.array_equal(known.nvec, new.nvec) else "other numbers of options"
 
     def in_space(self, known: Any, new: Any) -> MultiDiscreteSampler:
