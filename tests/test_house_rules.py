@@ -221,6 +221,10 @@ def test_frameworks_stay_out_of_the_core() -> None:
     core = [path for path in FILES if name_of(path).split(".")[0] in FRAMEWORK_FREE]
     assert len(core) > 10
     assert found(core, lambda tree: [x for x in imports_of(tree) if x[0].split(".")[0] in FRAMEWORKS]) == []
+    spaces = [path for path in FILES if name_of(path).startswith("adapters.spaces.")]
+    assert len(spaces) > 2
+    others = FRAMEWORKS - {"gymnasium"}
+    assert found(spaces, lambda tree: [x for x in imports_of(tree) if x[0].split(".")[0] in others]) == []
 
 
 def asked_of_parts(tree: ast.AST) -> list[tuple[str, int]]:

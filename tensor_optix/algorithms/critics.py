@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tensor_optix.adapters.spaces.observation_parts import Path, parts_of, restricted
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
-from tensor_optix.adapters.tensorflow.acting.observation_parts import Path, parts_of, restricted
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import probe
 from tensor_optix.exceptions import IncompatibleModelError

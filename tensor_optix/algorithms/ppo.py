@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Literal
 import keras
 import tensorflow as tf
 
+from tensor_optix.adapters.spaces.image_layout import is_image
+from tensor_optix.adapters.spaces.observation_parts import restricted
 from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
-from tensor_optix.adapters.tensorflow.acting.observation_parts import restricted
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.table import head_for
 from tensor_optix.adapters.tensorflow.hyperparameters import Setting, discount, rate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-from tensor_optix.adapters.tensorflow.models.image_layout import is_image
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import is_built_for

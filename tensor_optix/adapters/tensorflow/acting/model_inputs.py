@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tensor_optix.adapters.spaces.observation_parts import Path, name_of, nested_from, part_at, parts_of
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
-from tensor_optix.adapters.tensorflow.acting.observation_parts import Path, name_of, nested_from, part_at, parts_of
 from tensor_optix.exceptions import IncompatibleModelError, NotBoundError
 
 Shape = tuple[int | None, ...]

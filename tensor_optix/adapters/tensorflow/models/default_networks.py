@@ -11,15 +11,15 @@ import keras
 import numpy as np
 from keras import initializers, layers
 
-from tensor_optix.adapters.tensorflow.acting.model_inputs import named_inputs
-from tensor_optix.adapters.tensorflow.acting.observation_parts import (
+from tensor_optix.adapters.spaces.image_layout import ImageLayout, image_layout
+from tensor_optix.adapters.spaces.observation_parts import (
     Path,
     advice_on,
     name_of,
     no_default_model,
     parts_of,
 )
-from tensor_optix.adapters.tensorflow.models.image_layout import ImageLayout, image_layout
+from tensor_optix.adapters.tensorflow.acting.model_inputs import named_inputs
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 

@@ -8,8 +8,8 @@ import gymnasium as gym
 import keras
 import numpy as np
 
+from tensor_optix.adapters.spaces.observation_parts import advice_on, part_at
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
-from tensor_optix.adapters.tensorflow.acting.observation_parts import advice_on, part_at
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.saving.demands import admit
 from tensor_optix.core.checks import check_callable

@@ -1,5 +1,5 @@
 """An agent as data, and back, without trusting it.
 
 State, configurations of models and optimizers that are safe to read (``architectures``), what a file may ask for
-(``demands``), spaces as JSON, export. Nothing here touches the files themselves: that is ``core.storage``.
+(``demands``), what is told beforehand, export. Nothing here touches the files themselves: that is ``core.storage``.
 """

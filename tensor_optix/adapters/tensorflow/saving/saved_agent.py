@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tensor_optix.adapters.spaces.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, example_for
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.models.model_checks import require_ready
@@ -22,7 +23,6 @@ from tensor_optix.adapters.tensorflow.saving.forewarning import (
     generators_of_the_process,
     loading_caveats,
 )
-from tensor_optix.adapters.tensorflow.saving.space_json import MAX_SPACE_BYTES, space_from_json, space_to_json
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checks import check_choice, check_instance

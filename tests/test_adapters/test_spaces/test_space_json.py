@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tensor_optix.adapters.tensorflow.saving.space_json import MAX_NESTING, space_from_json, space_to_json
+from tensor_optix.adapters.spaces.space_json import MAX_NESTING, space_from_json, space_to_json
 from tensor_optix.exceptions import CheckpointError
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", ">i4")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from tensor_optix.adapters.tensorflow.acting.observation_parts import (
+from tensor_optix.adapters.spaces.observation_parts import (
     advice_on,
     name_of,
     nested_from,

@@ -7,8 +7,8 @@ import pytest
 from gymnasium import spaces
 
 from tensor_optix import BatchPipeline, DQNAgent, HyperparamSet, PPOAgent, TFAgent
+from tensor_optix.adapters.spaces.image_layout import image_layout
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-from tensor_optix.adapters.tensorflow.models.image_layout import image_layout
 from tensor_optix.presets import make_agent, make_pipeline
 
 
