@@ -26,7 +26,6 @@ from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import EpisodeData, EvalMetrics, LoopState, PolicySnapshot
-from tensor_optix.functional.seeding import derive_seed
 
 if TYPE_CHECKING:
     from tensor_optix.core.storage.run_folder import RunFolder
@@ -82,9 +81,7 @@ class LoopController:
         check_keepers(checkpoint_registry, backoff_scheduler, run_folder)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
         check_report(report_episodes, play_episodes)
-        self.agent = agent
         self.evaluator = evaluator
-        self.optimizer = optimizer
         self.pipeline = pipeline
         self.registry = checkpoint_registry
         self.scheduler = backoff_scheduler
@@ -112,9 +109,7 @@ class LoopController:
             session=self._session,
             stop_request=self.stop_request,
         )
-        self.parts = Parts(given, derive_seed(self.seed, "arena"))
-        if run_folder is not None:
-            self.parts.keep_on_disk(run_folder, given)
+        self.parts = Parts(given)
 
     def run(self, resume: bool = False) -> RunResult:
         """Run until DORMANT, out of budget, or asked to stop; the agent then holds the champion.

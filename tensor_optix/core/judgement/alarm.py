@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tensor_optix.core.types import EvalMetrics
 logger = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class AlarmResponse(Stateful):
     """Answers the judge's alarms.
 
@@ -44,28 +46,16 @@ class AlarmResponse(Stateful):
 
     _STATE = ("_counts_before",)
 
-    def __init__(
-        self,
-        agent: BaseAgent,
-        incumbent: Incumbent,
-        judge: Judge,
-        scheduler: BackoffScheduler,
-        challenges: Challenges,
-        ask: Callable[[str], bool],
-        forget_scores: Callable[[], None],
-        callbacks: CallbackList,
-        may_roll_back: bool,
-    ) -> None:
-        self._agent = agent
-        self._incumbent = incumbent
-        self._judge = judge
-        self._scheduler = scheduler
-        self._challenges = challenges
-        self._ask = ask
-        self._forget_scores = forget_scores
-        self._callbacks = callbacks
-        self._may_roll_back = may_roll_back
-        self._counts_before: dict[str, Any] | None = None
+    agent: BaseAgent
+    incumbent: Incumbent
+    judge: Judge
+    scheduler: BackoffScheduler
+    challenges: Challenges
+    ask: Callable[[str], bool]
+    forget_scores: Callable[[], None]
+    callbacks: CallbackList
+    may_roll_back: bool
+    _counts_before: dict[str, Any] | None = field(default=None, init=False)
 
     @property
     def is_open(self) -> bool:
@@ -75,10 +65,10 @@ class AlarmResponse(Stateful):
     def sound(self, metrics: EvalMetrics) -> None:
         """Take an alarm: tell of it, become ACTIVE, and see to the cause, now or at the next barrier."""
         logger.warning("Window %d: score %.4g is a degradation.", metrics.episode_id, metrics.primary_score)
-        counts = self._scheduler.state_dict()
-        self._scheduler.record_degradation()
-        self._callbacks.fire("on_degradation", metrics.episode_id, metrics)
-        if self._ask("diagnosis"):
+        counts = self.scheduler.state_dict()
+        self.scheduler.record_degradation()
+        self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
+        if self.ask("diagnosis"):
             self._counts_before = counts
         else:
             self._roll_back()
@@ -94,13 +84,13 @@ class AlarmResponse(Stateful):
         elif cause is Cause.WORLD_CHANGED:
             self.accept_new_world()
         else:
-            self._scheduler.load_state_dict(counts)
-            self._judge.be_slower_to_cry()
+            self.scheduler.load_state_dict(counts)
+            self.judge.be_slower_to_cry()
 
     def play_for_cause(self) -> Cause | None:
         """Play the current policy and the champion in turn; None where nothing can be played."""
-        record = self._incumbent.record
-        then = record.returns if len(record) else np.asarray(self._judge.baseline_scores())
+        record = self.incumbent.record
+        then = record.returns if len(record) else np.asarray(self.judge.baseline_scores())
         replayed = record.replayed_returns
 
         def cause_of(current: Returns, champion: Returns, damage_significance: float = STRICT) -> Cause:
@@ -110,13 +100,13 @@ class AlarmResponse(Stateful):
             found = cause_of(current, champion) is not Cause.FALSE_ALARM
             return found or is_unharmed(then, champion, current, replayed)
 
-        played = self._challenges.play_both(self._challenges.diagnosis_rounds(), is_settled, "diagnosis")
+        played = self.challenges.play_both(self.challenges.diagnosis_rounds(), is_settled, "diagnosis")
         if played is None:
             return None
         current, champion = played[0].returns, played[1].returns
         cause = cause_of(current, champion)
         if cause is Cause.FALSE_ALARM and not is_unharmed(then, champion, current, replayed):
-            changed = self._challenges.plays_otherwise(played[1], "diagnosis")
+            changed = self.challenges.plays_otherwise(played[1], "diagnosis")
             cause = Cause.WORLD_CHANGED if changed else cause_of(current, champion, LENIENT)
         logger.warning(
             "Cause of the degradation: %s (%d greedy episodes: current %.4g, champion %.4g).",
@@ -129,12 +119,12 @@ class AlarmResponse(Stateful):
 
     def accept_new_world(self) -> None:
         """Void what was learned about scores: they were earned in a world that is no more."""
-        self._agent.on_world_change()
-        self._scheduler.void_best()
-        self._judge.start_over()
-        self._forget_scores()
-        self._incumbent.record = TrackRecord()
+        self.agent.on_world_change()
+        self.scheduler.void_best()
+        self.judge.start_over()
+        self.forget_scores()
+        self.incumbent.record = TrackRecord()
 
     def _roll_back(self) -> None:
-        if self._may_roll_back and self._incumbent.bring_back():
-            self._judge.forgive()
+        if self.may_roll_back and self.incumbent.bring_back():
+            self.judge.forgive()

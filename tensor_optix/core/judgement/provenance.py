@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from tensor_optix.core.base_agent import BaseAgent
@@ -11,6 +11,7 @@ from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 
 
+@dataclass(eq=False)
 class Provenance(Stateful):
     """Pairs each score with the hyperparameters of the ``learn`` that made the scored weights.
 
@@ -25,12 +26,11 @@ class Provenance(Stateful):
     _STATE = ("behind_weights",)
     _STATE_KINDS: ClassVar = {"behind_weights": HyperparamSet}
 
-    def __init__(self, agent: BaseAgent, callbacks: CallbackList) -> None:
-        self._agent = agent
-        self._callbacks = callbacks
-        self.behind_weights: HyperparamSet | None = None
-        self.num_changes = 0
-        """Rises whenever the agent's weights become other ones."""
+    agent: BaseAgent
+    callbacks: CallbackList
+    behind_weights: HyperparamSet | None = field(default=None, init=False)
+    num_changes: int = field(default=0, init=False)
+    """Rises whenever the agent's weights become other ones."""
 
     def note(self, made_by: HyperparamSet | None = None) -> None:
         """Take note that the weights are other ones now.
@@ -39,7 +39,7 @@ class Provenance(Stateful):
             made_by: What made them; None: what the agent has now.
         """
         self.num_changes += 1
-        self.behind_weights = self._agent.get_hyperparams() if made_by is None else made_by
+        self.behind_weights = self.agent.get_hyperparams() if made_by is None else made_by
 
     def stamp(self, metrics: EvalMetrics, env_steps: int) -> EvalMetrics:
         """Return the score with the hyperparameters behind its weights."""
@@ -48,6 +48,6 @@ class Provenance(Stateful):
 
     def announce(self, before: HyperparamSet) -> None:
         """Tell the callbacks, if the agent's hyperparameters are others than before."""
-        now = self._agent.get_hyperparams()
+        now = self.agent.get_hyperparams()
         if now.params != before.params:
-            self._callbacks.fire("on_hyperparam_update", before.params, now.params)
+            self.callbacks.fire("on_hyperparam_update", before.params, now.params)

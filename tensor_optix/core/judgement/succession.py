@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_optimizer import BaseOptimizer
@@ -14,6 +14,7 @@ from tensor_optix.core.judgement.track_record import TrackRecord
 from tensor_optix.core.types import EvalMetrics
 
 
+@dataclass(eq=False)
 class Succession:
     """Crowns the policy that acted in a window, and tells everyone.
 
@@ -26,21 +27,12 @@ class Succession:
         callbacks: Told of new champions.
     """
 
-    def __init__(
-        self,
-        incumbent: Incumbent,
-        challenges: Challenges,
-        judge: Judge,
-        scheduler: BackoffScheduler,
-        optimizer: BaseOptimizer,
-        callbacks: CallbackList,
-    ) -> None:
-        self._incumbent = incumbent
-        self._challenges = challenges
-        self._judge = judge
-        self._scheduler = scheduler
-        self._optimizer = optimizer
-        self._callbacks = callbacks
+    incumbent: Incumbent
+    challenges: Challenges
+    judge: Judge
+    scheduler: BackoffScheduler
+    optimizer: BaseOptimizer
+    callbacks: CallbackList
 
     def crown(self, metrics: EvalMetrics, record: TrackRecord | None = None, *, is_final: bool = False) -> None:
         """Keep the weights that acted in this window: before anything is learned from it.
@@ -50,16 +42,16 @@ class Succession:
             record: What the policy played to win its place.
             is_final: Whether this is the last choice of a run.
         """
-        snapshot = self._incumbent.take_the_place(metrics, record, is_final=is_final)
-        self._judge.crown(metrics)
-        if self._scheduler.best_score is None:
-            self._scheduler.record_improvement(metrics.primary_score)
-        self._optimizer.on_improvement(metrics)
-        self._callbacks.fire("on_improvement", snapshot)
+        snapshot = self.incumbent.take_the_place(metrics, record, is_final=is_final)
+        self.judge.crown(metrics)
+        if self.scheduler.best_score is None:
+            self.scheduler.record_improvement(metrics.primary_score)
+        self.optimizer.on_improvement(metrics)
+        self.callbacks.fire("on_improvement", snapshot)
 
     def challenge(self, metrics: EvalMetrics) -> None:
         """Let the policy that acted in this window play for the championship, if it is not frozen."""
-        if not self._scheduler.is_frozen:
+        if not self.scheduler.is_frozen:
             self._challenge(metrics, None, is_final=False)
 
     def choose_for_the_last_time(self, metrics: EvalMetrics) -> None:
@@ -67,14 +59,14 @@ class Succession:
         self._challenge(metrics, FINAL_EPISODES, is_final=True)
 
     def _challenge(self, metrics: EvalMetrics, num_episodes: int | None, *, is_final: bool) -> None:
-        champion = self._incumbent.snapshot
+        champion = self.incumbent.snapshot
         if champion is None or champion.episode_id == metrics.episode_id:
             return
-        record = self._challenges.winner(num_episodes)
+        record = self.challenges.winner(num_episodes)
         if record is not None:
             self.crown(self.evidence_for(metrics), record, is_final=is_final)
 
     def evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
         """Return these metrics or, where the window gave no evidence, the latest that did."""
-        latest = metrics if metrics.is_evidence else self._judge.latest
+        latest = metrics if metrics.is_evidence else self.judge.latest
         return replace(latest or metrics, episode_id=metrics.episode_id)

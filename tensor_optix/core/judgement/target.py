@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.judgement.arena import Arena
@@ -15,6 +16,7 @@ from tensor_optix.core.types import EvalMetrics
 TARGET_EPISODES = 20
 
 
+@dataclass(eq=False)
 class Target(Stateful):
     """Lets the agent play for the target where its training scores make that worth while.
 
@@ -30,40 +32,30 @@ class Target(Stateful):
 
     _STATE = ("_backoff_windows", "_next_window")
 
-    def __init__(
-        self,
-        score: float | None,
-        ask: Callable[[str], bool],
-        arena: Arena,
-        challenges: Challenges,
-        succession: Succession,
-        judge: Judge,
-        ledger: Ledger,
-    ) -> None:
-        self._score = score
-        self._ask = ask
-        self._arena = arena
-        self._challenges = challenges
-        self._succession = succession
-        self._judge = judge
-        self._ledger = ledger
-        self._backoff_windows = 1
-        self._next_window = 0
-        self.is_reached = False
+    score: float | None
+    ask: Callable[[str], bool]
+    arena: Arena
+    challenges: Challenges
+    succession: Succession
+    judge: Judge
+    ledger: Ledger
+    _backoff_windows: int = field(default=1, init=False)
+    _next_window: int = field(default=0, init=False)
+    is_reached: bool = field(default=False, init=False)
 
     def ask_if_near(self) -> None:
         """Ask to play for it where the training scores are there."""
-        if self._score is None or self._ledger.windows < self._next_window:
+        if self.score is None or self.ledger.windows < self._next_window:
             return
-        if self._judge.level >= self._score:
-            self._ask("target")
+        if self.judge.level >= self.score:
+            self.ask("target")
 
     def play(self, metrics: EvalMetrics) -> None:
         """Play the agent as it is; crown it if it reaches the target."""
-        result = self._challenges.play(TARGET_EPISODES, self._arena.next_seed("target"), "evaluation")
-        if result is not None and self._score is not None and result.interval[0] >= self._score:
-            self._succession.crown(self._succession.evidence_for(metrics))
+        result = self.challenges.play(TARGET_EPISODES, self.arena.next_seed("target"), "evaluation")
+        if result is not None and self.score is not None and result.interval[0] >= self.score:
+            self.succession.crown(self.succession.evidence_for(metrics))
             self.is_reached = True
             return
         self._backoff_windows *= 2
-        self._next_window = self._ledger.windows + self._backoff_windows
+        self._next_window = self.ledger.windows + self._backoff_windows

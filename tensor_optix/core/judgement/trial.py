@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -18,6 +19,7 @@ TRIAL_LOOKS, TRIAL_SHARE = 8, 0.2
 """Looks of a trial: so many, or so large a share of those before it; what took long to learn takes long to better."""
 
 
+@dataclass(eq=False)
 class BoldTrial(Stateful):
     """Tries the agent's bold hyperparameters from the champion's state, once per plateau.
 
@@ -34,21 +36,13 @@ class BoldTrial(Stateful):
 
     _STATE = ("_looks_left", "_champion_before")
 
-    def __init__(
-        self,
-        agent: BaseAgent,
-        incumbent: Incumbent,
-        judge: Judge,
-        scheduler: BackoffScheduler,
-        ask: Callable[[str], bool],
-    ) -> None:
-        self._agent = agent
-        self._incumbent = incumbent
-        self._judge = judge
-        self._scheduler = scheduler
-        self._ask = ask
-        self._looks_left = 0
-        self._champion_before: str | None = None
+    agent: BaseAgent
+    incumbent: Incumbent
+    judge: Judge
+    scheduler: BackoffScheduler
+    ask: Callable[[str], bool]
+    _looks_left: int = field(default=0, init=False)
+    _champion_before: str | None = field(default=None, init=False)
 
     @property
     def is_running(self) -> bool:
@@ -58,23 +52,23 @@ class BoldTrial(Stateful):
     @property
     def is_waited_for(self) -> bool:
         """Whether the next look of a plateau would be the run's last, if the trial were over."""
-        return self.is_running and self._scheduler.is_one_look_from_dormant
+        return self.is_running and self.scheduler.is_one_look_from_dormant
 
     def begin_when_free(self, metrics: EvalMetrics) -> None:
         """Begin at the next barrier, or at once where there is none."""
-        if not self._ask("trial"):
+        if not self.ask("trial"):
             self.begin(metrics)
 
     def begin(self, metrics: EvalMetrics) -> None:
         """Start from the champion, if the loop is still COOLING and the agent has something bold to try."""
-        champion = self._incumbent.snapshot
-        if self._scheduler.current_state is not LoopState.COOLING or champion is None or self.is_running:
+        champion = self.incumbent.snapshot
+        if self.scheduler.current_state is not LoopState.COOLING or champion is None or self.is_running:
             return
-        bold = self._agent.bold_hyperparams()
+        bold = self.agent.bold_hyperparams()
         if bold is None:
             return
-        self._incumbent.bring_back(go_on_with=bold)
-        self._looks_left = max(TRIAL_LOOKS, round(TRIAL_SHARE * self._judge.num_looks))
+        self.incumbent.bring_back(go_on_with=bold)
+        self._looks_left = max(TRIAL_LOOKS, round(TRIAL_SHARE * self.judge.num_looks))
         self._champion_before = champion.snapshot_id
         logger.info("On a plateau: trying %s from the champion.", bold.params)
 
@@ -83,18 +77,18 @@ class BoldTrial(Stateful):
         if not self.is_running:
             return
         self._looks_left -= 1
-        if self._looks_left <= 0 and not self._ask("settlement"):
+        if self._looks_left <= 0 and not self.ask("settlement"):
             self.settle(metrics)
 
     def settle(self, metrics: EvalMetrics) -> None:
         """Keep the trial if it made a new champion; otherwise be the old one again."""
         before, self._champion_before = self._champion_before, None
-        champion = self._incumbent.snapshot
+        champion = self.incumbent.snapshot
         if before is None or champion is None:
             return
         if champion.snapshot_id != before:
             logger.info("The trial paid and is kept.")
-            self._scheduler.record_improvement(champion.eval_metrics.primary_score)
+            self.scheduler.record_improvement(champion.eval_metrics.primary_score)
             return
-        self._incumbent.bring_back()
+        self.incumbent.bring_back()
         logger.info("The trial did not pay and is taken back.")

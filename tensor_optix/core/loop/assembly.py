@@ -19,6 +19,7 @@ from tensor_optix.core.judgement.arena import Arena, Player, PlayFn
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
+from tensor_optix.core.judgement.looks import Looks
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.judgement.succession import Succession
@@ -29,7 +30,6 @@ from tensor_optix.core.loop.agenda import Activity, Agenda
 from tensor_optix.core.loop.conclusion import Conclusion
 from tensor_optix.core.loop.divergence import DivergenceGuard
 from tensor_optix.core.loop.entrance import by_class, with_state
-from tensor_optix.core.loop.looks import Looks
 from tensor_optix.core.loop.process import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.session import RunSession
@@ -43,8 +43,8 @@ from tensor_optix.core.loop.stopping import (
     TargetReached,
 )
 from tensor_optix.core.loop.tuning import Tuning
-from tensor_optix.core.storage.run_folder import RunFolder
 from tensor_optix.core.storage.stateful import WithState
+from tensor_optix.functional.seeding import derive_seed
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,13 @@ class Parts:
 
     Args:
         given: What the user gave.
-        arena_seed: Source of all greedy episodes' seeds.
     """
 
-    def __init__(self, given: Given, arena_seed: int) -> None:
+    def __init__(self, given: Given) -> None:
         agent, pipeline, scheduler, callbacks = given.agent, given.pipeline, given.scheduler, given.callbacks
         plays_elsewhere = given.play_episodes is not None
         player = completed(given.play_episodes or pipeline.play_episodes, Player)
-        self.arena = Arena(agent, player, arena_seed, given.give_way)
+        self.arena = Arena(agent, player, derive_seed(given.session.seed, "arena"), given.give_way)
         self.ledger = Ledger(given.max_episodes, given.max_env_steps)
         self.provenance = Provenance(agent, callbacks)
         self.tuning = Tuning(agent, given.optimizer, scheduler, self.provenance)
@@ -114,17 +113,16 @@ class Parts:
             given.target_score, self.agenda.ask, self.arena, self.challenges, self.succession, self.judge, self.ledger
         )
         self.agenda.activities = self._activities()
-        self.looks = Looks(self.judge, scheduler, self.trial, self.shortfall, self.tuning, callbacks, self.agenda.ask)
+        self.looks = Looks(
+            self.judge, scheduler, self.trial, self.shortfall, self.tuning.on_plateau, callbacks, self.agenda.ask
+        )
         self.watch = Watch(self.incumbent, scheduler, self.alarm, callbacks)
         self.guard = DivergenceGuard(agent, self.incumbent, self.judge, self.provenance)
         save = given.session.save_before_the_end
         self.closing = Closing(self._rules(given), pipeline, self.succession, given.stop_request, save)
         self.conclusion = self._conclusion(given)
-
-    def keep_on_disk(self, folder: RunFolder, given: Given) -> None:
-        """Let the run be saved in a folder, with every part that has a state."""
         given.session.keep_on_disk(
-            folder, self.incumbent, self._with_state(given), given.evaluator, given.optimizer, given.callbacks.callbacks
+            self.incumbent, self._with_state(given), given.evaluator, given.optimizer, given.callbacks.callbacks
         )
 
     def _with_state(self, given: Given) -> dict[str, WithState | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ PATIENCE_UPDATES = 5
 _TELLING_NAMES = ("loss", "grad")
 
 
+@dataclass(eq=False)
 class DivergenceGuard(Stateful):
     """Lets the agent learn, and takes back what must not have happened.
 
@@ -42,15 +44,14 @@ class DivergenceGuard(Stateful):
 
     _STATE = ("_num_in_a_row", "num_undone", "num_returns", "_last_problem")
 
-    def __init__(self, agent: BaseAgent, incumbent: Incumbent, judge: Judge, provenance: Provenance) -> None:
-        self._agent = agent
-        self._incumbent = incumbent
-        self._judge = judge
-        self._provenance = provenance
-        self._num_in_a_row = 0
-        self._last_problem = ""
-        self.num_undone = 0
-        self.num_returns = 0
+    agent: BaseAgent
+    incumbent: Incumbent
+    judge: Judge
+    provenance: Provenance
+    _num_in_a_row: int = field(default=0, init=False)
+    _last_problem: str = field(default="", init=False)
+    num_undone: int = field(default=0, init=False)
+    num_returns: int = field(default=0, init=False)
 
     def learn(self, window: EpisodeData) -> dict[str, Any]:
         """Let the agent learn from a window, and return its diagnostics.
@@ -60,10 +61,10 @@ class DivergenceGuard(Stateful):
         Raises:
             NonFiniteError: Updates from the champion, too, are undone one after another.
         """
-        tells = self._agent.tells_what_it_used
-        used, before = None if tells else self._agent.get_hyperparams(), self._copy()
+        tells = self.agent.tells_what_it_used
+        used, before = None if tells else self.agent.get_hyperparams(), self._copy()
         try:
-            diagnostics = self._agent.learn(window) or {}
+            diagnostics = self.agent.learn(window) or {}
         except NonFiniteError as error:
             problem: str | None = str(error)
             is_as_before = before is None
@@ -71,16 +72,16 @@ class DivergenceGuard(Stateful):
             problem, is_as_before = self._problem(diagnostics, before), False
         if problem is None:
             self._num_in_a_row = 0
-            self._provenance.note(used or self._agent.used_hyperparams)
+            self.provenance.note(used or self.agent.used_hyperparams)
             return diagnostics
         self._count(problem, window.episode_id)
         if not is_as_before:
             self._undo(before)
-        used = used or self._agent.get_hyperparams()
+        used = used or self.agent.get_hyperparams()
         if self._num_in_a_row == PATIENCE_UPDATES:
             self._return_to_champion(f"{PATIENCE_UPDATES} updates in a row were undone")
-        self._agent.on_divergence()
-        self._provenance.announce(used)
+        self.agent.on_divergence()
+        self.provenance.announce(used)
         return {"undone_updates": float(self.num_undone)}
 
     @property
@@ -93,24 +94,24 @@ class DivergenceGuard(Stateful):
 
     def _copy(self) -> AgentState | None:
         """Return the agent as it is before it learns; None where that is not needed or not known."""
-        if self._agent.undoes_bad_updates or not has_own_state(self._agent):
+        if self.agent.undoes_bad_updates or not has_own_state(self.agent):
             return None
         try:
-            return capture(self._agent)
+            return capture(self.agent)
         except NotBoundError:
             return None
 
     def _problem(self, diagnostics: dict[str, Any], before: AgentState | None) -> str | None:
         """Return what is not finite after a ``learn`` that did not say so itself, None if all is."""
-        if self._agent.undoes_bad_updates:
+        if self.agent.undoes_bad_updates:
             return None
         for name, value in diagnostics.items():
             is_telling = isinstance(value, (float, np.floating)) and any(part in name for part in _TELLING_NAMES)
             if is_telling and not math.isfinite(value):
                 return f"`learn` returned {name}={float(value)}."
-        if before is None or not has_own_state(self._agent):
+        if before is None or not has_own_state(self.agent):
             return None
-        for name, array in capture(self._agent, "policy").arrays.items():
+        for name, array in capture(self.agent, "policy").arrays.items():
             if not _is_finite(array) and _is_finite(before.arrays.get(name, np.zeros(0))):
                 return f"The array {name!r} of the agent's state holds NaN or infinity."
         return None
@@ -128,8 +129,8 @@ class DivergenceGuard(Stateful):
 
     def _undo(self, before: AgentState | None) -> None:
         if before is not None:
-            restore(self._agent, before)
-        elif self._incumbent.snapshot is not None:
+            restore(self.agent, before)
+        elif self.incumbent.snapshot is not None:
             self._return_to_champion("the agent has no get_state, so one update cannot be undone alone")
         else:
             raise NonFiniteError(
@@ -137,10 +138,10 @@ class DivergenceGuard(Stateful):
             )
 
     def _return_to_champion(self, why: str) -> None:
-        if not self._incumbent.bring_back(go_on_with=self._agent.get_hyperparams()):
+        if not self.incumbent.bring_back(go_on_with=self.agent.get_hyperparams()):
             return
         self.num_returns += 1
-        self._judge.forgive()
+        self.judge.forgive()
         logger.warning("The champion is brought back: %s.", why)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tensor_optix.core.base_agent import BaseAgent
@@ -14,23 +14,22 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.complete import original
-from tensor_optix.core.judgement.bar import Bar
 from tensor_optix.core.judgement.incumbent import Incumbent
-from tensor_optix.core.loop.nan_state import NaNInState
+from tensor_optix.core.loop.outcomes import Outcomes
 from tensor_optix.core.loop.recorder import Recorder
-from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_environment_state, write_outcome
+from tensor_optix.core.loop.result_file import Outcome
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
 from tensor_optix.core.loop.run_info import describe_structure, platform_differences
-from tensor_optix.core.loop.unsaved import NOT_EXACTLY, Omissions, UnsavedState
-from tensor_optix.core.run_result import History, RunResult
+from tensor_optix.core.loop.unsaved import NOT_EXACTLY, NaNInState, Omissions, UnsavedState
+from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.stateful import WithState
-from tensor_optix.core.types import EpisodeData, PolicySnapshot
+from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
 if TYPE_CHECKING:
-    from tensor_optix.core.storage.run_folder import RunFolder
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +63,9 @@ class RunSession:
         self._checkpoint: RunCheckpoint | None = None
         self._incumbent: Incumbent | None = None
         self._is_bound = False
-        self._bar: Bar | None = None
-        self._handed_back: Bar | None = None
         self._has_begun = False
         self._is_resumed = False
-        self._run_number = 0
+        self.outcomes = Outcomes(registry, recorder)
         self._budget: dict[str, Any] = {}
         self._omissions: Omissions | None = None
         self._nan_in_state: NaNInState | None = None
@@ -78,14 +75,16 @@ class RunSession:
 
     def keep_on_disk(
         self,
-        folder: RunFolder,
         incumbent: Incumbent,
         parts: Mapping[str, WithState | None],
         evaluator: BaseEvaluator,
         optimizer: BaseOptimizer,
         callbacks: Iterable[Any],
     ) -> None:
-        """Say where the run is saved, which parts have a state, who scores, who tunes, and who listens."""
+        """Let the run be saved in its folder, if it has one, with the parts that have a state."""
+        folder = self._recorder.run_folder
+        if folder is None:
+            return
 
         def describe() -> dict[str, Any]:
             return describe_structure(self._agent, evaluator, optimizer, self._pipeline)
@@ -138,13 +137,9 @@ class RunSession:
 
     def finished(self, budget: Budget) -> Outcome | None:
         """Return the result of the run in the folder, where it has one that this budget would not change."""
-        if self._checkpoint is None or self._recorder.run_folder is None:
-            return None
-        outcome, newest = read_outcome(self._recorder.run_folder.path), self._checkpoint.newest()
-        is_newest = outcome is not None and (newest is None or newest.get("run_number", 1) == outcome.run_number)
-        if outcome is None or not is_newest or outcome.leaves_room_for(budget):
-            return None
-        if newest is not None:
+        newest = None if self._checkpoint is None else self._checkpoint.newest()
+        outcome = self.outcomes.finished(budget, newest)
+        if outcome is not None and newest is not None:
             self.seed = newest["seed"]
         return outcome
 
@@ -158,13 +153,10 @@ class RunSession:
         Raises:
             CheckpointError: There is none to go on from.
         """
-        self._budget, self._bar, self._has_begun, self._is_resumed = asdict(budget), None, False, resume
+        self._budget, self._has_begun, self._is_resumed = asdict(budget), False, resume
         if not resume:
-            self._run_number += 1
             self._has_begun = True
-            self._bar, self._handed_back = self._handed_back, None
-            if self._bar is not None:
-                self._registry.hold(self._bar.snapshot.snapshot_id)
+            self.outcomes.begin_anew()
             if self._checkpoint is not None:
                 self._checkpoint.save(self._own(windows=0, is_open=True))
             return
@@ -179,9 +171,9 @@ class RunSession:
             raise CheckpointError(
                 f"Nothing to resume: {self._recorder.run_dir} holds no whole checkpoint. Start a new run instead."
             )
-        self.seed, self._run_number = own["seed"], own.get("run_number", 1)
-        self._raise_bar(best)
-        self._has_begun = True
+        self.seed, self._has_begun = own["seed"], True
+        champion = None if self._incumbent is None else self._incumbent.snapshot
+        self.outcomes.go_on_from(own.get("run_number", 1), champion, best)
         reasons += self._checkpoint.inexact
         reasons += [reason for reason in self._checkpoint.earlier if reason not in reasons]
         if self._pipeline.is_live:
@@ -192,60 +184,19 @@ class RunSession:
         for note in self._resume_notes:
             logger.warning("%s.", note)
 
-    def _raise_bar(self, best: PolicySnapshot | None) -> None:
-        """Let the best snapshot there was stay the best on disk, where the run goes on from before it."""
-        outcome = self._earlier_outcome()
-        own = self._incumbent.snapshot if self._incumbent is not None else None
-        if best is None or (own is not None and own.snapshot_id == best.snapshot_id):
-            self._registry.hold(None)
-            return
-        is_reported = outcome is not None and outcome.champion_id == best.snapshot_id
-        self._bar = Bar(best, outcome.result.report if outcome is not None and is_reported else None)
-
-    def result_of(self, outcome: Outcome) -> RunResult:
-        """Return the result of a run that is over, and let the incumbent hold its champion.
-
-        Raises:
-            CheckpointError: The champion is damaged.
-        """
-        best, folder = self._registry.best, self._recorder.run_folder
-        self._run_number = outcome.run_number
-        if best is not None and self._incumbent is not None:
-            self._incumbent.adopt(best.snapshot_id)
-            is_reported = outcome.champion_id == best.snapshot_id
-            self._handed_back = Bar(best, outcome.result.report if is_reported else None)
-        history = History() if folder is None else folder.latest_history()
-        return replace(outcome.result, champion=best, history=history.columns())
-
-    def _earlier_outcome(self) -> Outcome | None:
-        folder = self._recorder.run_folder
-        outcome = None if folder is None else read_outcome(folder.path)
-        if outcome is None:
-            logger.warning("%s holds no result: the run was cut short, and goes on.", self._recorder.run_dir)
-        return outcome
-
-    def take_bar(self) -> Bar | None:
-        """Return what the run has to come up to, once; None where it was not resumed from before its best."""
-        bar, self._bar = self._bar, None
-        return bar
-
     def keep_result(self, result: RunResult, ledger: Ledger) -> None:
         """Write the result into the run's folder, once what it names is there; a failure is logged.
 
         A run that could not even begin, for example because it could not be resumed, leaves the folder as it was.
         """
-        if self._recorder.run_folder is None or not self._has_begun:
+        if not self._has_begun:
             return
-        champion = result.champion
-        champion_id = None if champion is None else champion.snapshot_id
         try:
             self._registry.flush()
             self._recorder.flush()
             if self._checkpoint is not None:
                 self._checkpoint.flush()
-            outcome = Outcome(result, champion_id, self._run_number, ledger.budget, ledger.used)
-            write_outcome(self._recorder.run_folder.path, outcome)
-            write_environment_state(self._recorder.run_folder.path, self._pipeline.environment_state())
+            self.outcomes.keep(result, ledger, self._pipeline)
         except CheckpointError as error:
             logger.error("The result could not be written: %s", error)
 
@@ -296,7 +247,7 @@ class RunSession:
     def _own(self, *, windows: int, is_open: bool) -> dict[str, Any]:
         return {
             "seed": self.seed,
-            "run_number": self._run_number,
+            "run_number": self.outcomes.run_number,
             "budget": self._budget,
             "windows": windows,
             "is_open": is_open,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_pipeline import BasePipeline
@@ -42,68 +42,68 @@ class StoppingRule(ABC):
         """Return why this window was the last; None if the run may go on."""
 
 
+@dataclass(eq=False)
 class EndedByCallback(StoppingRule):
     """A callback raised what ends a run."""
 
-    def __init__(self, callbacks: CallbackList) -> None:
-        self._callbacks = callbacks
+    callbacks: CallbackList
 
     def ending(self) -> Ending | None:
         """See :class:`StoppingRule`."""
-        why = self._callbacks.why_to_end
+        why = self.callbacks.why_to_end
         return None if why is None else Ending("stopped", why)
 
 
+@dataclass(eq=False)
 class TargetReached(StoppingRule):
     """Fresh episodes reached the score that the user asked for."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    target: Target
 
     def ending(self) -> Ending | None:
         """See :class:`StoppingRule`."""
-        if not self._target.is_reached:
+        if not self.target.is_reached:
             return None
         return Ending("target", "fresh greedy episodes reach target_score", settles_champion=False)
 
 
+@dataclass(eq=False)
 class Dormant(StoppingRule):
     """Nothing more is to be gained, or nothing ever was."""
 
-    def __init__(self, scheduler: BackoffScheduler, judge: Judge) -> None:
-        self._scheduler = scheduler
-        self._judge = judge
+    scheduler: BackoffScheduler
+    judge: Judge
 
     def ending(self) -> Ending | None:
         """See :class:`StoppingRule`."""
-        if self._scheduler.current_state is not LoopState.DORMANT:
+        if self.scheduler.current_state is not LoopState.DORMANT:
             return None
-        if self._judge.last_trend is Trend.STALLED:
+        if self.judge.last_trend is Trend.STALLED:
             return Ending("stalled", "the loop went DORMANT, but the score never left its first level")
         return Ending("trained", "the loop went DORMANT: nothing more is to be gained")
 
 
+@dataclass(eq=False)
 class StopAskedFor(StoppingRule):
     """Somebody called ``stop()``."""
 
-    def __init__(self, stop_request: StopRequest) -> None:
-        self._stop_request = stop_request
+    stop_request: StopRequest
 
     def ending(self) -> Ending | None:
         """See :class:`StoppingRule`."""
-        return Ending("stopped", "asked to stop") if self._stop_request.is_set else None
+        return Ending("stopped", "asked to stop") if self.stop_request.is_set else None
 
 
+@dataclass(eq=False)
 class OutOfBudget(StoppingRule):
     """There is no room for another window beside what the last choice of a champion will take."""
 
-    def __init__(self, ledger: Ledger, challenges: Challenges) -> None:
-        self._ledger = ledger
-        self._challenges = challenges
+    ledger: Ledger
+    challenges: Challenges
 
     def ending(self) -> Ending | None:
         """See :class:`StoppingRule`."""
-        exhausted = self._ledger.exhausted(self._challenges.reserved_steps())
+        exhausted = self.ledger.exhausted(self.challenges.reserved_steps())
         return None if exhausted is None else Ending("budget", exhausted)
 
 
@@ -112,6 +112,7 @@ def first_ending(rules: Sequence[StoppingRule]) -> Ending | None:
     return next((ending for rule in rules if (ending := rule.ending()) is not None), None)
 
 
+@dataclass(eq=False)
 class Closing:
     """Asks the rules after every window, and lets the last policy play for the championship.
 
@@ -126,31 +127,23 @@ class Closing:
         save: Called before anything is settled: whoever goes on with a larger budget begins there.
     """
 
-    def __init__(
-        self,
-        rules: Sequence[StoppingRule],
-        pipeline: BasePipeline,
-        succession: Succession,
-        stop_request: StopRequest,
-        save: Callable[[], None],
-    ) -> None:
-        self._rules = rules
-        self._pipeline = pipeline
-        self._succession = succession
-        self._stop_request = stop_request
-        self._save = save
-        self.ending: Ending | None = None
+    rules: Sequence[StoppingRule]
+    pipeline: BasePipeline
+    succession: Succession
+    stop_request: StopRequest
+    save: Callable[[], None]
+    ending: Ending | None = field(default=None, init=False)
 
     def look(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
-        self.ending = first_ending(self._rules)
+        self.ending = first_ending(self.rules)
         if self.ending is None:
             return
-        self._save()
-        self._pipeline.cut_episodes()
-        if self.ending.settles_champion and not self._stop_request.is_interrupted:
-            self._succession.choose_for_the_last_time(metrics)
+        self.save()
+        self.pipeline.cut_episodes()
+        if self.ending.settles_champion and not self.stop_request.is_interrupted:
+            self.succession.choose_for_the_last_time(metrics)
 
     def ending_of_stream(self) -> Ending:
         """Return why there are no more windows."""
-        return self.ending or first_ending(self._rules) or Ending("stopped", "the pipeline's stream ended")
+        return self.ending or first_ending(self.rules) or Ending("stopped", "the pipeline's stream ended")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 _METRICS_KEPT = 512
 
 
+@dataclass(eq=False)
 class Tuning(Stateful):
     """Stands between the agent and the hyperparameter optimizer.
 
@@ -33,15 +35,12 @@ class Tuning(Stateful):
     _STATE = ("_history", "_num_evidence")
     _STATE_KINDS: ClassVar = {"_history": EvalMetrics}
 
-    def __init__(
-        self, agent: BaseAgent, optimizer: BaseOptimizer, scheduler: BackoffScheduler, provenance: Provenance
-    ) -> None:
-        self._agent = agent
-        self._optimizer = optimizer
-        self._scheduler = scheduler
-        self._provenance = provenance
-        self._history: deque[EvalMetrics] = deque(maxlen=_METRICS_KEPT)
-        self._num_evidence = 0
+    agent: BaseAgent
+    optimizer: BaseOptimizer
+    scheduler: BackoffScheduler
+    provenance: Provenance
+    _history: deque[EvalMetrics] = field(default_factory=lambda: deque(maxlen=_METRICS_KEPT), init=False)
+    _num_evidence: int = field(default=0, init=False)
 
     @property
     def latest(self) -> EvalMetrics | None:
@@ -54,26 +53,26 @@ class Tuning(Stateful):
 
     def suggest(self) -> None:
         """Ask for hyperparameters for the next ``learn``, if that is due and anything may be tuned."""
-        is_active = self._scheduler.current_state is LoopState.ACTIVE
-        interval = self._scheduler.base_interval if is_active else self._scheduler.current_interval
+        is_active = self.scheduler.current_state is LoopState.ACTIVE
+        interval = self.scheduler.base_interval if is_active else self.scheduler.current_interval
         is_due = self._num_evidence % interval == 0
         self._num_evidence += 1
-        if not is_due or self._optimizer.tunes_nothing:
+        if not is_due or self.optimizer.tunes_nothing:
             return
-        current = self._agent.get_hyperparams()
-        suggested = self._optimizer.suggest(current.copy(), list(self._history))
-        _check_suggestion(suggested, current, type(self._optimizer).__name__)
+        current = self.agent.get_hyperparams()
+        suggested = self.optimizer.suggest(current.copy(), list(self._history))
+        _check_suggestion(suggested, current, type(self.optimizer).__name__)
         if _differ(suggested.params, current.params):
-            self._agent.set_hyperparams(suggested)
-            self._provenance.announce(current)
+            self.agent.set_hyperparams(suggested)
+            self.provenance.announce(current)
 
     def on_plateau(self) -> None:
         """Hand a plateau on to the optimizer."""
-        self._optimizer.on_plateau(list(self._history))
+        self.optimizer.on_plateau(list(self._history))
 
     def decisions(self) -> list[str]:
         """Return what the optimizer decided since the last call, where it says."""
-        return [str(decision) for decision in self._optimizer.pop_decisions()]
+        return [str(decision) for decision in self.optimizer.pop_decisions()]
 
     def forget(self) -> None:
         """Drop the scores of a world that is no more."""

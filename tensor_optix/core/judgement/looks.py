@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.judgement.judge import Judge, Verdict
 from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.judgement.trial import BoldTrial
-from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.types import EvalMetrics, LoopState
 from tensor_optix.monitoring.trend import Trend
 
 
+@dataclass(eq=False)
 class Looks:
     """Hands each look to the scheduler, and acts on the states that it enters.
 
@@ -22,51 +23,41 @@ class Looks:
         scheduler: Counts those without improvement.
         trial: One bold step from a plateau, which the end waits for.
         shortfall: What else puts the end off.
-        tuning: Told of a plateau.
+        on_plateau: Called where a plateau begins.
         callbacks: Told of COOLING and DORMANT.
         ask: Asks for a free environment, by the name of what it is for.
     """
 
-    def __init__(
-        self,
-        judge: Judge,
-        scheduler: BackoffScheduler,
-        trial: BoldTrial,
-        shortfall: Shortfall,
-        tuning: Tuning,
-        callbacks: CallbackList,
-        ask: Callable[[str], bool],
-    ) -> None:
-        self._judge = judge
-        self._scheduler = scheduler
-        self._trial = trial
-        self._shortfall = shortfall
-        self._tuning = tuning
-        self._callbacks = callbacks
-        self._ask = ask
+    judge: Judge
+    scheduler: BackoffScheduler
+    trial: BoldTrial
+    shortfall: Shortfall
+    on_plateau: Callable[[], None]
+    callbacks: CallbackList
+    ask: Callable[[str], bool]
 
     def count(self, verdict: Verdict, metrics: EvalMetrics) -> None:
         """Count the look that closed with this window."""
-        before = self._scheduler.current_state
+        before = self.scheduler.current_state
         if verdict.trend is Trend.IMPROVING:
-            self._scheduler.record_improvement(verdict.look_score)
+            self.scheduler.record_improvement(verdict.look_score)
         elif verdict.trend in (Trend.PLATEAU, Trend.STALLED) and not self._is_end_put_off():
-            self._scheduler.record_non_improvement()
-        self._trial.count_look(metrics)
+            self.scheduler.record_non_improvement()
+        self.trial.count_look(metrics)
         self._enter(before, metrics)
 
     def _is_end_put_off(self) -> bool:
-        return self._trial.is_waited_for or self._shortfall.puts_off_the_end()
+        return self.trial.is_waited_for or self.shortfall.puts_off_the_end()
 
     def _enter(self, before: LoopState, metrics: EvalMetrics) -> None:
         """Act on the state that is entered, or on a COOLING that goes on."""
-        now = self._scheduler.current_state
+        now = self.scheduler.current_state
         if before is LoopState.ACTIVE and now is not LoopState.ACTIVE:
-            self._tuning.on_plateau()
-            self._callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
+            self.on_plateau()
+            self.callbacks.fire("on_plateau", metrics.episode_id, LoopState.COOLING)
             if now is LoopState.COOLING:
-                self._trial.begin_when_free(metrics)
-        elif now is LoopState.COOLING and self._scheduler.should_adapt(self._judge.num_looks):
-            self._ask("challenge")
+                self.trial.begin_when_free(metrics)
+        elif now is LoopState.COOLING and self.scheduler.should_adapt(self.judge.num_looks):
+            self.ask("challenge")
         if now is LoopState.DORMANT:
-            self._callbacks.fire("on_dormant", metrics.episode_id)
+            self.callbacks.fire("on_dormant", metrics.episode_id)
