@@ -10,20 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tensor_optix.core.checks import check_flags, check_int, check_methods, check_path
-from tensor_optix.core.storage.agent_files import WEIGHTS_NAME, apply_hyperparams, is_same_state, read_files, restore
-from tensor_optix.core.storage.atomic_files import make_writable_folder
-from tensor_optix.core.storage.manifest import age_key, highest_number, ids_on_disk, take_inventory
-from tensor_optix.core.storage.snapshot_files import (
-    METADATA_FILE,
-    StoredSnapshot,
-    check_files,
-    check_named,
-    described_snapshot,
-    folder_name,
-)
+from tensor_optix.core.storage.agent_files import apply_hyperparams, is_same_state, restore
+from tensor_optix.core.storage.manifest import age_key
+from tensor_optix.core.storage.snapshot_files import StoredSnapshot, check_named, described_snapshot
 from tensor_optix.core.storage.snapshot_shelf import SnapshotShelf
+from tensor_optix.core.storage.snapshot_store import SnapshotFolder, SnapshotStore
 from tensor_optix.core.storage.snapshot_writer import Entry, SnapshotWriter
-from tensor_optix.core.storage.state_files import META_FILE, read_agent_state
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError
 
@@ -43,6 +35,7 @@ class CheckpointRegistry:
         checkpoint_dir: The folder; made where it is missing, unless ``read_only``.
         max_snapshots: How many to keep. The best is never removed, the oldest others are.
         read_only: Never write anything, for example to look into a run that is going on.
+        store: Where snapshots lie, if not in that folder.
 
     Raises:
         CheckpointError: The folder cannot be made or written to.
@@ -58,7 +51,12 @@ class CheckpointRegistry:
     """
 
     def __init__(
-        self, checkpoint_dir: str | os.PathLike[str], max_snapshots: int = 10, *, read_only: bool = False
+        self,
+        checkpoint_dir: str | os.PathLike[str],
+        max_snapshots: int = 10,
+        *,
+        read_only: bool = False,
+        store: SnapshotStore | None = None,
     ) -> None:
         check_path("checkpoint_dir", checkpoint_dir)
         check_int("max_snapshots", max_snapshots, at_least=1)
@@ -67,9 +65,10 @@ class CheckpointRegistry:
         self.max_snapshots = max_snapshots
         self.read_only = read_only
         self._shelf = SnapshotShelf(max_snapshots)
-        self._writer = SnapshotWriter(self.root, self._shelf.contents)
+        self._store: SnapshotStore = SnapshotFolder(self.root) if store is None else store
+        self._writer = SnapshotWriter(self._store, self._shelf.contents)
         if not read_only:
-            make_writable_folder(self.root)
+            self._store.prepare()
         self._open()
 
     @property
@@ -174,16 +173,9 @@ class CheckpointRegistry:
             CheckpointError: There is no such snapshot, or it is damaged.
         """
         entry = self._entry(snapshot_id)
-        state = entry.state
-        if state is not None:
+        if (state := entry.state) is not None:
             return copy.deepcopy(state)
-        check_files(self.root, _stored(entry))
-        weights = Path(entry.snapshot.weights_path)
-        if (weights / META_FILE).is_file():
-            return read_agent_state(weights)
-        state = read_files(weights.parent, entry.snapshot.hyperparams)
-        del state.arrays[METADATA_FILE]
-        return state
+        return self._store.read(self._whole(entry))
 
     def holds(self, snapshot_id: str, state: AgentState | None) -> bool:
         """Tell whether a snapshot is this very state."""
@@ -234,7 +226,7 @@ class CheckpointRegistry:
         """
         self._refuse_if_read_only()
         known = [entry.snapshot.snapshot_id for entry in self._shelf.entries]
-        for snapshot_id in {*known, *ids_on_disk(self.root)} if are_made_again else ():
+        for snapshot_id in {*known, *self._store.ids()} if are_made_again else ():
             if age_key(snapshot_id)[0] > last_number:
                 self._writer.may_replace(snapshot_id)
         self._shelf.go_back(last_number, are_made_again)
@@ -279,7 +271,7 @@ class CheckpointRegistry:
             CheckpointError: ``plain`` says something that no snapshot can be.
         """
         self._refuse_if_read_only()
-        snapshot = described_snapshot(self.root, plain)
+        snapshot = described_snapshot(self._store.path_of, plain)
         with self._shelf.lock:
             if snapshot.snapshot_id in {known.snapshot_id for known in self.snapshots}:
                 return
@@ -311,11 +303,9 @@ class CheckpointRegistry:
         self._writer.close()
 
     def _open(self) -> None:
-        if not self.root.is_dir():
-            raise CheckpointError(f"There is no folder {self.root}; give the folder of a run.")
-        inventory = take_inventory(self.root)
+        inventory = self._store.take_inventory()
         shelf = self._shelf
-        shelf.last_number = highest_number(self.root)
+        shelf.last_number = max((age_key(snapshot_id)[0] for snapshot_id in self._store.ids()), default=0)
         for stored in inventory.snapshots:
             shelf.put(Entry(stored.snapshot, stored))
         if shelf.get(inventory.best_id or "") is not None:
@@ -326,7 +316,7 @@ class CheckpointRegistry:
             )
         for entry in self._shelf.by_merit():
             try:
-                check_files(self.root, _stored(entry))
+                self._whole(entry)
             except CheckpointError as error:
                 self._discard(entry, error)
             else:
@@ -355,7 +345,7 @@ class CheckpointRegistry:
             return self._writer.is_free(snapshot_id) and (not is_held or self.holds(snapshot_id, state))
 
         snapshot_id = self._shelf.next_id(f"-final-{metrics.episode_id}" if is_final else "", may_be_used)
-        weights_path = str(self.root / folder_name(snapshot_id) / WEIGHTS_NAME)
+        weights_path = self._store.path_of(snapshot_id)
         return PolicySnapshot(snapshot_id, metrics, hyperparams.copy(), weights_path, metrics.episode_id)
 
     def _as_made_before(self, entry: Entry) -> Entry:
@@ -376,25 +366,21 @@ class CheckpointRegistry:
 
     def _give(self, agent: Any, entry: Entry) -> None:
         check_methods("agent", agent, "load_weights")
-        state, snapshot = entry.state, entry.snapshot
-        if state is None:
-            check_files(self.root, stored := _stored(entry))
-            if stored.written_by == "state":
-                state = read_agent_state(snapshot.weights_path)
-        if state is not None:
+        if (state := entry.state) is not None:
             restore(agent, state)
         else:
-            agent.load_weights(snapshot.weights_path)
-        apply_hyperparams(agent, snapshot.hyperparams.params, snapshot.hyperparams.episode_id)
+            self._store.restore(self._whole(entry), agent)
+        hyperparams = entry.snapshot.hyperparams
+        apply_hyperparams(agent, hyperparams.params, hyperparams.episode_id)
+
+    def _whole(self, entry: Entry) -> StoredSnapshot:
+        if entry.stored is None:
+            raise CheckpointError(f"Snapshot {entry.snapshot.snapshot_id} is not on disk.")
+        self._store.check(entry.stored)
+        return entry.stored
 
     def _discard(self, entry: Entry, error: CheckpointError) -> None:
         snapshot_id = entry.snapshot.snapshot_id
         logger.warning("Snapshot %s is not used: %s The next best takes its place.", snapshot_id, error)
         self._writer.leave_alone(snapshot_id)
         self._shelf.take_out(snapshot_id)
-
-
-def _stored(entry: Entry) -> StoredSnapshot:
-    if entry.stored is None:
-        raise CheckpointError(f"Snapshot {entry.snapshot.snapshot_id} is not on disk.")
-    return entry.stored

@@ -99,11 +99,6 @@ def _is_whole(root: Path, snapshot_id: str) -> bool:
     return True
 
 
-def highest_number(root: Path) -> int:
-    """Return the highest number that a snapshot's folder carries, whole or not; 0 where there is none."""
-    return max((age_key(snapshot_id)[0] for snapshot_id in ids_on_disk(root)), default=0)
-
-
 def age_key(snapshot_id: str) -> tuple[int, str]:
     """Return what sorts snapshots from old to new."""
     number = snapshot_id.partition("-")[0]

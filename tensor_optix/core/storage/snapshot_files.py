@@ -61,11 +61,11 @@ def folder_name(snapshot_id: object) -> str:
     return PREFIX + snapshot_id
 
 
-def described_snapshot(root: Path, plain: dict[str, Any]) -> PolicySnapshot:
+def described_snapshot(path_of: Callable[[str], str], plain: dict[str, Any]) -> PolicySnapshot:
     """Return the snapshot that a checkpoint describes.
 
     Args:
-        root: The run folder.
+        path_of: From an id to ``weights_path``.
         plain: ``snapshot_id``, ``metrics``, ``hyperparams``, ``episode_id`` and ``timestamp``, encoded.
 
     Raises:
@@ -76,7 +76,7 @@ def described_snapshot(root: Path, plain: dict[str, Any]) -> PolicySnapshot:
         snapshot_id,
         decode_metrics(plain["metrics"]),
         decode_hyperparams(plain["hyperparams"]),
-        str(root / folder_name(snapshot_id) / WEIGHTS_NAME),
+        path_of(snapshot_id),
         int(plain["episode_id"]),
         float(plain["timestamp"]),
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,15 +12,8 @@ from typing import Any
 
 from tensor_optix.core.checks import check_methods
 from tensor_optix.core.storage.agent_files import is_file_state, write_files
-from tensor_optix.core.storage.manifest import unfinished_folders, write_manifest
-from tensor_optix.core.storage.snapshot_files import (
-    StoredSnapshot,
-    discarded_folders,
-    folder_name,
-    remove_snapshot,
-    write_metadata,
-    write_snapshot,
-)
+from tensor_optix.core.storage.snapshot_files import StoredSnapshot
+from tensor_optix.core.storage.snapshot_store import SnapshotStore
 from tensor_optix.core.storage.state_files import write_agent_state
 from tensor_optix.core.types import AgentState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError
@@ -54,13 +45,13 @@ class SnapshotWriter:
     request.
 
     Args:
-        root: The run folder.
+        store: Where the snapshots lie.
         contents: Returns the entries there are now, and the id of the best.
     """
 
-    def __init__(self, root: Path, contents: Callable[[], tuple[list[Entry], str | None]]) -> None:
+    def __init__(self, store: SnapshotStore, contents: Callable[[], tuple[list[Entry], str | None]]) -> None:
         self.failures: list[Exception] = []
-        self._root = root
+        self._store = store
         self._contents = contents
         self._disk = threading.RLock()
         self._on_disk: set[str] = set()
@@ -94,7 +85,7 @@ class SnapshotWriter:
 
     def is_free(self, snapshot_id: str) -> bool:
         """Tell whether a new snapshot may have this id."""
-        return snapshot_id in self._replaceable or not os.path.lexists(self._root / folder_name(snapshot_id))
+        return snapshot_id in self._replaceable or not self._store.is_taken(snapshot_id)
 
     def start_thread(self) -> None:
         """Write beside the caller from now on."""
@@ -144,7 +135,7 @@ class SnapshotWriter:
                 self._is_index_due = True
             if entry.stored is not None and entry.stored.snapshot is not entry.snapshot:
                 stored = replace(entry.stored, snapshot=entry.snapshot)
-                write_metadata(self._root, stored)
+                self._store.update(stored)
                 entry.stored = stored
 
     def write_index(self) -> None:
@@ -161,7 +152,7 @@ class SnapshotWriter:
                 # A best that is still on its way is not named: a crash now would leave it missing.
                 named = best_id if best_id in stored else self._best_on_disk
                 self._best_on_disk = named if named in stored else None
-                write_manifest(self._root, stored.values(), self._best_on_disk)
+                self._store.write_index(stored.values(), self._best_on_disk)
                 # While a new snapshot cannot be written, an old one on disk is worth more than none.
                 if all(e.stored is not None for e in entries):
                     self._remove_all_but({e.snapshot.snapshot_id for e in entries})
@@ -188,7 +179,7 @@ class SnapshotWriter:
 
     def _remove_all_but(self, kept: set[str]) -> None:
         for snapshot_id in sorted(self._on_disk - kept):
-            remove_snapshot(self._root / folder_name(snapshot_id))
+            self._store.remove(snapshot_id)
             self._on_disk.discard(snapshot_id)
 
     def _write_all(self) -> None:
@@ -218,9 +209,9 @@ class SnapshotWriter:
     ) -> StoredSnapshot:
         """Write a snapshot in the place of what may be replaced, such as what is left of a try that failed."""
         if snapshot.snapshot_id in self._replaceable:
-            remove_snapshot(self._root / folder_name(snapshot.snapshot_id))
+            self._store.remove(snapshot.snapshot_id)
         self._replaceable.add(snapshot.snapshot_id)
-        stored = write_snapshot(self._root, snapshot, written_by, write_weights)
+        stored = self._store.write(snapshot, written_by, write_weights)
         self._replaceable.discard(snapshot.snapshot_id)
         return stored
 
@@ -230,10 +221,6 @@ class SnapshotWriter:
             return
         self._is_swept = True
         try:
-            for folder in unfinished_folders(self._root):
-                logger.info("Removing %s, whose writing was cut short.", folder)
-                remove_snapshot(folder)
-            for folder in discarded_folders(self._root):
-                shutil.rmtree(folder)
+            self._store.sweep()
         except OSError as error:
             logger.warning("What a crash left half-written could not be removed: %s", error)

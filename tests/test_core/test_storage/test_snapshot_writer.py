@@ -24,7 +24,7 @@ from storage_fakes import (
 
 import tensor_optix
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.storage import snapshot_writer
+from tensor_optix.core.storage import snapshot_files
 from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.types import AgentState, HyperparamSet
 from tensor_optix.exceptions import CheckpointError
@@ -49,13 +49,13 @@ def test_a_captured_state_is_kept_as_if_the_agent_had_written_it(tmp_path, cls, 
 def hold_the_disk(monkeypatch):
     """Stop the writing thread at the door until the returned event is set."""
     may_go = threading.Event()
-    real = snapshot_writer.write_snapshot
+    real = snapshot_files.write_snapshot
 
     def slow(*args):
         assert may_go.wait(10)
         return real(*args)
 
-    monkeypatch.setattr(snapshot_writer, "write_snapshot", slow)
+    monkeypatch.setattr(snapshot_files, "write_snapshot", slow)
     return may_go
 
 
