@@ -1,0 +1,72 @@
+"""What `train` and `resume` do with a plan."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tensor_optix.cli import training
+from tensor_optix.cli.plan import TrainingPlan, read_plan
+from tensor_optix.cli.training import run_training
+
+SMALL = {"hidden_units": (4,), "learning_rate": 1e-3}
+
+
+def plan(folder: Path, **changes: object) -> TrainingPlan:
+    given = {"num_envs": 1, "window_size": 50, "max_windows": 2, "overrides": SMALL, "checkpoint_dir": folder}
+    return TrainingPlan("CartPole-v1", algorithm="policy_gradient", **{**given, **changes})  # type: ignore[arg-type]
+
+
+def printed() -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, width=120), text
+
+
+@pytest.fixture
+def assembled(monkeypatch: pytest.MonkeyPatch) -> Callable[[TrainingPlan], tuple[Any, Any, dict[str, Any]]]:
+    """Return agent, pipeline and options that a plan comes to."""
+    monkeypatch.setattr(training, "RLOptimizer", lambda agent, pipeline, **options: (agent, pipeline, options))
+    return lambda plan: training.assemble(plan, [])  # type: ignore[return-value]
+
+
+def test_a_plan_becomes_the_run_it_asks_for(tmp_path: Path, assembled: Any) -> None:
+    asked_for = plan(tmp_path, seed=5, num_envs=3, window_size=20, rollback=True, target_score=9.0)
+    agent, pipeline, options = assembled(asked_for)
+    assert (pipeline.num_envs, pipeline.window_size, pipeline.env_id) == (3, 20, "CartPole-v1")
+    assert agent.get_hyperparams().params["learning_rate"] == pytest.approx(1e-3)
+    assert [layer.units for layer in agent.model.layers if hasattr(layer, "units")] == [4, 2]
+    expected = {"seed": 5, "max_episodes": 2, "rollback_on_degradation": True, "target_score": 9.0}
+    assert {name: options[name] for name in expected} == expected
+    assert options["max_env_steps"] is None
+
+
+def test_one_seed_reaches_the_first_weights(tmp_path: Path, assembled: Any) -> None:
+    first, again, other = (
+        assembled(plan(tmp_path, seed=seed))[0].model.get_weights()[0].tolist() for seed in (5, 5, 6)
+    )
+    assert first == again != other
+
+
+def test_a_drawn_seed_is_kept_and_what_was_reached_is_printed(tmp_path: Path) -> None:
+    console, text = printed()
+    result = run_training(plan(tmp_path), console, quiet=True)
+    kept = read_plan(tmp_path / "run-0001")
+    assert result.windows == 2
+    assert kept.seed is not None
+    assert re.search(rf"^Seed +{kept.seed}$", text.getvalue(), re.MULTILINE)
+    assert "Load the champion with:" in text.getvalue()
+    assert "steps/s" not in text.getvalue()
+
+
+def test_a_run_goes_on_and_its_new_budget_is_kept(tmp_path: Path) -> None:
+    run_training(plan(tmp_path, seed=1), printed()[0], quiet=True)
+    run = tmp_path / "run-0001"
+    result = run_training(plan(tmp_path, seed=1, max_windows=3), printed()[0], quiet=True, resume=run)
+    assert result.windows == 3
+    assert read_plan(run).max_windows == 3
