@@ -23,19 +23,41 @@ def _finite_vector(values: npt.ArrayLike, name: str = "values") -> npt.NDArray[n
     return array
 
 
-def mean_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+_NEARLY_EQUAL = 0.2
+"""Share of the known range within which values may all be of one kind, and others may just not have come yet."""
+
+
+def largest_share_unseen(num_values: int, error: float) -> float:
+    """Return what share of all values may be of a kind that none of ``num_values`` is of.
+
+    A larger share would have shown itself with a probability of more than ``1 - error``: ``(1 - share)^n = error``.
+    (Clopper & Pearson 1934, for no success; about ``3 / n`` at 0.05.)
+
+    Args:
+        num_values: n, at least 1.
+        error: Inside (0, 1).
+    """
+    return 1.0 - float(error ** (1.0 / num_values))
+
+
+def mean_interval(
+    values: npt.ArrayLike, confidence: float = 0.95, *, value_range: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """Return an interval that covers the mean of skewed, bounded or nearly constant returns.
 
     Student's t after Hall's monotone cubic transformation, which takes the skewness of the
     sample out of the studentized mean: the interval is longer on the side of the long tail.
     (Hall 1992, "On the Removal of Skewness by Transformation", JRSS B 54.)
 
-    Equal values give an interval without width: a sample that never varied says nothing of
-    rarer outcomes. One value says nothing at all of its spread: the interval is infinite.
+    A sample that hardly varied says nothing of rarer outcomes. Where it is known what else occurs, the mean may be
+    off by the share that such an outcome can have without having come (:func:`largest_share_unseen`), times its
+    distance; where nothing is known, equal values give an interval without width. One value says nothing at all of its
+    spread: the interval is infinite.
 
     Args:
         values: Returns of independent episodes, ``[n]``, finite.
         confidence: Two-sided coverage, inside (0, 1).
+        value_range: Lowest and highest value that are known to occur, for example in a whole run; None: not known.
 
     Raises:
         InvalidArgumentError: There are no values, or ``confidence`` is out of range.
@@ -48,6 +70,15 @@ def mean_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[floa
         raise InvalidArgumentError("An interval for a mean needs at least one value. Received: none.")
     if x.size == 1:
         return -math.inf, math.inf
+    low, high = _interval_of_seen(x, confidence)
+    if value_range is None or np.ptp(x) > _NEARLY_EQUAL * (value_range[1] - value_range[0]):
+        return low, high
+    share, mean = largest_share_unseen(x.size, 1.0 - confidence), float(np.mean(x - x[0])) + float(x[0])
+    return min(low, mean - share * (mean - value_range[0])), max(high, mean + share * (value_range[1] - mean))
+
+
+def _interval_of_seen(x: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """Return the interval as if the sample showed all that occurs."""
     if np.ptp(x) == 0.0:
         return float(x[0]), float(x[0])
     centre = float(x[0])  # differences first: a large common offset must not eat the digits of the spread

@@ -13,6 +13,7 @@ from scipy import stats
 from tensor_optix.exceptions import InvalidArgumentError, NonFiniteError
 from tensor_optix.functional.statistics import (
     difference_noise,
+    largest_share_unseen,
     mean_interval,
 )
 
@@ -61,6 +62,43 @@ class TestMeanInterval:
 
     def test_equal_values_give_a_point(self) -> None:
         assert mean_interval([0.1] * 7) == (0.1, 0.1)
+
+    def test_equal_values_have_the_width_of_what_may_not_have_come_yet(self) -> None:
+        low, high = mean_interval([5.0] * 20, value_range=(0.0, 7.0))
+        share = largest_share_unseen(20, 0.05)
+        assert (1.0 - share) ** 20 == pytest.approx(0.05)
+        assert (low, high) == pytest.approx((5.0 - 5.0 * share, 5.0 + 2.0 * share))
+        assert mean_interval([5.0] * 20, value_range=(5.0, 5.0)) == (5.0, 5.0)
+
+    def test_values_that_show_what_occurs_are_taken_as_they_are(self) -> None:
+        values = [500.0] * 95 + [100.0] * 5
+        assert mean_interval(values, value_range=(9.0, 500.0)) == mean_interval(values)
+
+    @pytest.mark.parametrize("count", [10, 20, 50, 100])
+    @pytest.mark.parametrize("spread", [0.0, 0.02, 0.3])
+    @pytest.mark.parametrize("share", [0.005, 0.02, 0.05, 0.2])
+    def test_covers_where_few_fail(self, count: int, spread: float, share: float) -> None:
+        rng = np.random.default_rng(3)
+
+        def draw() -> np.ndarray:
+            return np.where(rng.random(count) < share, 0.0, 1.0 + spread * rng.normal(size=count))
+
+        edges = 0.0, 1.0 + 3 * spread
+        hits = [
+            low <= 1.0 - share <= high for low, high in (mean_interval(draw(), value_range=edges) for _ in range(800))
+        ]
+        assert np.mean(hits) >= 0.92  # where all succeed, the mean of the sample alone covers in none
+
+    @pytest.mark.parametrize("count", [20, 100])
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_covers_what_is_skewed(self, count: int, sign: float) -> None:
+        rng = np.random.default_rng(4)
+        edges = sorted((0.0, sign * 30.0))
+        hits = []
+        for _ in range(1500):
+            low, high = mean_interval(sign * rng.lognormal(size=count), value_range=(edges[0], edges[1]))
+            hits.append(low <= sign * math.exp(0.5) <= high)
+        assert np.mean(hits) >= 0.93
 
     def test_one_value_says_nothing(self) -> None:
         assert mean_interval([3.0]) == (-math.inf, math.inf)

@@ -86,7 +86,16 @@ class Arena(Stateful):
         give_way: Called before each action; default: nothing.
     """
 
-    _STATE = ("_seed", "_num_sets", "_length_steps", "_longest_steps", "_idle_factor", "is_possible")
+    _STATE = (
+        "_seed",
+        "_num_sets",
+        "_length_steps",
+        "_longest_steps",
+        "_lowest",
+        "_highest",
+        "_idle_factor",
+        "is_possible",
+    )
 
     def __init__(self, agent: BaseAgent, play: Player, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
@@ -96,6 +105,7 @@ class Arena(Stateful):
         self._num_sets = 0
         self._length_steps = math.nan
         self._longest_steps = 0.0
+        self._lowest, self._highest = math.inf, -math.inf
         self._idle_factor = 1.0  # environments that wait for others are stepped, too
         self.is_possible = True
 
@@ -113,6 +123,7 @@ class Arena(Stateful):
         self.is_possible = result is not None
         if result is not None:
             self._note(result.lengths)
+            self._note_returns(result.returns)
             self._idle_factor = max(1.0, result.env_steps / max(1.0, float(np.sum(result.lengths))))
         return result
 
@@ -121,10 +132,21 @@ class Arena(Stateful):
         """What the user should know at the end of the environment in which episodes were played."""
         return tuple(self._play.notes)
 
-    def note_lengths(self, window: EpisodeData) -> None:
-        """Learn from a training window how long episodes are."""
+    def note_episodes(self, window: EpisodeData) -> None:
+        """Learn from a training window how long episodes are, and what returns there are."""
         if window.completed_lengths is not None and len(window.completed_lengths):
             self._note(window.completed_lengths)
+        if window.completed_returns is not None and len(window.completed_returns):
+            self._note_returns(np.asarray(window.completed_returns, np.float64))
+
+    @property
+    def return_range(self) -> tuple[float, float] | None:
+        """Lowest and highest return that were seen in the run, None before the first."""
+        return (self._lowest, self._highest) if self._lowest <= self._highest else None
+
+    def _note_returns(self, returns: npt.NDArray[np.float64]) -> None:
+        self._lowest = min(self._lowest, float(np.min(returns)))
+        self._highest = max(self._highest, float(np.max(returns)))
 
     def _note(self, lengths: npt.NDArray[np.int64]) -> None:
         self._length_steps = float(np.mean(lengths))

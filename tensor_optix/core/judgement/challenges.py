@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tensor_optix.core.judgement.diagnosis import has_lost
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.track_record import PlayedSet, Returns, TrackRecord
 from tensor_optix.core.types import EvalMetrics, EvaluationResult
+from tensor_optix.functional.statistics import mean_interval
 
 logger = logging.getLogger(__name__)
 
@@ -175,9 +177,10 @@ class Challenges:
             return None
         seed = self._arena.next_seed("report")
         result = self.play(num_episodes, seed, "report")
-        if result is not None:  # should the run go on
-            self._incumbent.record = TrackRecord([PlayedSet(seed, result.returns)])
-        return result
+        if result is None:
+            return None
+        self._incumbent.record = TrackRecord([PlayedSet(seed, result.returns)])  # should the run go on
+        return replace(result, interval=mean_interval(result.returns, value_range=self._arena.return_range))
 
     def stand_for(self, report: EvaluationResult | None) -> None:
         """Let a champion be held against what it reached in an earlier report, whose episodes are not known."""
