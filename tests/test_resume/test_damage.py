@@ -20,6 +20,7 @@ from tensor_optix.exceptions import CheckpointError
 SHORT = {"max_env_steps": None, "max_episodes": 24, "max_snapshots": 3}
 RUN = "run-0001"
 HOME = Path(__file__).parents[2]
+HELPERS = HOME / "tests" / "helpers"
 
 
 def flip(path):
@@ -201,7 +202,7 @@ def test_a_folder_that_becomes_read_only_costs_nothing_but_what_is_in_it(tmp_pat
     plain = make_run(tmp_path / "plain", **MANY)
     expected = outcome_of(plain, plain.run())
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("read_only_run.py")), str(int(heals))],
+        [sys.executable, str(HELPERS / "read_only_run.py"), str(int(heals))],
         env={**os.environ, "PYTHONPATH": str(HOME)},
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parents[2]
+HELPERS = HOME / "tests" / "helpers"
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks, and kills with SIGKILL")
 
@@ -28,7 +29,7 @@ def output_of(*command):
 
 @pytest.mark.parametrize("num_kills", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_numpy_agent_at_every_moment(tmp_path, num_kills):
-    report = output_of(Path(__file__).with_name("kill_runs.py"), tmp_path, num_kills, num_kills)
+    report = output_of(HELPERS / "kill_runs.py", tmp_path, num_kills, num_kills)
     assert len(report["kills"]) >= num_kills
     assert len({moment for moment, _ in report["kills"]}) == 7
     assert report["num_power_cuts"] >= num_kills / 4 or not sys.platform.startswith("linux")

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 from resume_fakes import make_run
-from threadpoolctl import ThreadpoolController
 
-from tensor_optix import LoopCallback
 from tensor_optix.exceptions import CheckpointError
 
 
@@ -19,10 +17,6 @@ def descriptors():
 
 def is_open(number):
     return os.path.lexists(f"/proc/self/fd/{number}")
-
-
-def blas_threads():
-    return [info["num_threads"] for info in ThreadpoolController().select(user_api="blas").info()]
 
 
 linux = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into /proc")
@@ -74,30 +68,3 @@ def test_a_place_where_nothing_can_be_made_is_refused_before_anything_runs(tmp_p
     place = tmp_path / "file" if kind == "file" else tmp_path / "file" / "runs"
     with pytest.raises(CheckpointError, match="cannot be written to: Not a directory"):
         make_run(place)
-
-
-def test_the_number_of_blas_threads_comes_back_after_runs_that_overlap(tmp_path):
-    before = blas_threads()
-    if not before or max(before) < 2:
-        pytest.skip("one thread as it is")
-    first_is_on, second_is_on, seen = threading.Event(), threading.Event(), []
-
-    class First(LoopCallback):
-        def on_loop_start(self):
-            first_is_on.set()
-            second_is_on.wait(60)
-
-    class Second(LoopCallback):
-        def on_loop_start(self):
-            second_is_on.set()
-            first.join(60)
-            seen.append(blas_threads())
-
-    first = threading.Thread(target=make_run(tmp_path / "a", callbacks=[First()]).run)
-    second = threading.Thread(target=make_run(tmp_path / "b", callbacks=[Second()]).run)
-    first.start()
-    first_is_on.wait(60)
-    second.start()
-    second.join(60)
-    assert seen == [[1] * len(before)]
-    assert blas_threads() == before

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
+import resume_fakes
 from resume_fakes import LinearAgent, MeanReturn, make_run
+from threadpoolctl import ThreadpoolController
 
 from tensor_optix import BatchPipeline, LoopCallback, RLOptimizer
 from tensor_optix.core.storage.json_files import read_sealed_json
@@ -111,7 +113,7 @@ def test_in_another_thread_nothing_is_changed(tmp_path):
 @pytest.mark.parametrize("kind", ["single", "made", "given", "unshielded"])
 def test_sent_to_the_whole_process_group_it_ends_the_run_as_cleanly(tmp_path, kind):
     """As a terminal does: the processes of AsyncVectorEnv get it, too."""
-    command = [sys.executable, str(Path(__file__).with_name("interrupted_run.py")), kind, str(tmp_path)]
+    command = [sys.executable, str(Path(resume_fakes.__file__).with_name("interrupted_run.py")), kind, str(tmp_path)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -124,3 +126,34 @@ def test_sent_to_the_whole_process_group_it_ends_the_run_as_cleanly(tmp_path, ki
     num_episodes = None if kind == "unshielded" else 10
     assert output.startswith(f"stopped True {num_episodes}\nTrue "), output + errors
     assert ("there is no report: the environment" in output) == (kind == "unshielded")
+
+
+def blas_threads():
+    return [info["num_threads"] for info in ThreadpoolController().select(user_api="blas").info()]
+
+
+def test_the_number_of_blas_threads_comes_back_after_runs_that_overlap(tmp_path):
+    before = blas_threads()
+    if not before or max(before) < 2:
+        pytest.skip("one thread as it is")
+    first_is_on, second_is_on, seen = threading.Event(), threading.Event(), []
+
+    class First(LoopCallback):
+        def on_loop_start(self):
+            first_is_on.set()
+            second_is_on.wait(60)
+
+    class Second(LoopCallback):
+        def on_loop_start(self):
+            second_is_on.set()
+            first.join(60)
+            seen.append(blas_threads())
+
+    first = threading.Thread(target=make_run(tmp_path / "a", callbacks=[First()]).run)
+    second = threading.Thread(target=make_run(tmp_path / "b", callbacks=[Second()]).run)
+    first.start()
+    first_is_on.wait(60)
+    second.start()
+    second.join(60)
+    assert seen == [[1] * len(before)]
+    assert blas_threads() == before

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.loop.result_file import read_outcome
-from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.core.storage.json_files import read_sealed_json
 from tensor_optix.core.types import AgentState, HyperparamSet
 
 RUN = "run-0001"
@@ -352,65 +351,6 @@ def test_six_methods_go_on_as_well_as_they_can(tmp_path):
     _, result = resumed(tmp_path, agent=SixMethods(init_seed=3), max_env_steps=6000)
     assert result.windows > first.windows
     assert any("not exactly: the agent has no get_state" in note for note in result.notes)
-
-
-class TestTheFile:
-    def test_it_is_the_result_without_its_arrays(self, tmp_path):
-        result = make_run(tmp_path).run()
-        document = read_sealed_json(tmp_path / RUN / "result.json")
-        assert document["reason"] == result.reason == "budget"
-        assert document["explanation"] == result.explanation
-        assert document["champion"]["snapshot_id"] == result.champion.snapshot_id
-        assert document["report"]["mean"] == result.confirmed_mean
-        assert document["report"]["num_episodes"] == 3
-        assert document["env_steps"] == dict(result.env_steps)
-        assert document["windows"] == result.windows
-        assert not any(isinstance(value, list) and value for value in document.values())
-
-    def test_it_is_there_after_an_error_as_well(self, tmp_path):
-        class Broken(LinearAgent):
-            def learn(self, window):
-                if window.episode_id == 9:
-                    raise RuntimeError("out of luck")
-                return super().learn(window)
-
-        with pytest.raises(RuntimeError, match="out of luck"):
-            make_run(tmp_path, agent=Broken()).run()
-        document = read_sealed_json(tmp_path / RUN / "result.json")
-        assert (document["reason"], document["explanation"]) == ("error", "RuntimeError: out of luck")
-        assert document["report"] is None
-
-    @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 1, "sha256": ""}'])
-    def test_what_is_no_result_is_said_and_the_run_goes_on_from_its_checkpoint(self, tmp_path, caplog, text):
-        first = make_run(tmp_path).run()
-        (tmp_path / RUN / "result.json").write_text(text)
-        _, result = resumed(tmp_path)
-        assert "cannot be read and is not used" in caplog.text
-        assert result.history == first.history
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            ({"version": 99}, "is no result of this version"),
-            ({"reason": "luck"}, "is no result of this version"),
-            ({"windows": "many"}, "`windows` is 'many', which it cannot be"),
-            ({"budget": {"max_windows": "all"}}, "a budget is .*which it cannot be"),
-            ({"report": {"episodes": "../x"}}, "leads outside"),
-        ],
-    )
-    def test_what_no_run_wrote_is_not_believed(self, tmp_path, caplog, change, message):
-        make_run(tmp_path).run()
-        path = tmp_path / RUN / "result.json"
-        write_sealed_json(path, {**read_sealed_json(path), **change})
-        assert read_outcome(tmp_path / RUN) is None
-        assert re.search(message, caplog.text)
-
-    def test_nor_are_other_episodes_than_those_of_the_report(self, tmp_path, caplog):
-        make_run(tmp_path).run()
-        (path,) = (tmp_path / RUN).glob("report-*.json")
-        write_sealed_json(path, {"returns": [1.0], "lengths": [1]})
-        assert read_outcome(tmp_path / RUN) is None
-        assert "holds other episodes than" in caplog.text
 
 
 @pytest.mark.parametrize(
