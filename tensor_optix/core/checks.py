@@ -175,25 +175,25 @@ def check_instance(name: str, value: Any, *kinds: type, optional: bool = False, 
     raise InvalidTypeError(f"`{name}` must be {_article(names)} {names}. {received(value)}{hint}")
 
 
-def check_fields(record: Any, **kinds: Any) -> None:
-    """Raise unless each named field of a record is of its kind.
+def check_fields(holder: Any, **kinds: Any) -> None:
+    """Raise unless each named field of a value is of its kind.
 
     Args:
-        record: An object that holds the fields.
+        holder: An object that holds the fields.
         **kinds: By field: ``int``, ``float`` (any number), ``bool``, another class, or a tuple of kinds, one
             of which may be None.
     """
     for name, kind in kinds.items():
-        value = getattr(record, name)
+        value = getattr(holder, name)
         if type(value) is kind:
             continue
         allowed = kind if isinstance(kind, tuple) else (kind,)
         if not any(_is_of(value, one) for one in allowed):
             names = " or ".join(_NAMES_OF_KINDS.get(one, getattr(one, "__name__", "None")) for one in allowed)
-            raise InvalidTypeError(f"`{name}` of {type(record).__name__} must be {names}. {received(value)}")
+            raise InvalidTypeError(f"`{name}` of {type(holder).__name__} must be {names}. {received(value)}")
         if float in allowed and not fits_float(value):
             raise InvalidArgumentError(
-                f"`{name}` of {type(record).__name__} must be a number that fits a float. Received: {value!r:.50}..."
+                f"`{name}` of {type(holder).__name__} must be a number that fits a float. Received: {value!r:.50}..."
             )
 
 

@@ -102,7 +102,7 @@ class EpisodeData:
     def __post_init__(self) -> None:
         check_fields(self, episode_id=int, timestamp=float, metadata=Mapping)
         self.rewards = rewards_of_window(self.rewards, self.terminated)
-        lengths = {name: _num_steps(name, getattr(self, name)) for name in ("rewards", "terminated", "truncated")}
+        lengths = {name: _length_of(name, getattr(self, name)) for name in ("rewards", "terminated", "truncated")}
         if len(set(lengths.values())) > 1:
             raise InvalidArgumentError(
                 f"Rewards and flags must be told for the same steps. Received, in steps: {lengths}."
@@ -354,7 +354,7 @@ class EvaluationResult:
         return f"{self.mean:.2f} (95 % interval {low:.2f} to {high:.2f}, {self.num_episodes} episodes)"
 
 
-def _num_steps(name: str, values: Any) -> int:
+def _length_of(name: str, values: Any) -> int:
     """Return how many steps there are numbers or flags for, or raise if there are none."""
     try:
         array = np.asarray(values)

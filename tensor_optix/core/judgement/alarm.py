@@ -89,9 +89,9 @@ class AlarmResponse(Stateful):
 
     def play_for_cause(self) -> Cause | None:
         """Play the current policy and the champion in turn; None where nothing can be played."""
-        record = self.incumbent.record
-        then = record.returns if len(record) else np.asarray(self.judge.baseline_scores())
-        replayed = record.replayed_returns
+        track_record = self.incumbent.track_record
+        then = track_record.returns if len(track_record) else np.asarray(self.judge.baseline_scores())
+        replayed = track_record.replayed_returns
 
         def cause_of(current: Returns, champion: Returns, damage_significance: float = STRICT) -> Cause:
             return find_cause(then, champion, current, replayed, damage_significance=damage_significance)
@@ -123,7 +123,7 @@ class AlarmResponse(Stateful):
         self.scheduler.void_best()
         self.judge.start_over()
         self.forget_scores()
-        self.incumbent.record = TrackRecord()
+        self.incumbent.track_record = TrackRecord()
 
     def _roll_back(self) -> None:
         if self.may_roll_back and self.incumbent.bring_back():

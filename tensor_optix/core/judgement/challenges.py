@@ -70,13 +70,13 @@ class Challenges:
             "replaced" if wins else "kept",
         )
         if not wins:
-            self._incumbent.record.extend(champion)
+            self._incumbent.track_record.extend(champion)
         if num_episodes is None:
             allowance = 2 * (count - len(champion))
             if wins:
                 self._top_up(challenger, allowance, self.play)
             else:
-                self._top_up(self._incumbent.record, allowance, self._play_champion)
+                self._top_up(self._incumbent.track_record, allowance, self._play_champion)
         return challenger if wins else None
 
     def reserved_steps(self) -> int:
@@ -92,7 +92,7 @@ class Challenges:
         steps = self._ledger.steps
         paid_for = self._arena.num_pairs(DIAGNOSIS_SHARE * steps["training"] - steps["diagnosis"])
         left = min(max(paid_for, MIN_DIAGNOSIS_EPISODES), MAX_DIAGNOSIS_EPISODES)
-        for seed, count in self._incumbent.record.rounds():
+        for seed, count in self._incumbent.track_record.rounds():
             if left > 0:
                 yield seed, min(count, left)
             left -= count
@@ -104,16 +104,16 @@ class Challenges:
             yield self._arena.next_seed("challenge"), min(self._round_episodes, num_episodes - played)
 
     def _top_up(
-        self, record: TrackRecord, allowance: int, play: Callable[[int, int, str], EvaluationResult | None]
+        self, track_record: TrackRecord, allowance: int, play: Callable[[int, int, str], EvaluationResult | None]
     ) -> None:
         """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""
-        count = min(REFERENCE_EPISODES - len(record), allowance)
+        count = min(REFERENCE_EPISODES - len(track_record), allowance)
         if count <= 0:
             return
         seed = self._arena.next_seed("challenge")
         more = play(count, seed, "evaluation")
         if more is not None:
-            record.add(seed, more.returns)
+            track_record.add(seed, more.returns)
 
     def play_both(
         self, rounds: Iterable[tuple[int, int]], is_decided: Callable[[Returns, Returns], bool], use: str
@@ -147,15 +147,15 @@ class Challenges:
         return (current, champion) if len(current) else None
 
     def plays_otherwise(self, now: TrackRecord, use: str) -> bool:
-        """Tell whether the champion now loses in the very episodes of its record, and not by chance.
+        """Tell whether the champion now loses in the very episodes of its track record, and not by chance.
 
         Where the same episodes, played once more, are the same to the last bit, nothing in them is chance.
 
         Args:
-            now: What the champion has just played; it began with the episodes of its record.
+            now: What the champion has just played; it began with the episodes of its track record.
             use: What the steps are booked as.
         """
-        for before, played in zip(self._incumbent.record.sets, now.sets, strict=False):
+        for before, played in zip(self._incumbent.track_record.sets, now.sets, strict=False):
             returns_then = before.returns[: len(played.returns)]
             if has_lost(played.returns, returns_then):
                 again = self._play_champion(len(played.returns), played.seed, use)
@@ -164,12 +164,12 @@ class Challenges:
 
     def assess(self, metrics: EvalMetrics) -> None:
         """Let a champion that became one by training scores alone show what it reaches; this chooses nothing."""
-        if len(self._incumbent.record) >= FEWEST_EPISODES:
+        if len(self._incumbent.track_record) >= FEWEST_EPISODES:
             return
         seed = self._arena.next_seed("report")
         result = self._play_champion(ASSESSMENT_EPISODES, seed, "report")
         if result is not None:
-            self._incumbent.record.add(seed, result.returns)
+            self._incumbent.track_record.add(seed, result.returns)
 
     def report(self, num_episodes: int) -> EvaluationResult | None:
         """Play the champion, which the agent holds, in episodes that chose nothing."""
@@ -179,12 +179,12 @@ class Challenges:
         result = self.play(num_episodes, seed, "report")
         if result is None:
             return None
-        self._incumbent.record = TrackRecord([PlayedSet(seed, result.returns)])  # should the run go on
+        self._incumbent.track_record = TrackRecord([PlayedSet(seed, result.returns)])  # should the run go on
         return replace(result, interval=mean_interval(result.returns, value_range=self._arena.return_range))
 
     def stand_for(self, report: EvaluationResult | None) -> None:
         """Let a champion be held against what it reached in an earlier report, whose episodes are not known."""
-        self._incumbent.record = TrackRecord() if report is None else TrackRecord([PlayedSet(0, report.returns)])
+        self._incumbent.track_record = TrackRecord() if report is None else TrackRecord([PlayedSet(0, report.returns)])
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class Incumbent:
     Attributes:
         snapshot: The champion on disk; None before the first.
         state: The same in memory; None where only ``load_weights`` brings it back.
-        record: What the champion played, from winning its place to defending it the last time: what it is held
+        track_record: What the champion played, from winning its place to defending it the last time: what it is held
             against where scores drop.
 
     Args:
@@ -42,16 +42,16 @@ class Incumbent:
         self._made_by: HyperparamSet | None = None
         self.state: AgentState | None = None
         self.snapshot: PolicySnapshot | None = None
-        self.record = TrackRecord()
+        self.track_record = TrackRecord()
 
     def take_the_place(
-        self, metrics: EvalMetrics, record: TrackRecord | None = None, *, is_final: bool = False
+        self, metrics: EvalMetrics, track_record: TrackRecord | None = None, *, is_final: bool = False
     ) -> PolicySnapshot:
         """Make the agent, as it is now, the champion that earned ``metrics``.
 
         Args:
             metrics: Score of the window in which it acted.
-            record: What it played to win its place.
+            track_record: What it played to win its place.
             is_final: Whether this is the last choice of a run.
         """
         hyperparams = self._agent.get_hyperparams()
@@ -64,7 +64,7 @@ class Incumbent:
             self.state = None
             self.snapshot = self._registry.save(self._agent, metrics, hyperparams, **how)
         self._made_by = self._provenance.behind_weights
-        self.record = record or TrackRecord()
+        self.track_record = track_record or TrackRecord()
         return self.snapshot
 
     def adopt(self, snapshot_id: str) -> None:
@@ -134,7 +134,7 @@ class Incumbent:
             "metrics": encode_metrics(snapshot.eval_metrics),
             "hyperparams": encode_hyperparams(snapshot.hyperparams),
             "made_by": None if self._made_by is None else encode_hyperparams(self._made_by),
-            "record": self.record.state_dict(),
+            "record": self.track_record.state_dict(),
             "weights_path": str(Path(snapshot.weights_path).relative_to(self._registry.root)),
             "episode_id": snapshot.episode_id,
             "timestamp": snapshot.timestamp,
@@ -142,11 +142,11 @@ class Incumbent:
 
     def load_state_dict(self, plain: dict[str, Any], state: AgentState | None) -> None:
         """Hold the champion that :meth:`state_dict` described."""
-        self.state, self.snapshot, self._made_by, self.record = state, None, None, TrackRecord()
+        self.state, self.snapshot, self._made_by, self.track_record = state, None, None, TrackRecord()
         if not plain:
             return
         self._made_by = decode_hyperparams(plain["made_by"]) if plain.get("made_by") else None
-        self.record.load_state_dict(plain.get("record", []))
+        self.track_record.load_state_dict(plain.get("record", []))
         known = {snapshot.snapshot_id: snapshot for snapshot in self._registry.snapshots}
         metrics, hyperparams = decode_metrics(plain["metrics"]), decode_hyperparams(plain["hyperparams"])
         if plain["snapshot_id"] in known:

@@ -49,9 +49,9 @@ class Shortfall(Stateful):
         """
         if not (self.scheduler.is_one_look_from_dormant and self._is_plateau_of_returns):
             return False
-        if len(self.incumbent.record) < FEWEST_EPISODES:
+        if len(self.incumbent.track_record) < FEWEST_EPISODES:
             return self.ask("assessment")
-        if not self.judge.is_far_above(mean_interval(self.incumbent.record.returns)[1]):
+        if not self.judge.is_far_above(mean_interval(self.incumbent.track_record.returns)[1]):
             return False
         if self._first_look is None:
             self._first_look = self.judge.num_looks

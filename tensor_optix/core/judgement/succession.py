@@ -34,15 +34,15 @@ class Succession:
     optimizer: BaseOptimizer
     callbacks: CallbackList
 
-    def crown(self, metrics: EvalMetrics, record: TrackRecord | None = None, *, is_final: bool = False) -> None:
+    def crown(self, metrics: EvalMetrics, track_record: TrackRecord | None = None, *, is_final: bool = False) -> None:
         """Keep the weights that acted in this window: before anything is learned from it.
 
         Args:
             metrics: Of the window.
-            record: What the policy played to win its place.
+            track_record: What the policy played to win its place.
             is_final: Whether this is the last choice of a run.
         """
-        snapshot = self.incumbent.take_the_place(metrics, record, is_final=is_final)
+        snapshot = self.incumbent.take_the_place(metrics, track_record, is_final=is_final)
         self.judge.crown(metrics)
         if self.scheduler.best_score is None:
             self.scheduler.record_improvement(metrics.primary_score)
@@ -62,9 +62,9 @@ class Succession:
         champion = self.incumbent.snapshot
         if champion is None or champion.episode_id == metrics.episode_id:
             return
-        record = self.challenges.winner(num_episodes)
-        if record is not None:
-            self.crown(self.evidence_for(metrics), record, is_final=is_final)
+        track_record = self.challenges.winner(num_episodes)
+        if track_record is not None:
+            self.crown(self.evidence_for(metrics), track_record, is_final=is_final)
 
     def evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
         """Return these metrics or, where the window gave no evidence, the latest that did."""

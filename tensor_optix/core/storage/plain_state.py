@@ -50,14 +50,15 @@ def as_type(plain: Any, hint: Any, name: str) -> Any:
 
     Args:
         plain: What was saved.
-        hint: A dataclass, or as for :func:`require_type`, in which dataclasses may stand, too.
+        hint: ``int``, ``float`` (which a whole number is, too), ``bool``, ``str``, a dataclass, any of these or None,
+            or a list, tuple or dict of them.
         name: How to call it in an error.
 
     Raises:
         StateMismatchError: It has another type.
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType) and type(None) in parts:
+    if origin in (typing.Union, types.UnionType):
         (part,) = [part for part in parts if part is not type(None)]
         return None if plain is None else as_type(plain, part, name)
     if dataclasses.is_dataclass(hint):
@@ -70,46 +71,18 @@ def as_type(plain: Any, hint: Any, name: str) -> Any:
         hints = parts if origin is tuple and parts[-1] is not Ellipsis else parts[:1] * len(plain)
         if len(hints) == len(plain):
             return origin(as_type(plain[i], part, f"{name}[{i}]") for i, part in enumerate(hints))
-    require_type(plain, hint, name)
+    if origin is not None or not (hint is Any or isinstance(plain, _CLASSES.get(hint, hint))) or _is_odd(plain, hint):
+        wanted = hint.__name__ if origin is None and isinstance(hint, type) else str(hint)
+        raise StateMismatchError(f"The saved {name} is {plain!r:.80}, not a {wanted}.")
     return plain
 
 
-def require_type(value: Any, hint: Any, name: str) -> None:
-    """Raise unless a saved value has the type of an annotation.
-
-    Args:
-        value: What was saved.
-        hint: ``int``, ``float`` (which a whole number is, too), ``bool``, ``str``, None, a union of these, or a
-            list, tuple or dict of them. A dataclass passes if the value is one.
-        name: How to call it in an error.
-
-    Raises:
-        StateMismatchError: It has another.
-    """
-    if not _has_type(value, hint):
-        wanted = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
-        raise StateMismatchError(f"The saved {name} is {value!r:.80}, not a {wanted}.")
+_CLASSES: dict[Any, Any] = {float: (int, float)}
 
 
-def _has_type(value: Any, hint: Any) -> bool:
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_has_type(value, part) for part in parts)
-    if origin in (list, tuple):
-        of_each = parts[0] if origin is list or parts[-1] is Ellipsis else None
-        if not isinstance(value, (list, tuple)) or (of_each is None and len(value) != len(parts)):
-            return False
-        hints = parts if of_each is None else [of_each] * len(value)
-        return all(_has_type(part, own) for part, own in zip(value, hints, strict=True))
-    if origin is dict:
-        return isinstance(value, dict) and all(
-            _has_type(key, parts[0]) and _has_type(part, parts[1]) for key, part in value.items()
-        )
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return value is None if hint in (None, type(None)) else hint is Any or isinstance(value, hint)
+def _is_odd(plain: Any, hint: Any) -> bool:
+    """Tell whether a flag stands where a number should."""
+    return isinstance(plain, bool) and hint in (int, float)
 
 
 def require_like(state: Any, own: Any, name: str, *, of_others: Collection[str] = ()) -> None:

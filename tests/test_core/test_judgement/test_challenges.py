@@ -92,7 +92,7 @@ def test_a_round_leaves_no_environment_idle(tmp_path, monkeypatch, num_envs, epi
 
 def test_what_was_not_played_before_follows_until_the_budget_ends(tmp_path):
     loop, _, _ = make_playing_loop(tmp_path, Learner(), max_episodes=500, report_episodes=0)
-    loop.parts.incumbent.record = TrackRecord([PlayedSet(7, np.zeros(5)), PlayedSet(8, np.zeros(30))])
+    loop.parts.incumbent.track_record = TrackRecord([PlayedSet(7, np.zeros(5)), PlayedSet(8, np.zeros(30))])
     loop.parts.ledger.steps["training"] = 10**6
     rounds = list(loop.parts.challenges.diagnosis_rounds())
     assert rounds[:2] == [(7, 5), (8, 20)]

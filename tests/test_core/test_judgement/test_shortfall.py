@@ -115,7 +115,7 @@ def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spr
     for _ in range(looks_of_plateau):
         scheduler.record_non_improvement()
     record = TrackRecord([PlayedSet(1, np.asarray(returns, float))] if len(returns) else [])
-    return Shortfall(judge, SimpleNamespace(record=record), scheduler, ask=lambda name: can_play)
+    return Shortfall(judge, SimpleNamespace(track_record=record), scheduler, ask=lambda name: can_play)
 
 
 @pytest.mark.parametrize(

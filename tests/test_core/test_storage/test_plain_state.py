@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tensor_optix.core.storage.plain_state import made_of, require_like, require_type
+from tensor_optix.core.storage.plain_state import as_type, made_of, require_like
 from tensor_optix.exceptions import CheckpointError, StateMismatchError
 
 
@@ -42,9 +42,18 @@ def test_what_no_dataclass_can_be_is_named(plain, message):
 
 
 def test_types_of_dicts():
-    require_type({"a": 1}, dict[str, float], "values")
-    with pytest.raises(StateMismatchError, match=r"The saved values is \{'a': 'b'\}, not a dict"):
-        require_type({"a": "b"}, dict[str, float], "values")
+    assert as_type({"a": 1}, dict[str, float], "values") == {"a": 1}
+    with pytest.raises(StateMismatchError, match=r"The saved values\['a'\] is 'b', not a float"):
+        as_type({"a": "b"}, dict[str, float], "values")
+    with pytest.raises(StateMismatchError, match=r"The saved values is \[1\], not a dict\[str, float\]"):
+        as_type([1], dict[str, float], "values")
+
+
+def test_a_flag_is_no_number_and_a_number_no_flag():
+    for plain, hint in ((True, int), (True, float), (1, bool), (1.5, int), (None, str)):
+        with pytest.raises(StateMismatchError, match=f"The saved it is {plain}, not a {hint.__name__}"):
+            as_type(plain, hint, "it")
+    assert (as_type(True, bool, "it"), as_type(2, float, "it"), as_type(None, int | None, "it")) == (True, 2, None)
 
 
 @pytest.mark.parametrize(
