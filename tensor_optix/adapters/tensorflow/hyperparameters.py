@@ -28,7 +28,7 @@ class Setting:
 
     default: float | None
     bounds: ParamSpec | None = None
-    allowed: Mapping[str, float] = field(default_factory=dict)
+    allowed: Mapping[str, Any] = field(default_factory=dict)
     integer: bool = False
     can_be_off: bool = False
 

@@ -161,7 +161,7 @@ def _rebuilt(
 
     check_structure(described, demands)
     with in_force(demands):
-        agent = make(described, custom_objects, class_named, build, hyperparams)
+        agent: TFAgent = make(described, custom_objects, class_named, build, hyperparams)
         agent.load_state(state, networks_only=not continue_training, max_bytes=max_bytes)
     agent.set_hyperparams(saved.hyperparams)
     return agent

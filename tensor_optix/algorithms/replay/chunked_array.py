@@ -36,7 +36,7 @@ class ChunkedArray:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
-        return int(np.prod(self._shape, dtype=np.int64)) * self._dtype.itemsize
+        return int(np.prod(self._shape, dtype=np.int64) * self._dtype.itemsize)
 
     def clear(self) -> None:
         """Forget all rows."""

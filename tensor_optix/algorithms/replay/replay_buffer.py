@@ -172,7 +172,7 @@ class ReplayBuffer:
         # Not where this window may overwrite the row it would go on from.
         most_rows = int(steps.valid.sum() + steps.needs_end.sum())
         alive = self._num_written + most_rows - self._tails <= self.capacity
-        joined = (self._tails >= 0) & alive & steps.valid[0]
+        joined: np.ndarray = (self._tails >= 0) & alive & steps.valid[0]
         places = np.flatnonzero(joined)
         if len(places):
             newest = self._tails[places] % self.capacity

@@ -17,6 +17,8 @@ class ActionSampler(ABC):
 
     Samplers are frozen dataclasses, so a frozen policy may share them. Noise comes from outside, drawn
     in blocks beforehand: drawing it one action at a time would cost as much as a small network.
+    What the model gave comes first in every method here and in a ``Density``: what narrows the choice
+    beside it is one more argument behind.
 
     Attributes:
         num_outputs: K, how many numbers per observation the model must give.

@@ -13,8 +13,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-_EXTRAS = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "gradient_accumulation_steps")
-_EXTRAS += ("loss_scale_factor", "amsgrad")
+_EXTRAS = (
+    *("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "gradient_accumulation_steps"),
+    *("loss_scale_factor", "amsgrad"),
+)
 
 
 def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:

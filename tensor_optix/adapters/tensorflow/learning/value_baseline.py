@@ -70,7 +70,8 @@ class ValueBaseline:
         """Return values ``[B]`` float64; the constant, which may be large, is added last and keeps its digits."""
         slopes = self._coefficients.astype(np.float32)
         slopes[0] = 0.0
-        return (features @ slopes).astype(np.float64) + self._coefficients[0]
+        values: np.ndarray = (features @ slopes).astype(np.float64) + self._coefficients[0]
+        return values
 
     def fit(self, features: np.ndarray, targets: np.ndarray) -> None:
         """Fit values to targets ``[B]``; the next predictions use them."""

@@ -51,7 +51,7 @@ def build_model(
     *,
     activation: str = "relu",
     gain: float | None = None,
-    final_gains: float | Sequence[float] | None = None,
+    final_gains: float | Sequence[float | None] | None = None,
 ) -> keras.Model:
     """Return a model from an observation to ``num_outputs`` numbers.
 

@@ -198,9 +198,11 @@ class SavedAgent(BaseAgent):
             argument: build(name) if name != "critic" or saved.get("has_critic", True) else None
             for argument, name in cls._model_arguments.items()
         }
-        agent: Any = cls(**parts, optimizer=build("optimizer"), hyperparams=hyperparams, **saved.get("structure", {}))
+        maker: Any = cls
+        parts |= {"optimizer": build("optimizer"), "hyperparams": hyperparams}
+        agent: SavedAgent = maker(**parts, **saved.get("structure", {}))
         agent._compute_loss_fn = compute_loss_fn
-        return agent  # type: ignore[no-any-return]
+        return agent
 
     # What it is made of
 

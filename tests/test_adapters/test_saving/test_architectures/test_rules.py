@@ -100,6 +100,6 @@ def test_what_describes_no_array_is_refused(value):
 
 
 def test_every_argument_has_one_rule():
-    plain = [argument for arguments in rules._PLAIN.values() for argument in arguments]
+    plain = [argument for arguments in rules.PLAIN.values() for argument in arguments]
     assert len(plain) == len(set(plain)), "an argument is listed twice"
     assert not set(plain) & set(rules.OBJECT_OF)

@@ -220,7 +220,7 @@ OBJECTS = {
 
 OBJECT_OF = {argument: kind for kind, arguments in OBJECTS.items() for argument in arguments}
 
-_PLAIN: dict[Rule, tuple[str, ...]] = {
+PLAIN: dict[Rule, tuple[str, ...]] = {
     name: ("name",),
     flag: (
         *("trainable", "use_bias", "center", "synchronized", "renorm", "rms_scaling", "use_scale", "use_gate"),
@@ -277,7 +277,7 @@ _PLAIN: dict[Rule, tuple[str, ...]] = {
     nothing: (*("weights", "quantization_config", "gptq_unpacked_column_size"),),
 }
 
-RULE_OF = {argument: rule for rule, arguments in _PLAIN.items() for argument in arguments}
+RULE_OF = {argument: rule for rule, arguments in PLAIN.items() for argument in arguments}
 
 ALWAYS = ("name", "trainable", "dtype", "activity_regularizer")
 """Arguments that every layer takes."""
