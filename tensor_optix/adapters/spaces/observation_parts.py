@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from tensor_optix.exceptions import UnsupportedSpaceError
 
@@ -48,6 +49,12 @@ def nested_from(parts: Mapping[Path, Any]) -> Any:
         inner.setdefault(path[0], {})[path[1:]] = part
     made = {key: nested_from(below) for key, below in inner.items()}
     return tuple(made[i] for i in range(len(made))) if set(made) == set(range(len(made))) else made
+
+
+def choices_of(space: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each choice of a Discrete or MultiDiscrete space begins, and how many values it has, int64."""
+    counts = np.asarray(space.n if isinstance(space, gym.spaces.Discrete) else space.nvec, np.int64)
+    return np.broadcast_to(np.asarray(getattr(space, "start", 0), np.int64), counts.shape), counts
 
 
 def restricted(space: Any, paths: Sequence[Path]) -> Any:

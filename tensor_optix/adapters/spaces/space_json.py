@@ -19,6 +19,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from tensor_optix.adapters.spaces.observation_parts import choices_of
 from tensor_optix.exceptions import CheckpointError
 
 MAX_SPACE_BYTES = 2**28
@@ -120,11 +121,11 @@ def _write_box(space: Any, depth: int) -> dict[str, Any]:
 
 
 def _write_multi_discrete(space: Any, depth: int) -> dict[str, Any]:
-    start = np.broadcast_to(getattr(space, "start", 0), space.nvec.shape)
+    start, counts = choices_of(space)
     return {
         "shape": list(space.shape),
         "dtype": _name_of_dtype(space.dtype),
-        "nvec": space.nvec.reshape(-1).tolist(),
+        "nvec": counts.reshape(-1).tolist(),
         "start": start.reshape(-1).tolist(),
     }
 

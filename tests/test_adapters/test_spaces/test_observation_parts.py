@@ -4,6 +4,7 @@ from gymnasium import spaces
 
 from tensor_optix.adapters.spaces.observation_parts import (
     advice_on,
+    choices_of,
     name_of,
     nested_from,
     no_default_model,
@@ -53,3 +54,11 @@ def test_errors_say_where_and_what_to_do():
     assert "FlattenObservation" in str(error)
     assert "FilterObservation(env, ['b'])" in str(error)
     assert "TransformObservation" in advice_on(spaces.Sequence(text))
+
+
+def test_where_choices_begin_and_how_many_values_they_have():
+    assert [part.tolist() for part in choices_of(spaces.Discrete(5, start=-2))] == [-2, 5]
+    several = spaces.MultiDiscrete(np.array([[2], [3]], np.int8), np.int8, start=np.array([[0], [7]], np.int8))
+    start, counts = choices_of(several)
+    assert (start.tolist(), counts.tolist(), start.dtype) == ([[0], [7]], [[2], [3]], np.int64)
+    assert choices_of(spaces.MultiDiscrete([2, 3]))[0].tolist() == [0, 0]

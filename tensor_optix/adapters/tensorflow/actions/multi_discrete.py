@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tensor_optix.adapters.spaces.observation_parts import choices_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
 from tensor_optix.adapters.tensorflow.actions.discrete import (
     Categorical,
@@ -44,8 +45,9 @@ class MultiDiscreteSampler(PolicyHead):
     @classmethod
     def for_space(cls, action_space: gym.spaces.MultiDiscrete) -> MultiDiscreteSampler:
         """Make one for a space of any shape."""
-        sizes = tuple(action_space.nvec.reshape(-1).tolist())
-        return cls(sum(sizes), sizes, _start_of(action_space), action_space.shape, action_space.dtype)
+        start, counts = (part.reshape(-1) for part in choices_of(action_space))
+        sizes = tuple(counts.tolist())
+        return cls(sum(sizes), sizes, start, action_space.shape, action_space.dtype)
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return Gumbel noise."""
@@ -79,7 +81,7 @@ class MultiDiscreteSampler(PolicyHead):
 
     def in_space(self, known: Any, new: Any) -> MultiDiscreteSampler:
         """Return the sampler where options have other numbers."""
-        return replace(self, start=_start_of(new), dtype=new.dtype)
+        return replace(self, start=choices_of(new)[0].reshape(-1), dtype=new.dtype)
 
     def _to_env(self, logits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         options = np.stack([part.argmax(axis=-1) for part in self._split(logits)], axis=-1)
@@ -108,7 +110,3 @@ class MultiCategorical:
     def entropy(self, outputs: Any) -> Any:
         """Return the sum of the entropies of the choices."""
         return tf.add_n([self._each.entropy(logits) for logits in tf.split(outputs, self._sizes, axis=-1)])
-
-
-def _start_of(space: gym.spaces.MultiDiscrete) -> np.ndarray:
-    return np.broadcast_to(getattr(space, "start", 0), space.nvec.shape).reshape(-1)

@@ -15,6 +15,7 @@ from tensor_optix.adapters.spaces.image_layout import ImageLayout, image_layout
 from tensor_optix.adapters.spaces.observation_parts import (
     Path,
     advice_on,
+    choices_of,
     name_of,
     no_default_model,
     parts_of,
@@ -170,8 +171,7 @@ def _table(space: Any) -> tuple[np.ndarray, int]:
     Choices side by side share the rows. A few that stay unused cost less than the subtraction, which keeps acting
     out of NumPy.
     """
-    counts = np.asarray(space.n if isinstance(space, gym.spaces.Discrete) else space.nvec, np.int64)
-    start = np.broadcast_to(np.asarray(getattr(space, "start", 0), np.int64), counts.shape)
+    start, counts = choices_of(space)
     if np.all(start >= 0) and np.all(start <= MAX_UNUSED_ROWS):
         return np.zeros_like(start), int(np.max(counts + start, initial=1))
     return start, int(np.max(counts, initial=1))

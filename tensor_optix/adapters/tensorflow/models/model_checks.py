@@ -8,7 +8,7 @@ import gymnasium as gym
 import keras
 import numpy as np
 
-from tensor_optix.adapters.spaces.observation_parts import advice_on, part_at
+from tensor_optix.adapters.spaces.observation_parts import advice_on, choices_of, part_at
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.saving.demands import admit
@@ -84,12 +84,8 @@ def example_of(observation_space: Any) -> Any:
     Raises:
         UnsupportedSpaceError: Nothing of it has a fixed shape, or a Tuple has parts that have none.
     """
-    if isinstance(observation_space, gym.spaces.Discrete):
-        return np.asarray(observation_space.start, observation_space.dtype)
-    if isinstance(observation_space, gym.spaces.MultiDiscrete):
-        return np.broadcast_to(getattr(observation_space, "start", 0), observation_space.shape).astype(
-            observation_space.dtype
-        )
+    if isinstance(observation_space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        return choices_of(observation_space)[0].astype(observation_space.dtype)
     if isinstance(observation_space, gym.spaces.Dict):
         known = {key: space for key, space in observation_space.spaces.items() if _has_arrays(space)}
         if known:
@@ -243,16 +239,10 @@ def _choices_misfit(known: Any, new: Any) -> str | None:
     """Indices must be among those that the networks know: beyond them they mean nothing."""
     if type(known) is not type(new) or known.shape != new.shape:
         return "another kind of space"
-    (low, high), (new_low, new_high) = _range_of(known), _range_of(new)
-    if (new_low >= low).all() and (new_high <= high).all():
+    (start, counts), (new_start, new_counts) = choices_of(known), choices_of(new)
+    if (new_start >= start).all() and (new_start + new_counts <= start + counts).all():
         return None
     return "it has values that the other has not"
-
-
-def _range_of(space: Any) -> tuple[np.ndarray, np.ndarray]:
-    counts = np.asarray(space.n if isinstance(space, gym.spaces.Discrete) else space.nvec)
-    start = np.broadcast_to(getattr(space, "start", 0), counts.shape)
-    return start, start + counts
 
 
 def _numbers_misfit(known: Any, new: Any) -> str | None:
