@@ -260,6 +260,45 @@ def test_asking_is_told_from_calling(line: str, is_seen: bool) -> None:
     assert bool(asked_of_parts(ast.parse(line))) is is_seen
 
 
+def unexplained_constants(source: str) -> list[str]:
+    """Return the numbers at the top of a module that no comment or docstring stands by, in the same block of lines."""
+    lines, body = source.splitlines(), ast.parse(source).body
+    found = []
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        parts = list(ast.walk(node.value)) if isinstance(node, ast.Assign) else []
+        is_number = any(isinstance(part, ast.Constant) and type(part.value) in (int, float) for part in parts)
+        is_constant = is_number and not any(isinstance(part, ast.Call) for part in parts)
+        if not is_constant or (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)):
+            continue
+        first = node.lineno - 1
+        while first and lines[first - 1].strip():
+            first -= 1
+        if not any("#" in line for line in lines[first : node.end_lineno]):
+            found.append(lines[node.lineno - 1])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "num_found"),
+    [
+        ("X = 1", 1),
+        ("X = 1  # windows; benchmarks/x.py", 0),
+        ("# Chosen with benchmarks/x.py.\nX = 1\nY = 2", 0),
+        ("# Chosen with benchmarks/x.py.\nX = 1\n\nY = 2", 1),
+        ('X = 1\n"""Windows."""\nY = (2, 3)', 1),
+        ("NAME = 'x'\nlogger = getLogger(__name__)", 0),
+    ],
+)
+def test_a_constant_without_a_word_is_seen(source: str, num_found: int) -> None:
+    assert len(unexplained_constants(source)) == num_found
+
+
+def test_constants_of_judge_and_detectors_say_where_they_come_from() -> None:
+    files = [path for path in FILES if name_of(path).startswith(("core.judgement.", "monitoring."))]
+    assert len(files) > 15
+    assert [f"{name_of(path)}: {line}" for path in files for line in unexplained_constants(path.read_text())] == []
+
+
 def test_nothing_is_pickled() -> None:
     def offences(tree: ast.Module) -> list[tuple[str, int]]:
         keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "allow_pickle"]

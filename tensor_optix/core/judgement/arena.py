@@ -17,11 +17,11 @@ from tensor_optix.exceptions import EpisodesCutError
 from tensor_optix.functional.seeding import derive_seed
 
 EVALUATION_SHARE = 0.1
-"""Largest share of the environment steps that choosing a champion may take."""
+"""Largest share of the environment steps that choosing a champion may take: a price, chosen and not measured."""
 
-_MIN_EPISODES = 5
-_MAX_EPISODES = 20
-_UNKNOWN_LENGTH_STEPS = 1_000
+_MIN_EPISODES = 5  # all of fewer pairs may go one way by chance: 1 / 2^4 is more than 5 %
+_MAX_EPISODES = 20  # a choice; what it costs and brings: docs/judgement.md
+_UNKNOWN_LENGTH_STEPS = 1_000  # limit of Gymnasium's longer environments
 _BEYOND_NOISE = 1.64  # standard errors: one-sided 5 % of a normal distribution
 _DECIDED = 3.5  # standard errors: further rounds would hardly turn the verdict (benchmarks/judgement.py)
 

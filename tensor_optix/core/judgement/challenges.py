@@ -19,16 +19,21 @@ from tensor_optix.functional.statistics import mean_interval
 logger = logging.getLogger(__name__)
 
 FINAL_EPISODES = 20
+"""Most that the last choice of a champion plays; it is often decided sooner."""
+
+# How often causes are found with these: benchmarks/judgement_causes.py.
 MIN_DIAGNOSIS_EPISODES, MAX_DIAGNOSIS_EPISODES = 20, 40
 DIAGNOSIS_SHARE = 0.1
 """Share of the environment steps up to which a diagnosis may play more than its fewest episodes."""
 
 REFERENCE_EPISODES = 20
+"""Fewest that a champion should have played, should scores drop."""
+
 ROUND_EPISODES = 5
 """Episodes of a round, and more where more environments are stepped together: none is to stand idle."""
 
 FEWEST_EPISODES, ASSESSMENT_EPISODES = 5, 10
-"""What a champion must have played before a run may end as trained, and what it plays where it has not."""
+"""What a champion must have played before a run may end as trained, and what it plays where it has not: a choice."""
 
 
 class Challenges:

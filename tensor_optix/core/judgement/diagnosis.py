@@ -12,14 +12,14 @@ from tensor_optix.functional.nonparametric_tests import lower_by_ranks, lower_by
 
 FloatArray = npt.NDArray[np.float64]
 
+# Chosen on champions of other seeds than those that benchmarks/judgement_causes.py reports on.
 STRICT, LENIENT = 0.005, 0.05
 """Significance that a cause needs: after each round of episodes, and damage when there will be no other round."""
 
-# Chosen on champions of other seeds than those that benchmarks/judgement_causes.py reports on.
-_SPREADS, _SPREADS_OF_PAIRS = 0.5, 0.25  # smallest drop that matters
+_SPREADS, _SPREADS_OF_PAIRS = 0.5, 0.25  # smallest drop that matters, chosen likewise
+_FEWEST_TO_ACQUIT = 10  # episodes, chosen likewise
 _QUARTILES_OF_NORMAL = 1.349  # standard deviations between them
-_FEWEST_TO_ACQUIT = 10
-_ONE_SIDED_95 = 1.64
+_ONE_SIDED_95 = 1.64  # standard errors of a normal distribution
 
 
 class Cause(enum.Enum):

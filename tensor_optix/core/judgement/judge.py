@@ -22,22 +22,21 @@ from tensor_optix.monitoring.plateau_detector import PlateauDetector
 from tensor_optix.monitoring.trend import Trend
 
 EPISODES_PER_LOOK = 5
-"""Finished episodes that a look pools, where the evaluator counts them."""
+"""Finished episodes that a look pools, where the evaluator counts them: a late rise drowns in the noise of fewer."""
 
 # Chosen on scripted scores (tests/test_core/test_judgement/test_judge.py, benchmarks/detector_simulation.py) and on
 # the TUNING curves of benchmarks/judgement.py.
 _BEYOND_NOISE = 2.0  # standard errors
-_MEMORY_WINDOWS = 50
-_NOISE_WINDOWS = 30
-_MIN_FRESH_WINDOWS = 2
-_MIN_BASELINE_WINDOWS = 3
+_MEMORY_WINDOWS = 50  # of scores, and after which an alarm's level is taken for the new one
+_NOISE_WINDOWS = 30  # that the noise is measured from
+_MIN_FRESH_WINDOWS = 2  # fewest that speak for a challenger, or for the end of a drop
+_MIN_BASELINE_WINDOWS = 3  # fewest that a detector can be calibrated on
 _LARGE_DROP = 0.3  # share of what was gained
-_SETTLING_WINDOWS = 2
-_LUCK_WINDOWS = 10
-_LEVEL_WINDOWS, _STEADY_LEVEL_WINDOWS = 5, 20
-_FAR_BELOW = 0.1
-_STEADY_WINDOWS = (50, 32, 16, 8)
-_LUCK_SPREADS = 5.0
+_SETTLING_WINDOWS = 2  # after the first champion's, whose single window may have been luck
+_LUCK_WINDOWS, _LUCK_SPREADS = 10, 5.0  # so many later, so far above its own level: it was luck
+_LEVEL_WINDOWS, _STEADY_LEVEL_WINDOWS = 5, 20  # pooled in the level of now, and of a plateau
+_FAR_BELOW = 0.1  # share of the gain that greedy episodes may fall short by; docs/judgement.md tells why
+_STEADY_WINDOWS = (50, 32, 16, 8)  # tails of the scores that are tried for a baseline, the longest first
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tensor_optix.functional.statistics import largest_share_unseen, mean_interv
 TARGET_EPISODES = 20
 """Of a look, which decides whether a claim is worth its episodes."""
 
+# How often a target is claimed falsely with these: docs/judgement.md.
 CLAIM_EPISODES, MOST_CLAIM_EPISODES = 100, 300
 FALSE_CLAIMS = 0.04
 """Probability that a run ever says that it reached a target that it did not; at most 0.05 is promised."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Returns = npt.NDArray[np.float64]
 
+# Chosen with the causes of benchmarks/judgement_causes.py.
 MOST_EPISODES = 60
 MOST_REPLAYED_AT_ONCE = 20
 

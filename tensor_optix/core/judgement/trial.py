@@ -16,7 +16,8 @@ from tensor_optix.core.types import EvalMetrics, LoopState
 logger = logging.getLogger(__name__)
 
 TRIAL_LOOKS, TRIAL_SHARE = 8, 0.2
-"""Looks of a trial: so many, or so large a share of those before it; what took long to learn takes long to better."""
+"""Looks of a trial: so many, or so large a share of those before it; what took long to learn takes long to better.
+Eight alone were too few to show anything on LunarLander."""
 
 
 @dataclass(eq=False)

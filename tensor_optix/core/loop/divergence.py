@@ -21,7 +21,7 @@ from tensor_optix.exceptions import NonFiniteError, NotBoundError
 logger = logging.getLogger(__name__)
 
 PATIENCE_UPDATES = 5
-"""Updates undone in a row after which the champion is brought back; after as many again, the run ends."""
+"""Updates undone in a row after which the champion is brought back; after as many again, the run ends. A choice."""
 
 _TELLING_NAMES = ("loss", "grad")
 

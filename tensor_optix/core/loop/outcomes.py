@@ -22,6 +22,8 @@ from tensor_optix.functional.nonparametric_tests import lower_by_ranks
 logger = logging.getLogger(__name__)
 
 SIGNIFICANCE = 0.01
+"""With which one report has to be lower than another: a choice, so that chance turns one resumed run in a hundred."""
+
 _FEWEST_EPISODES = 5
 
 
