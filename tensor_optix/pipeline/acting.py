@@ -74,9 +74,10 @@ class ActingPipeline(BasePipeline):
 
 def acting_in_training(agent: BaseAgent, guard: EnvGuard) -> Act:
     """Return how an agent acts while it learns: on one observation, or on all of a vector environment."""
+    own = original(agent)  # asked at each step, so without a stand-in's call between
     if not guard.is_vector:
-        return agent.act
-    return agent.act_batch if _acts_on_many(agent) else rowwise(agent.act, guard.num_envs, guard.space("action"))
+        return own.act  # type: ignore[no-any-return]
+    return own.act_batch if _acts_on_many(agent) else rowwise(own.act, guard.num_envs, guard.space("action"))
 
 
 def acting_in_evaluation(agent_or_policy: Any, guard: EnvGuard, *, greedy: bool, seed: int) -> Act:
