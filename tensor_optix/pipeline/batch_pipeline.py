@@ -15,7 +15,7 @@ from tensor_optix.pipeline.acting import ActingPipeline, acting_in_training
 from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.process_settings import SETTLED_OBJECTS
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
-from tensor_optix.pipeline.stepping.window_builder import EpisodeLedger, WindowBuilder
+from tensor_optix.pipeline.stepping.window_builder import EpisodeReturns, WindowBuilder
 
 BARRIER_INTERVAL_STEPS = 20_000
 BARRIER_INTERVAL_STEPS_PER_ENV = 2_500
@@ -100,7 +100,7 @@ class BatchPipeline(ActingPipeline, Stateful):
     def _look_at_env(self) -> None:
         guard = self._env.guard
         self._is_vector, self._num_envs = guard.is_vector, guard.num_envs
-        self._ledger = EpisodeLedger(self._num_envs)
+        self._episodes = EpisodeReturns(self._num_envs)
         self._needs_reset = True
         self._space = {kind: guard.space(kind) for kind in ("observation", "action")}
         self._env_facts = environment_facts(self._env.source, guard.env)
@@ -166,13 +166,13 @@ class BatchPipeline(ActingPipeline, Stateful):
         if self._window is None:
             if self._needs_reset:
                 self._steps_since_barrier = 0
-                self._ledger.forget()
+                self._episodes.forget()
             self._window = collector.open_window(self._window_size)
         self._needs_reset = True  # and stays so, should the window never be finished
         collector.fill(self._window, acting_in_training(self._acting_agent(), collector.guard))
 
     def _finish(self, window: WindowBuilder, fresh_start: bool) -> EpisodeData:
-        returns, lengths = self._ledger.update_window(window)
+        returns, lengths = self._episodes.update_window(window)
         window.cut_at_restarts()
         self._env_steps += window.rewards.size
         self._steps_since_barrier += window.rewards.size

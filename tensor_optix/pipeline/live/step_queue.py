@@ -29,25 +29,25 @@ class StepQueue:
         self._capacity = capacity
         self._drop_oldest = drop_oldest
         self._entries: deque[LiveStep | Signal] = deque()
-        self._num_steps = 0
+        self._num_queued = 0
         self._closed = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
-        return self._num_steps
+        return self._num_queued
 
     def put(self, step: LiveStep) -> None:
         """Add a step; when full, wait or drop the oldest. Does nothing on a closed queue."""
         with self._changed:
             if self._drop_oldest:
-                while self._num_steps >= self._capacity:
+                while self._num_queued >= self._capacity:
                     self._drop()
             else:
-                self._changed.wait_for(lambda: self._closed or self._num_steps < self._capacity)
+                self._changed.wait_for(lambda: self._closed or self._num_queued < self._capacity)
             if not self._closed:
                 self._entries.append(step)
-                self._num_steps += 1
+                self._num_queued += 1
                 self._changed.notify_all()
 
     def put_gap(self) -> None:
@@ -69,7 +69,7 @@ class StepQueue:
             if self._entries:
                 entry = self._entries.popleft()
                 if not isinstance(entry, Signal):
-                    self._num_steps -= 1
+                    self._num_queued -= 1
                     self._changed.notify_all()
                 return entry
             if self._error is not None:
@@ -88,14 +88,14 @@ class StepQueue:
         """Let go of everything queued."""
         with self._changed:
             self._entries.clear()
-            self._num_steps = 0
+            self._num_queued = 0
             self._changed.notify_all()
 
     def _drop(self) -> None:
         if self._entries[0] is Signal.GAP:
             self._entries.popleft()
         self._entries.popleft()
-        self._num_steps -= 1
+        self._num_queued -= 1
         self.dropped_steps += 1
         if not self._entries or self._entries[0] is not Signal.GAP:
             self._entries.appendleft(Signal.GAP)

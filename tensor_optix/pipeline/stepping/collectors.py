@@ -175,7 +175,7 @@ class VectorEnvCollector(Collector):
         final = _final_observation_of(info)
         if final is None:
             raise EnvironmentFailureError(
-                f"Environment {self.guard.name}: an episode ended at step {self.guard.num_steps} in same-step "
+                f"Environment {self.guard.name}: an episode ended at step {self.guard.steps_taken} in same-step "
                 "autoreset mode, but info has no 'final_obs', so its last observation is lost. Use next-step mode."
             )
         for n in np.flatnonzero(ended).tolist():

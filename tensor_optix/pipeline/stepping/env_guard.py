@@ -84,7 +84,7 @@ class EnvGuard:
         name: How messages call it.
         is_vector: Whether it steps several environments at once.
         num_envs: How many.
-        num_steps: How often it was stepped.
+        steps_taken: How often it was stepped.
     """
 
     is_vector: ClassVar[bool] = False
@@ -94,7 +94,7 @@ class EnvGuard:
         self.env = env
         spec = getattr(env, "spec", None)
         self.name = getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
-        self.num_steps = 0
+        self.steps_taken = 0
         self._shape = None if self.is_vector else getattr(self.space("observation"), "shape", None)
 
     @classmethod
@@ -131,7 +131,8 @@ class EnvGuard:
         except Exception as error:
             self._end_if_broken(error)
             raise EnvironmentFailureError(
-                f"Environment {self.name}: reset() raised after {self.num_steps} steps: {type(error).__name__}: {error}"
+                f"Environment {self.name}: reset() raised after {self.steps_taken} steps: "
+                f"{type(error).__name__}: {error}"
             ) from error
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping | list)):
             raise EnvironmentFailureError(
@@ -174,16 +175,16 @@ class EnvGuard:
             if not is_finite(action):
                 raise NonFiniteError(
                     f"The agent gave environment {self.name} an action that is NaN or infinite at step "
-                    f"{self.num_steps + 1}: {action!r:.200}. Look into the agent's weights and its act()."
+                    f"{self.steps_taken + 1}: {action!r:.200}. Look into the agent's weights and its act()."
                 ) from error
             raise EnvironmentFailureError(
-                f"Environment {self.name}: step {self.num_steps + 1} raised {type(error).__name__}: {error} "
+                f"Environment {self.name}: step {self.steps_taken + 1} raised {type(error).__name__}: {error} "
                 f"(the action was {action!r:.200} of type {type(action).__name__})"
             ) from error
-        self.num_steps += 1
+        self.steps_taken += 1
         if not isinstance(result, tuple) or len(result) != 5:
             raise self._not_five_values(result)
-        self._check_shape(result[0], f"step {self.num_steps}")
+        self._check_shape(result[0], f"step {self.steps_taken}")
         return result
 
     def _check_shape(self, observation: Any, what: str) -> None:
@@ -197,14 +198,14 @@ class EnvGuard:
         count = f"{len(result)} values" if isinstance(result, tuple) else f"{result!r:.200}"
         legacy = " The old API's `done` must be told apart into terminated and truncated." if count[0] == "4" else ""
         return EnvironmentFailureError(
-            f"Environment {self.name}: step {self.num_steps} returned {count}. "
+            f"Environment {self.name}: step {self.steps_taken} returned {count}. "
             f"Expected Gymnasium's five: {STEP_RESULT}.{legacy}"
         )
 
     def unusable(self, error: Exception) -> EnvironmentFailureError:
         """Return the error for a step whose values cannot be stored."""
         return EnvironmentFailureError(
-            f"Environment {self.name}: step {self.num_steps} took or returned a value that does not fit the ones "
+            f"Environment {self.name}: step {self.steps_taken} took or returned a value that does not fit the ones "
             f"before it: {type(error).__name__}: {error}"
         )
 

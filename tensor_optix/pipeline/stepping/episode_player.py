@@ -125,7 +125,7 @@ class VectorPlayer(Player):
         self._played: list[tuple[tuple[int, int], float, int]] = []
         self._playing = np.zeros(num_envs, bool)
         self._num_rounds = 0
-        self._num_steps = 0
+        self._steps_taken = 0
 
     def play(self, guard: VectorGuard) -> EvaluationResult:
         """See :class:`Player`."""
@@ -135,7 +135,7 @@ class VectorPlayer(Player):
             self._num_rounds += 1
             self._play_round(guard, seed, limit)
         returns, lengths = zip(*(played[1:] for played in sorted(self._played)), strict=True)
-        return _result(np.array(returns), np.array(lengths, np.int64), self._num_steps * guard.num_envs)
+        return _result(np.array(returns), np.array(lengths, np.int64), self._steps_taken * guard.num_envs)
 
     def break_off(self) -> int:
         """See :class:`Player`."""
@@ -151,7 +151,7 @@ class VectorPlayer(Player):
         own = guard.own_reward
         while self._playing.any():
             observations, rewards, terminated, truncated, _ = guard.step(self._act_batch(layout.cast(observations)))
-            self._num_steps += 1
+            self._steps_taken += 1
             counted = self._playing & ~guard.ended
             try:
                 paid = as_rewards(rewards, guard.num_envs)
@@ -190,7 +190,7 @@ def _after(guard: VectorGuard, over: Any, observations: Any) -> Any:
 def _check_finite(guard: EnvGuard, returns: Any, observation: Any) -> None:
     for what, value in (("a reward", returns), ("an observation", observation)):
         if not is_finite(value):
-            raise guard.not_finite(what, f" in an episode that was played up to step {guard.num_steps}")
+            raise guard.not_finite(what, f" in an episode that was played up to step {guard.steps_taken}")
 
 
 def _result(returns: Any, lengths: Any, env_steps: int) -> EvaluationResult:

@@ -171,7 +171,7 @@ class WindowBuilder:
         if not found:
             return
         t, what, where = min(found, key=lambda bad: bad[0])
-        first_step = guard.num_steps - self.num_taken + 1
+        first_step = guard.steps_taken - self.num_taken + 1
         if what == "an action":
             raise NonFiniteError(
                 f"The agent gave environment {guard.name} an action that is NaN or infinite at step "
@@ -224,7 +224,7 @@ class WindowBuilder:
         return following
 
 
-class EpisodeLedger:
+class EpisodeReturns:
     """Sums rewards per environment until an episode ends.
 
     Sums run step by step in float64, so a return does not depend on where windows were cut.

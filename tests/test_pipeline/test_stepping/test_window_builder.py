@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard
 from tensor_optix.pipeline.stepping.space_layout import Layout
-from tensor_optix.pipeline.stepping.window_builder import BadStepError, EpisodeLedger, WindowBuilder
+from tensor_optix.pipeline.stepping.window_builder import BadStepError, EpisodeReturns, WindowBuilder
 
 OBSERVATION = Layout.of(np.zeros(1))
 ACTION = Layout.of(0.0)
@@ -28,7 +28,7 @@ class Env:
 
 def guarded(num_steps: int) -> EnvGuard:
     guard = EnvGuard(Env())
-    guard.num_steps = num_steps
+    guard.steps_taken = num_steps
     return guard
 
 
@@ -144,7 +144,7 @@ def test_returns_do_not_depend_on_where_windows_were_cut(
     num_steps = min(len(env) for env in episodes)
     rewards = np.array([[reward for reward, _ in env[:num_steps]] for env in episodes]).T
     dones = np.array([[done for _, done in env[:num_steps]] for env in episodes]).T
-    told = EpisodeLedger(len(episodes))
+    told = EpisodeReturns(len(episodes))
     edges = [0, *sorted(cut for cut in cuts if cut < num_steps), num_steps]
     parts = [told.update(rewards[a:b], dones[a:b], None) for a, b in itertools.pairwise(edges)]
     expected = []
@@ -164,20 +164,20 @@ def test_returns_do_not_depend_on_where_windows_were_cut(
 def test_steps_that_only_reset_have_no_length() -> None:
     valid = np.array([[True], [True], [False], [True]])
     dones = np.array([[False], [True], [False], [True]])
-    returns, lengths = EpisodeLedger().update(np.array([[1.0], [1.0], [0.0], [5.0]]), dones, valid)
+    returns, lengths = EpisodeReturns().update(np.array([[1.0], [1.0], [0.0], [5.0]]), dones, valid)
     assert (returns.tolist(), lengths.tolist()) == ([2.0, 5.0], [2, 1])
 
 
 def test_an_episode_that_was_given_up_is_not_counted() -> None:
-    ledger = EpisodeLedger()
-    ledger.update(np.ones((3, 1)), np.zeros((3, 1), bool), None)
-    ledger.forget()
-    returns, lengths = ledger.update(np.ones((2, 1)), np.array([[False], [True]]), None)
+    returns_of = EpisodeReturns()
+    returns_of.update(np.ones((3, 1)), np.zeros((3, 1), bool), None)
+    returns_of.forget()
+    returns, lengths = returns_of.update(np.ones((2, 1)), np.array([[False], [True]]), None)
     assert (returns.tolist(), lengths.tolist()) == ([2.0], [2])
 
 
 def test_what_ran_when_another_environment_took_over_is_not_counted() -> None:
     window = filled(5, dones=[0, 4])
     window.restarts = [2]
-    returns, lengths = EpisodeLedger().update_window(window)
+    returns, lengths = EpisodeReturns().update_window(window)
     assert (returns.tolist(), lengths.tolist()) == ([1.0, 3.0], [1, 3])
