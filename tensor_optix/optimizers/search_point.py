@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from tensor_optix.core.storage.stateful import Stateful
+from tensor_optix.core.storage.stateful import Stateful, to_plain
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.bounded_optimizer import is_same
 from tensor_optix.optimizers.coordinate import Coordinate
@@ -132,7 +132,7 @@ class SearchPoint(Stateful):
 
 def with_specs(state: dict[str, Any], specs: dict[str, ParamSpec]) -> dict[str, Any]:
     """Return what ``SearchPoint.state_dict`` returned as it is read: ranges and scales are no part of it."""
-    coordinates = {name: {**saved, "spec": specs[name]} for name, saved in state["coordinates"].items()}
+    coordinates = {name: {**saved, "spec": to_plain(specs[name])} for name, saved in state["coordinates"].items()}
     return {**state, "coordinates": coordinates}
 
 

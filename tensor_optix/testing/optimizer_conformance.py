@@ -179,6 +179,20 @@ class OptimizerConformance:
         for cut in (1, 2, 7, 40, 83):
             check(self._resumed(cut) == self._resumed(None), f"a resume after {cut} windows went another way")
 
+    def test_an_optimizer_that_went_on_can_go_back(self) -> None:
+        """A state can be given to the optimizer that it came from, whatever happened to it since."""
+        if not self.can_resume:
+            return
+        task = TuningTask(_LEARNING_RATE, {"learning_rate": 0.3})
+        optimizer = self.make_optimizer(_LEARNING_RATE, 3)
+        *_, params = tune(task, optimizer, {"learning_rate": 0.05}, 30, seed=1)
+        state = json.loads(json.dumps(optimizer.state_dict()))
+        seen = []
+        for _ in range(2):
+            optimizer.load_state_dict(state)
+            seen.append(list(tune(task, optimizer, params, 31, seed=2)))
+        check(seen[0] == seen[1], "the state that was gone back to went another way")
+
     def _resumed(self, cut: int | None) -> list[dict[str, float]]:
         """Return 100 suggestions, with a new optimizer taking over after ``cut`` windows."""
         rng = np.random.default_rng(5)

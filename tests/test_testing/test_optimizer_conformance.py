@@ -66,6 +66,7 @@ class Faulty(BaseOptimizer):
         ("untold", "test_bounds_hold_and_other_parameters_stay", "without bounds was changed"),
         ("fractions", "test_bounds_hold_and_other_parameters_stay", "not whole"),
         ("forgets", "test_a_saved_optimizer_goes_on_exactly", "went another way"),
+        ("forgets", "test_an_optimizer_that_went_on_can_go_back", "gone back to went another way"),
         ("ratchet", "test_later_is_not_mistaken_for_better", "drifts"),
         ("none", "test_finds_an_optimum", "found 0 of 10"),
     ],

@@ -50,8 +50,8 @@ def as_type(plain: Any, hint: Any, name: str) -> Any:
 
     Args:
         plain: What was saved.
-        hint: ``int``, ``float`` (which a whole number is, too), ``bool``, ``str``, a dataclass, any of these or None,
-            or a list, tuple or dict of them.
+        hint: ``int``, ``float`` (which a whole number is, too), ``bool``, ``str``, a ``Literal``, a dataclass,
+            any of these or None, or a list, tuple or dict of them.
         name: How to call it in an error.
 
     Raises:
@@ -71,6 +71,8 @@ def as_type(plain: Any, hint: Any, name: str) -> Any:
         hints = parts if origin is tuple and parts[-1] is not Ellipsis else parts[:1] * len(plain)
         if len(hints) == len(plain):
             return origin(as_type(plain[i], part, f"{name}[{i}]") for i, part in enumerate(hints))
+    if origin is typing.Literal and plain in parts:
+        return plain
     if origin is not None or not (hint is Any or isinstance(plain, _CLASSES.get(hint, hint))) or _is_odd(plain, hint):
         wanted = hint.__name__ if origin is None and isinstance(hint, type) else str(hint)
         raise StateMismatchError(f"The saved {name} is {plain!r:.80}, not a {wanted}.")
