@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
@@ -49,5 +51,17 @@ class Provenance(Stateful):
     def announce(self, before: HyperparamSet) -> None:
         """Tell the callbacks, if the agent's hyperparameters are others than before."""
         now = self.agent.get_hyperparams()
-        if now.params != before.params:
+        if differ(now, before):
             self.callbacks.fire("on_hyperparam_update", before.params, now.params)
+
+
+def differ(some: HyperparamSet, others: HyperparamSet) -> bool:
+    """Tell whether any value is another, or missing; arrays are the same where all of their values are."""
+    one, other = some.params, others.params
+    return one.keys() != other.keys() or any(not _is_same(one[name], other[name]) for name in one)
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(value, other)
+    return value is other or bool(value == other)

@@ -7,13 +7,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
-
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.checks import fits_float, is_number, received
-from tensor_optix.core.judgement.provenance import Provenance
+from tensor_optix.core.judgement.provenance import Provenance, differ
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
@@ -62,7 +60,7 @@ class Tuning(Stateful):
         current = self.agent.get_hyperparams()
         suggested = self.optimizer.suggest(current.copy(), list(self._history))
         _check_suggestion(suggested, current, type(self.optimizer).__name__)
-        if _differ(suggested.params, current.params):
+        if differ(suggested, current):
             self.agent.set_hyperparams(suggested)
             self.provenance.announce(current)
 
@@ -103,13 +101,3 @@ def _check_suggestion(suggested: Any, current: HyperparamSet, optimizer: str) ->
                 f"`{optimizer}.suggest` returned {name}={value!r:.50}, which is no finite number; it was "
                 f"{current.params.get(name)!r:.50}. The agent was not given it."
             )
-
-
-def _differ(params: dict[str, Any], others: dict[str, Any]) -> bool:
-    return params.keys() != others.keys() or any(not _is_same(params[name], others[name]) for name in params)
-
-
-def _is_same(value: Any, other: Any) -> bool:
-    if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(value, other)
-    return value is other or bool(value == other)
