@@ -1,4 +1,4 @@
-"""The only place that steps an environment or listens to a feed.
+"""The only place that steps an environment or listens to a feed. Nothing here learns, scores or judges.
 
 Names are loaded when first used, so that one kind of pipeline does not pay for the other.
 """

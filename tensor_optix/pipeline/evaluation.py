@@ -11,13 +11,12 @@ from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.pipeline.acting import acting_in_evaluation
 from tensor_optix.pipeline.environment_names import environment_named
+from tensor_optix.pipeline.stepping.collectors import Act
 from tensor_optix.pipeline.stepping.env_guard import is_env, open_env
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
 
 logger = logging.getLogger(__name__)
-
-Act = Callable[[Any], Any]
 
 
 def evaluate(

@@ -9,7 +9,7 @@ from typing import Any
 from tensor_optix.pipeline.stepping.collectors import Act, Collector, SingleEnvCollector, VectorEnvCollector
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard
 from tensor_optix.pipeline.stepping.envpool import EnvPoolGuard
-from tensor_optix.pipeline.stepping.episode_player import Player, SinglePlayer, VectorPlayer
+from tensor_optix.pipeline.stepping.episode_player import EpisodePlayer, SinglePlayer, VectorPlayer
 from tensor_optix.pipeline.stepping.vector_env import VectorGuard
 
 
@@ -25,7 +25,7 @@ class EnvKind:
 
     guard: type[EnvGuard]
     collector: Callable[[Any], Collector]
-    player: Callable[[Any, Act, int, int], Player]
+    player: Callable[[Any, Act, int, int], EpisodePlayer]
 
 
 KINDS = (

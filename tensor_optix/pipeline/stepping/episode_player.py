@@ -27,7 +27,7 @@ def rowwise(act: Act, num_envs: int, action_space: Any) -> Act:
     return act_batch
 
 
-class Player(ABC):
+class EpisodePlayer(ABC):
     """Plays whole episodes, each from a seed of its own, in one environment or in what takes its place.
 
     Args:
@@ -52,7 +52,7 @@ class Player(ABC):
         """Note that the environment failed in the running episodes, and return how many these were."""
 
 
-class SinglePlayer(Player):
+class SinglePlayer(EpisodePlayer):
     """Plays episodes one after another in one environment."""
 
     def __init__(self, guard: EnvGuard, act: Act, num_episodes: int, seed: int) -> None:
@@ -66,7 +66,7 @@ class SinglePlayer(Player):
         self._layout: Layout | None = None
 
     def play(self, guard: EnvGuard) -> EvaluationResult:
-        """See :class:`Player`."""
+        """See :class:`EpisodePlayer`."""
         while len(self._returns) < self._num_episodes:
             self._returns.append(self._play_one(guard))
             self._lengths.append(self._length)
@@ -75,7 +75,7 @@ class SinglePlayer(Player):
         return _result(np.array(self._returns), lengths, int(lengths.sum()) + self._lost_steps)
 
     def break_off(self) -> int:
-        """See :class:`Player`."""
+        """See :class:`EpisodePlayer`."""
         self._lost_steps += self._length
         self.num_failures += 1
         return 1
@@ -104,7 +104,7 @@ class SinglePlayer(Player):
         return derive_seed(self._seed, "episode", len(self._returns), *again)
 
 
-class VectorPlayer(Player):
+class VectorPlayer(EpisodePlayer):
     """Plays episodes in all sub-environments at once; each plays a fixed share.
 
     Taking the first episodes to finish would favour short ones; the first k of each
@@ -128,7 +128,7 @@ class VectorPlayer(Player):
         self._steps_taken = 0
 
     def play(self, guard: VectorGuard) -> EvaluationResult:
-        """See :class:`Player`."""
+        """See :class:`EpisodePlayer`."""
         limit = guard.step_limit
         while self._remaining.any():
             seed = derive_seed(self._seed, "episode", self._num_rounds)
@@ -138,7 +138,7 @@ class VectorPlayer(Player):
         return _result(np.array(returns), np.array(lengths, np.int64), self._steps_taken * guard.num_envs)
 
     def break_off(self) -> int:
-        """See :class:`Player`."""
+        """See :class:`EpisodePlayer`."""
         self.num_failures += 1
         return int(self._playing.sum())
 
