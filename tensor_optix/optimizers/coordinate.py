@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
-from tensor_optix.core.storage.stateful import to_plain
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.evidence import PooledMean, parabola_through
 
@@ -44,10 +42,6 @@ class Side:
     offset: float
     contrast: float
     variance: float
-
-    def state_dict(self) -> list[float]:
-        """Return the three in this order."""
-        return [self.offset, self.contrast, self.variance]
 
 
 @dataclass
@@ -195,7 +189,3 @@ class Coordinate:
             self.width = BOLD if is_bold else FINE
         elif self.pairs >= _PAIRS_PER_WIDTH:
             self.narrow()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy of everything but the spec; ``made_of`` reads it, given that."""
-        return {field.name: to_plain(getattr(self, field.name)) for field in fields(self) if field.name != "spec"}

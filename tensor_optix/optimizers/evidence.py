@@ -147,10 +147,6 @@ class PooledMean:
         """Tell whether the mean differs from zero, see :func:`is_drawn_out`."""
         return self.weight > 0.0 and is_drawn_out(self.total, self.weight, alpha, prior_weight)
 
-    def state_dict(self) -> list[float]:
-        """Return ``[total, weight]``."""
-        return [self.total, self.weight]
-
 
 @dataclass(frozen=True)
 class ResponseModel:

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from tensor_optix.core.storage.plain_state import made_of
+from tensor_optix.core.storage.stateful import to_plain
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.coordinate import BOLD, COARSE, FINE, Coordinate, Side, unit_of
 
@@ -123,5 +124,5 @@ def test_state():
     coordinate = Coordinate(LOG, 0.1, width=0.2)
     seen(coordinate, lambda x: x, pairs=2)
     coordinate.note(Side(0.2, 1.0, 1.0))
-    again = made_of(Coordinate, {**json.loads(json.dumps(coordinate.state_dict())), "spec": LOG})
+    again = made_of(Coordinate, json.loads(json.dumps(to_plain(coordinate))))
     assert again == coordinate

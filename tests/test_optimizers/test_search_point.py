@@ -67,3 +67,23 @@ def test_state():
     assert other.state_dict() == point.state_dict()
     assert other.values() == {"a": 0.2, "b": 0.5}
     assert (other.probe.score, other.probe.time) == (1.0, 4.0)
+
+
+def test_a_state_of_before_is_read():
+    saved = {
+        "coordinates": {
+            "a": {
+                **{"centre": 0.1, "direction": -1, "width": 0.09, "reach": 0.09, "has_gained": False},
+                **{"looks": 28, "pairs": 13, "half": [0.09, 1.0, 2.0], "slope": [0.2, 0.4], "curvature": [0.0, 0.0]},
+                "gains": [[0.3, 8.5], [-0.2, 8.5]],
+            }
+        },
+        "probe": None,
+        "issued": {"a": 0.1},
+    }
+    point = SearchPoint()
+    point.load_state_dict(with_specs(saved, SPECS))
+    (coordinate,) = point.coordinates.values()
+    assert coordinate.spec == SPECS["a"]
+    assert (coordinate.half.offset, coordinate.half.variance) == (0.09, 2.0)
+    assert (coordinate.slope.mean, coordinate.gains[1].mean) == (pytest.approx(0.5), pytest.approx(-0.2 / 8.5))
