@@ -1,0 +1,84 @@
+"""Prioritised draws, against the paper's formulas worked out by hand (Schaul et al., 2016)."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tensor_optix.algorithms.replay.priorities import Priorities, priority_bytes
+
+ERRORS = np.array([1.0, 2.0, 4.0, 8.0])
+
+
+@pytest.fixture
+def priorities():
+    made = Priorities(10)
+    made.put_new(np.arange(4))
+    made.update(np.arange(4), -ERRORS)
+    return made
+
+
+def shares_of(priorities, exponent, size=40_000):
+    rows, _ = priorities.draw(np.random.default_rng(0), size, exponent, 0.0, 4)
+    return np.bincount(rows, minlength=10) / size
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_rows_are_drawn_by_a_power_of_their_error(priorities, exponent):
+    expected = np.zeros(10)
+    expected[:4] = ERRORS**exponent / (ERRORS**exponent).sum()
+    np.testing.assert_allclose(shares_of(priorities, exponent), expected, atol=1e-4)
+
+
+def test_one_from_each_equal_share_in_random_order(priorities):
+    """With 15 shares of 15, rows come exactly as often as their error says, but for shares that lie across two."""
+    rows, _ = priorities.draw(np.random.default_rng(0), 15, 1.0, 0.0, 4)
+    np.testing.assert_allclose(np.bincount(rows, minlength=4), ERRORS, atol=1)
+    assert (np.diff(rows) < 0).any()
+
+
+@pytest.mark.parametrize("correction", [0.0, 0.4, 1.0])
+def test_weights_correct_for_it(priorities, correction):
+    rows, weights = priorities.draw(np.random.default_rng(0), 50, 1.0, correction, 4)
+    expected = (4 * ERRORS / ERRORS.sum()) ** -correction
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, (expected / expected[rows].max())[rows], rtol=1e-5)
+
+
+def test_new_rows_have_the_largest_priority_so_far(priorities):
+    priorities.put_new(np.array([7]))
+    np.testing.assert_allclose(shares_of(priorities, 1.0)[7], 8.0 / 23.0, atol=1e-3)
+    priorities.update(np.array([3]), np.array([0.5]))
+    priorities.put_new(np.array([8]))
+    np.testing.assert_allclose(shares_of(priorities, 1.0)[8], 8.0 / 23.5, atol=1e-3)
+
+
+def test_what_was_removed_is_never_drawn_and_an_error_of_zero_still_is(priorities):
+    priorities.remove(np.array([3]))
+    priorities.update(np.array([0, 1]), np.zeros(2))
+    shares = shares_of(priorities, 0.5)
+    assert shares[3] == 0.0
+    assert shares[0] > 0.0
+    assert shares_of(priorities, 0.0)[3] == 0.0
+
+
+def test_of_repeated_rows_the_last_holds(priorities):
+    priorities.update(np.array([0, 0]), np.array([100.0, 1.0]))
+    np.testing.assert_allclose(shares_of(priorities, 1.0)[0], 1.0 / 15.0, atol=1e-3)
+
+
+def test_the_draws_go_on_exactly(priorities):
+    shares_of(priorities, 0.6)
+    arrays, meta = priorities.state_dict(5)
+    other = Priorities(10)
+    other.load_state_dict(arrays, json.loads(json.dumps(meta)))
+    priorities.put_new(np.array([5]))
+    other.put_new(np.array([5]))
+    one, two = (p.draw(np.random.default_rng(3), 64, 0.6, 0.5, 5) for p in (priorities, other))
+    np.testing.assert_array_equal(one[0], two[0])
+    assert one[1].tobytes() == two[1].tobytes()
+
+
+@pytest.mark.parametrize(("capacity", "expected"), [(1, 8 + 16), (8, 64 + 128), (9, 72 + 256)])
+def test_what_it_takes_of_memory(capacity, expected):
+    assert priority_bytes(capacity) == expected
