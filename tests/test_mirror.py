@@ -26,11 +26,6 @@ STILL_MISSING: set[str] = {
     "algorithms.on_policy_learner",
     "algorithms.progress",
     "algorithms.q_networks",
-    "algorithms.replay.chunked_array",
-    "algorithms.replay.memory",
-    "algorithms.replay.priorities",
-    "algorithms.replay.replay_buffer",
-    "algorithms.replay.sum_tree",
     "algorithms.shadow_network",
     "algorithms.xla",
 }
