@@ -33,7 +33,7 @@ NOT_RUN = {
     "tests/test_typing": "type checkers are no part of what users install",
     "tests/test_benchmarks": "benchmarks run with today's versions",
     "tests/test_examples": "examples run with today's versions",
-    "tests/test_algorithms/test_replay/test_replay_buffer.py": "names Gymnasium's autoreset modes, which are there from 1.1 on",
+    "tests/test_algorithms/test_replay/test_replay_buffer.py": "names Gymnasium's autoreset modes (from 1.1 on)",
     "tests/test_pipeline/test_batch_pipeline.py": "names Gymnasium's autoreset modes",
     "tests/test_pipeline/test_batch_pipeline_errors.py": "names Gymnasium's autoreset modes",
     "tests/test_pipeline/test_stepping/test_vector_env.py": "names Gymnasium's autoreset modes",
