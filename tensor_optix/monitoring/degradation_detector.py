@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.core.checks import check_flags
-from tensor_optix.exceptions import InvalidArgumentError, NotBoundError
+from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StateMismatchError
 from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
 from tensor_optix.monitoring.detector import Detector
 from tensor_optix.monitoring.score_checks import as_scores, check_setting, checked_score
@@ -274,6 +274,8 @@ class DegradationDetector(Detector):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See :class:`Detector`."""
         super().load_state_dict(state)
+        if len(self._sums) != len(_TANGENTS):
+            raise StateMismatchError(f"Expected {len(_TANGENTS)} sums. Received: {state['sums']!r:.80}.")
         self._baseline, self._limits = None, [math.inf] * len(_TANGENTS)
         self._measure()
 

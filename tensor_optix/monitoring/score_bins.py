@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tensor_optix.core.storage.plain_state import as_type, require_finite
 from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.exceptions import StateMismatchError
 
@@ -117,6 +118,8 @@ class ScoreBins(WithState):
             raise StateMismatchError(
                 f"Expected {len(self._open)} sums of the open bin. Received: {state['open']!r:.80}."
             )
+        for name in ("means", "scatters", "roughness", "open"):
+            require_finite(as_type(state[name], list[float], name), name)
         self.bin_size = int(state["bin_size"])
         self.num_bins = max(counts)
         for name in ("means", "scatters", "roughness"):

@@ -10,6 +10,7 @@ import numpy as np
 
 from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.core.types import Bounds, EvalMetrics
+from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.evidence import ResponseModel, fit_response
 from tensor_optix.optimizers.score_buffer import NewScores
@@ -182,6 +183,14 @@ class PBTOptimizer(BoundedOptimizer):
             name: spec.from_latent(float(points[row, column]))
             for column, (name, spec, row) in enumerate(zip(self._names, specs, best, strict=True))
         }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what ``state_dict`` returned, where its points fit its names."""
+        super().load_state_dict(state)
+        if any(len(member.point) != len(self._names) for member in self._past):
+            raise StateMismatchError(
+                f"Expected points of {len(self._names)} numbers. Received: {state['past']!r:.200}."
+            )
 
     def _names_in(self, state: dict[str, Any]) -> list[str]:
         return list(state["names"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from tensor_optix.core.storage.plain_state import as_type, require_finite
 from tensor_optix.core.storage.stateful import Stateful, to_plain
 from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.bounded_optimizer import is_same
@@ -132,7 +133,11 @@ class SearchPoint(Stateful):
 
 def with_specs(state: dict[str, Any], specs: dict[str, ParamSpec]) -> dict[str, Any]:
     """Return what ``SearchPoint.state_dict`` returned as it is read: ranges and scales are no part of it."""
-    coordinates = {name: {**saved, "spec": to_plain(specs[name])} for name, saved in state["coordinates"].items()}
+    coordinates = {}
+    for name, saved in state["coordinates"].items():
+        centre = as_type(saved["centre"], float, f"centre of {name!r:.80}")
+        require_finite(centre, f"centre of {name!r:.80}")
+        coordinates[name] = {**saved, "spec": to_plain(specs[name]), "centre": specs[name].clip(centre)}
     return {**state, "coordinates": coordinates}
 
 

@@ -169,3 +169,17 @@ def test_an_optimizer_built_for_other_variables_is_made_anew():
     agent = make_agent(models=(actor, network(4, 1), optimizer), params={"learning_rate": 2e-3})
     agent.learn(play_window(agent, 0))
     assert agent.get_hyperparams().params["learning_rate"] == 2e-3
+
+
+def test_a_hyperparameter_that_a_state_does_not_name_is_as_it_is_by_default():
+    agent = make_agent(ACTION_SPACES["discrete"])
+    live_on(agent, range(1))
+    state = agent.get_state()
+    del state.meta["hyperparams"]["entropy_coef"]
+    other = make_agent(ACTION_SPACES["discrete"])
+    other.set_state(state)
+    live_on(other, range(1, 2))
+    assert (
+        other.get_hyperparams().params["entropy_coef"]
+        == PPOAgent(batch_size=16).get_hyperparams().params["entropy_coef"]
+    )

@@ -292,9 +292,6 @@ class TFAgent(BoundAgent):
     def _checked(self, hyperparams: HyperparamSet) -> HyperparamSet:
         return checked(hyperparams, self._settings, type(self).__name__, keeps_others=self._keeps_other_hyperparams)
 
-    def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
-        self._checked(hyperparams)
-
     def _usual_optimizer(self) -> keras.optimizers.Optimizer:
         """Return what is used where none is given."""
         return keras.optimizers.Adam()

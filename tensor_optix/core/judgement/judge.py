@@ -12,8 +12,9 @@ import statistics
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from tensor_optix.core.storage.plain_state import require_finite
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.functional.statistics import difference_noise
@@ -90,6 +91,7 @@ class Judge(Stateful):
         "latest": EvalMetrics,
         "_fresh": list[tuple[float, int]],
         "_look": list[tuple[float, int]],
+        **dict.fromkeys(("_first_scores", "_recent", "_normal"), list[float]),
     }
 
     def __init__(
@@ -162,6 +164,13 @@ class Judge(Stateful):
     def start_over(self) -> None:
         """Forget everything: the world is another one."""
         self.__init__(self.improvement_margin, self._compare)  # type: ignore[misc]
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what ``state_dict`` returned, where its scores are finite."""
+        super().load_state_dict(state)
+        require_finite([*self._first_scores, *self._recent, *self._normal, *self._fresh, *self._look], "score")
+        if self.standing is not None:
+            require_finite([self.standing.level, self.standing.metrics.primary_score], "standing")
 
     @property
     def level(self) -> float:

@@ -17,7 +17,7 @@ from tensor_optix.core.loop.unsaved import NaNInState, UnsavedState
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.exact_json import to_exact
-from tensor_optix.core.storage.plain_state import require_like
+from tensor_optix.core.storage.plain_state import as_type, require_like
 from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import AgentState
 from tensor_optix.exceptions import CheckpointError, NotBoundError, StateMismatchError, TensorOptixError
@@ -182,8 +182,7 @@ class RunCheckpoint:
         """Return the loop's own numbers of the newest save; None where there is none that is whole."""
         self.flush()
         document = self._slots.newest_document()
-        own: dict[str, Any] | None = None if document is None else document.get("own")
-        return own
+        return None if document is None else _own_of(document)
 
     def load(self, budget: Mapping[str, Any], *, is_same_platform: bool = True) -> dict[str, Any] | None:
         """Bring every part back and return the loop's own numbers; None if nothing whole was found.
@@ -203,7 +202,7 @@ class RunCheckpoint:
         self.flush()
 
         def is_wanted(document: dict[str, Any]) -> bool:
-            own = document["own"]
+            own = _own_of(document)
             return bool(own.get("is_open", True)) or own.get("budget") == budget
 
         self._slots.is_wanted = is_wanted
@@ -232,7 +231,9 @@ class RunCheckpoint:
         self._note_what_is_inexact(document)
         if not is_wanted:
             self.inexact.append("the earlier budget had decided something, and nothing saved before that is whole")
-        self._restore_agent(states["agent"], document.get("structure", {}))
+        for name in ("champion", "agent"):  # the agent goes on from its own; that of the champion must fit as well
+            if name in states:
+                self._restore_agent(states[name], document.get("structure", {}))
         is_exact = is_same_platform and not self.inexact
         self._registry.rewind(int(document["last_snapshot_number"]), are_made_again=is_exact)
         champion = states.get("champion")
@@ -243,8 +244,7 @@ class RunCheckpoint:
         for name in sorted(saved, key=lambda name: name == LAST_PART):
             self._parts[name].load_state_dict(saved[name]["state"])
         self.inexact += _all_of(part.not_restored for part in self._who_tells())
-        own: dict[str, Any] = document["own"]
-        return own
+        return _own_of(document)
 
     def _restore_agent(self, state: AgentState, structure: dict[str, Any]) -> None:
         """Restore the agent, which takes its state or not; what is otherwise than it was is said in either case."""
@@ -339,3 +339,21 @@ class RunCheckpoint:
 def _all_of(told: Iterable[Sequence[str] | None]) -> list[str]:
     """Return all phrases of several parts."""
     return [str(phrase) for phrases in told for phrase in phrases or ()]
+
+
+_OWN = {"seed": int, "windows": int, "run_number": int, "budget": dict[str, int | None], "is_open": bool}
+"""What the loop says of itself; older checkpoints say less."""
+
+
+def _own_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the loop's own numbers.
+
+    Raises:
+        StateMismatchError: They are none.
+    """
+    own: dict[str, Any] = {"seed": None, **as_type(document.get("own"), dict[str, Any], "run")}
+    for name in _OWN.keys() & own.keys():
+        as_type(own[name], _OWN[name], f"run[{name!r}]")
+    if min(own[name] for name in ("seed", "windows", "run_number") if name in own) < 0:
+        raise StateMismatchError(f"The saved run counts below zero: {own!r:.200}.")
+    return own

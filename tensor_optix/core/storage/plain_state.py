@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
@@ -79,6 +80,19 @@ def as_type(plain: Any, hint: Any, name: str) -> Any:
     return plain
 
 
+def require_finite(value: Any, name: str) -> None:
+    """Raise if a saved number, or one in lists of them, is NaN or infinite.
+
+    Raises:
+        StateMismatchError: It is.
+    """
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            require_finite(part, name)
+    elif isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max:
+        raise StateMismatchError(f"The saved {name} holds {value!r:.80}, where a finite number was expected.")
+
+
 _CLASSES: dict[Any, Any] = {float: (int, float)}
 
 
@@ -91,8 +105,8 @@ def require_like(state: Any, own: Any, name: str, *, of_others: Collection[str] 
     """Raise unless ``state`` is built as ``own``.
 
     Its own keys must all be there; those of dicts within may be others, such as names of hyperparameters.
-    What ``own`` leaves open (None, a key that it has not) may be anything; numbers may be whole or not. A list holds
-    things of one kind, unless those of ``own`` are of several.
+    What ``own`` leaves open (None, a key that it has not) may be anything; where it counts in whole numbers, so does
+    ``state``. A list holds things of one kind, unless those of ``own`` are of several.
 
     Args:
         state: What was saved.
@@ -127,6 +141,8 @@ def _require_kind(state: Any, own: Any, name: str) -> None:
     may_be_missing = state is None and not isinstance(own, (bool, int))  # what is not known yet, or not now
     if found != expected and not may_be_missing:
         raise CheckpointError(f"The saved `{name}` is {state!r:.80}, where a {expected} was expected.")
+    if isinstance(own, (int, np.integer)) and isinstance(state, (float, np.floating)) and not _is_whole(state):
+        raise CheckpointError(f"The saved `{name}` is {state!r:.80}, where a whole number was expected.")
     if isinstance(state, Mapping):
         _check_items(state, own if isinstance(own, Mapping) else {}, name)
     elif isinstance(state, (list, tuple)):
@@ -157,6 +173,10 @@ def _check_elements(state: Any, own: Any, name: str) -> None:
         _require_kind(value, same, f"{name}[{place}]")
 
 
+def _is_whole(value: Any) -> bool:
+    return bool(abs(value) <= _LARGEST_EXACT and float(value).is_integer())
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "flag"
@@ -165,6 +185,9 @@ def _kind(value: Any) -> str:
             return kind
     return "nothing" if value is None else type(value).__name__
 
+
+_LARGEST_EXACT = 2**53
+"""Beyond it floats leave whole numbers out."""
 
 _KINDS: dict[str, Any] = {
     "number": (int, float, np.number),

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast, get_origin, get_type_hints
 
 from tensor_optix.core.storage.agent_files import split_hyperparams
 from tensor_optix.core.storage.json_files import field, number_field
-from tensor_optix.core.storage.plain_state import as_type, require_like
+from tensor_optix.core.storage.plain_state import as_type, made_of, require_like
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 
 
@@ -133,8 +133,8 @@ def _made_of(plain: Any, kind: Any) -> Any:
     if kind in _READERS:
         return _READERS[kind](plain)
     if is_dataclass(kind):
-        hints, make = get_type_hints(kind), cast(Callable[..., Any], kind)
-        return make(**{name: _made_of(value, hints.get(name)) for name, value in plain.items()})
+        hints, make = get_type_hints(kind), cast(type[Any], kind)
+        return made_of(make, {name: _made_of(value, hints.get(name)) for name, value in plain.items()})
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind[plain] if plain in kind.__members__ else kind(plain)  # by name in states of before
     if isinstance(kind, type) and issubclass(kind, dict):

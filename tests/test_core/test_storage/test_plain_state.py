@@ -62,6 +62,8 @@ def test_a_flag_is_no_number_and_a_number_no_flag():
         ({"a": "x"}, {"a": 1}, r"`part\['a'\]` is 'x', where a number was expected"),
         ({"a": None}, {"a": 1}, "is None, where a number"),
         ({}, {"a": 1}, "lacks a"),
+        ({"a": 1.5}, {"a": 1}, "is 1.5, where a whole number was expected"),
+        ({"a": 1e300}, {"a": 1}, "where a whole number was expected"),
         ({"a": [1, "x"]}, {"a": []}, "things of several kinds: number, text"),
         ({"a": [{"b": 1}]}, {"a": [{"b": "x"}]}, r"`part\['a'\]\[0\]\['b'\]` is 1"),
         (np.zeros(3), np.zeros((3, 1)), "with 1 axes, where one of float64 with 2"),
@@ -73,7 +75,7 @@ def test_a_state_that_is_built_otherwise_is_named(state, own, message):
 
 
 def test_what_is_left_open_may_be_anything():
-    require_like({"a": 1.5, "b": None, "c": [1, 2], "d": {}}, {"a": 1, "b": {"x": 1}, "c": [], "d": None}, "part")
+    require_like({"a": 2.0, "b": None, "c": [1, 2], "d": {}}, {"a": 1, "b": {"x": 1}, "c": [], "d": None}, "part")
 
 
 def test_what_is_left_open_may_hold_lists_of_several_kinds():

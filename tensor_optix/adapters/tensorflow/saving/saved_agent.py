@@ -285,8 +285,7 @@ class SavedAgent(BaseAgent):
         self._learner.load_state_dict(_learner_arrays(state), state.meta["learner"])
         self._noise.load_state_dict(state.meta["noise"])
         self._seed = state.meta["seed"]
-        params = copy.deepcopy(state.meta["hyperparams"])
-        self._hyperparams = HyperparamSet(params, state.meta["hyperparams_episode_id"])
+        self._hyperparams = self._saved_hyperparams(state)
 
     def _check(self, state: AgentState) -> None:
         """Raise unless what a state says beside the variables can be so.
@@ -305,11 +304,17 @@ class SavedAgent(BaseAgent):
         require_like(meta, {**own, "learner": None}, "state")
         counts = {name: meta[name] for name in ("seed", "hyperparams_episode_id")}
         check_counts("state", **counts, position=meta["noise"]["position"])
-        self._check_hyperparams(HyperparamSet(dict(meta["hyperparams"]), meta["hyperparams_episode_id"]))
+        self._saved_hyperparams(state)
         self._learner.check_state(_learner_arrays(state), meta["learner"])
 
-    def _check_hyperparams(self, hyperparams: HyperparamSet) -> None:
-        """Raise unless they could be set."""
+    def _saved_hyperparams(self, state: AgentState) -> HyperparamSet:
+        """Return a state's hyperparameters, where they could be set; what it does not name is as it is by default."""
+        params = copy.deepcopy(dict(state.meta["hyperparams"]))
+        return self._checked(HyperparamSet(params, state.meta["hyperparams_episode_id"]))
+
+    def _checked(self, hyperparams: HyperparamSet) -> HyperparamSet:
+        """Return them as they are used, or raise where they could not be set."""
+        return hyperparams
 
     def _take_networks(self, state: AgentState) -> None:
         """Take the weights and normalisers of a state, and nothing else of it, or raise and change nothing."""
