@@ -156,6 +156,18 @@ def make_run(folder, *, num_envs=1, tuner="backoff", agent=None, stop_at=None, s
     return optimizer
 
 
+def left_alone(folder, **arguments):
+    """Return the outcome of a run that nothing interrupts."""
+    optimizer = make_run(folder / "left-alone", **arguments)
+    return outcome_of(optimizer, optimizer.run())
+
+
+def resumed(folder, **arguments):
+    """Resume as another process would: other weights, another seed; return the optimizer and its result."""
+    optimizer = make_run(folder, **{"seed": None, "agent": LinearAgent(init_seed=77), **arguments})
+    return optimizer, optimizer.run(resume=True)
+
+
 def wait_for_writers(optimizer):
     """Return once everything saved so far is on the disk: what comes then must not depend on how fast that went."""
     optimizer._controller.registry.flush()

@@ -7,12 +7,8 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from resume_fakes import LinearAgent, assert_same, interrupted, make_run, outcome_of
 
 from tensor_optix import BatchPipeline
-from tensor_optix.core.loop import run_checkpoint
 
-
-@pytest.fixture(autouse=True)
-def save_at_every_barrier(monkeypatch):
-    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
+pytestmark = pytest.mark.usefixtures("save_at_every_barrier")
 
 
 class ShortEpisodes(gym.Env):

@@ -17,6 +17,9 @@ from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.exceptions import CheckpointError
 
+pytestmark = pytest.mark.usefixtures("save_at_every_barrier")
+
+
 SHORT = {"max_env_steps": None, "max_episodes": 24, "max_snapshots": 3}
 RUN = "run-0001"
 HOME = Path(__file__).parents[2]
@@ -35,11 +38,6 @@ DAMAGES = {
     "bit-flipped": flip,
     "removed": lambda path: path.unlink(),
 }
-
-
-@pytest.fixture(autouse=True)
-def save_at_every_barrier(monkeypatch):
-    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
 
 
 def files_of(run):

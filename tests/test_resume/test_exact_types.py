@@ -9,13 +9,9 @@ from harness.wrapped_envs import normalised, normalised_apart, normalised_togeth
 from resume_fakes import LinearAgent, MeanReturn, Scores, assert_same, interrupted, make_run, other_notes, outcome_of
 
 from tensor_optix import BatchPipeline
-from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.types import AgentState, HyperparamSet
 
-
-@pytest.fixture(autouse=True)
-def save_at_every_barrier(monkeypatch):
-    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
+pytestmark = pytest.mark.usefixtures("save_at_every_barrier")
 
 
 def run_to_the_end(folder, make_env, *, stop_at=None, resume=False, make_agent=LinearAgent, **arguments):

@@ -8,7 +8,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from resume_fakes import LinearAgent, MeanReturn, Scores, SixMethods, assert_same, make_run, outcome_of
+from resume_fakes import LinearAgent, MeanReturn, Scores, SixMethods, assert_same, make_run, outcome_of, resumed
 
 from tensor_optix import BatchPipeline, LoopCallback, RLOptimizer, make_agent, make_pipeline
 from tensor_optix.core.base_agent import BaseAgent
@@ -31,11 +31,6 @@ def num_rows(folder):
 
 def snapshot_ids(folder):
     return {entry["id"] for entry in read_sealed_json(folder / RUN / "manifest.json")["snapshots"]}
-
-
-def resumed(folder, **arguments):
-    optimizer = make_run(folder, **{"seed": None, "agent": LinearAgent(init_seed=77), **arguments})
-    return optimizer, optimizer.run(resume=True)
 
 
 class TestWithALargerBudget:

@@ -3,17 +3,12 @@
 import re
 
 import pytest
-from resume_fakes import LinearAgent, make_run
+from resume_fakes import LinearAgent, make_run, resumed
 
 from tensor_optix.core.loop.result_file import read_outcome
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 
 RUN = "run-0001"
-
-
-def resumed(folder, **arguments):
-    optimizer = make_run(folder, **{"seed": None, "agent": LinearAgent(init_seed=77), **arguments})
-    return optimizer, optimizer.run(resume=True)
 
 
 def test_it_is_the_result_without_its_arrays(tmp_path):

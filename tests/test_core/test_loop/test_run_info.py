@@ -14,10 +14,7 @@ from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.storage.json_files import read_sealed_json
 from tensor_optix.exceptions import StateMismatchError
 
-
-@pytest.fixture(autouse=True)
-def save_at_every_barrier(monkeypatch):
-    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
+pytestmark = pytest.mark.usefixtures("save_at_every_barrier")
 
 
 def model(units=4, activation="relu", seed=0):

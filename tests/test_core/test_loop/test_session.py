@@ -11,33 +11,19 @@ from resume_fakes import (
     SixMethods,
     assert_same,
     interrupted,
+    left_alone,
     make_run,
     other_notes,
     outcome_of,
+    resumed,
 )
 
 from tensor_optix import BackoffOptimizer, BasePipeline, BatchPipeline
-from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.exceptions import CheckpointError, StateMismatchError
 from tensor_optix.optimizers.pbt_optimizer import PBTOptimizer
 
-
-@pytest.fixture(autouse=True)
-def save_at_every_barrier(monkeypatch):
-    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
-
-
-def left_alone(folder, **arguments):
-    optimizer = make_run(folder / "left-alone", **arguments)
-    return outcome_of(optimizer, optimizer.run())
-
-
-def resumed(folder, **arguments):
-    """Resume as another process would: other weights, another seed."""
-    agent = arguments.pop("agent", None) or LinearAgent(init_seed=77)
-    optimizer = make_run(folder, **{"seed": None, **arguments, "agent": agent})
-    return optimizer, optimizer.run(resume=True)
+pytestmark = pytest.mark.usefixtures("save_at_every_barrier")
 
 
 class TestNothingToResume:

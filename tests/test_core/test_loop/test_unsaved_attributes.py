@@ -19,15 +19,12 @@ from tensor_optix import (
     RLOptimizer,
     TFAgent,
 )
-from tensor_optix.core.loop import run_checkpoint
 from tensor_optix.exceptions import StateMismatchError
 
+pytestmark = pytest.mark.usefixtures("save_at_every_barrier")
+
+
 ANEW = "after a resume it starts anew"
-
-
-@pytest.fixture(autouse=True)
-def save_at_every_barrier(monkeypatch):
-    monkeypatch.setattr(run_checkpoint.RunCheckpoint, "save_if_due", run_checkpoint.RunCheckpoint.save)
 
 
 def network(size, seed, *layers):
