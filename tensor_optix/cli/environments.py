@@ -28,6 +28,9 @@ MAX_TOLD = 400
 _NAMED_BY_THE_USER: set[str] = set()
 """Modules that were typed in this process."""
 
+MAX_PLAIN_NUMBER, MAX_PLAIN_STEPS = 100_000, 10**9
+"""Larger arguments that only a folder names are passed on where the user asks for it."""
+
 _WORD = re.compile(r"[\w +-]{0,200}")
 
 
@@ -122,13 +125,14 @@ class TypedEnvironment:
 def is_plain(key: str, value: Any) -> bool:
     """Tell whether an argument is harmless whoever gives it: a number, true, false, null, a word, or lists of these.
 
-    Paths, addresses and names of code are not, nor is what opens a window.
+    Paths, addresses and names of code are not, nor is what opens a window, nor what may be a size beyond the usual.
     """
     if isinstance(value, list | tuple):
         return all(is_plain(key, item) for item in value)
     if isinstance(value, str):
         return _WORD.fullmatch(value) is not None and (key, value) != ("render_mode", "human")
-    return value is None or isinstance(value, bool | int | float)
+    most = MAX_PLAIN_STEPS if key == "max_episode_steps" else MAX_PLAIN_NUMBER
+    return value is None or (isinstance(value, bool | int | float) and abs(value) <= most)
 
 
 def _may_be_called(wrapper: str) -> bool:

@@ -257,6 +257,7 @@ def _check_kwargs(kwargs: Any) -> None:
             raise InvalidArgumentError(f"An environment's argument must have a Python name. Received: {key!r:.200}.")
         if key in _TAKEN:
             raise InvalidArgumentError(f"An environment's argument cannot be called {key!r}: {_TAKEN[key]}.")
+    _check_numbers(kwargs)
     try:
         size = len(json.dumps(require_jsonable(dict(kwargs), "env_kwargs")))
     except (CheckpointError, ValueError) as error:
@@ -264,6 +265,20 @@ def _check_kwargs(kwargs: Any) -> None:
     if size > MAX_KWARGS_BYTES:
         raise InvalidArgumentError(
             f"An environment's arguments must take at most {MAX_KWARGS_BYTES} bytes of JSON. Received: {size} bytes."
+        )
+
+
+def _check_numbers(value: Any) -> None:
+    """Raise for a whole number that no environment counts to: some take ages over it, others wrap around."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_numbers(item)
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        raise InvalidArgumentError(
+            "An environment's arguments must be numbers of at most 64 bits. "
+            f"Received: one of {value.bit_length()} bits."
         )
 
 

@@ -184,7 +184,11 @@ class TestNamedByAFileAlone:
 
     @pytest.mark.parametrize(
         ("value", "is_harmless"),
-        [(7, True), ("8x8", True), ([1.5, "up"], True), ("/etc/passwd", False), ("evil:f", False), ({"a": 1}, False)],
+        [
+            *((7, True), ("8x8", True), ([1.5, "up"], True), (-100_000, True)),
+            *(("/etc/passwd", False), ("evil:f", False), ({"a": 1}, False)),
+            *((100_001, False), ([1, -1e9], False)),
+        ],
     )
     def test_only_plain_arguments_are_passed(self, place: Path, value: Any, is_harmless: bool) -> None:
         edit("run.json", env_id="CartPole-v1", env_kwargs={"size": value}, wrappers=[])
@@ -228,6 +232,8 @@ class TestNamedByAFileAlone:
             ({"env_kwargs": {"a b": 1}}, "must have a Python name"),
             ({"env_kwargs": {"num_envs": 10**9}}, "cannot be called 'num_envs'"),
             ({"env_kwargs": {"text": "x" * 70_000}}, "at most 65536 bytes"),
+            ({"env_kwargs": {"max_episode_steps": 10**400}}, "at most 64 bits. Received: one of 1329 bits"),
+            ({"env_kwargs": {"sizes": [[1, {"a": -(2**63)}]]}}, "at most 64 bits"),
             ({"wrappers": "cellar:twice"}, "must be a list"),
             ({"wrappers": [3]}, "is named like 'module:function'"),
             ({"wrappers": ["cellar:twice.__globals__"]}, "is named like 'module:function'"),

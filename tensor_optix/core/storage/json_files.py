@@ -18,6 +18,9 @@ from tensor_optix.core.storage.atomic_files import read_bounded, write_atomicall
 from tensor_optix.exceptions import CheckpointError
 
 MAX_JSON_BYTES = 16 * 2**20
+MAX_JSON_PARTS = 2**20
+"""Commas, colons and opening brackets: each stands for an object in memory, up to a hundred times its size."""
+
 _SEAL = "sha256"
 _MAX_DEPTH = 64
 _MAX_REPR = 200
@@ -53,6 +56,11 @@ def seal(document: dict[str, Any], name: str) -> bytes:
             f"{name} would take {len(data)} bytes of JSON; {MAX_JSON_BYTES} are allowed. "
             "Keep large values as arrays instead."
         )
+    if _num_parts(data) > MAX_JSON_PARTS:
+        raise CheckpointError(
+            f"{name} would have {_num_parts(data)} parts; {MAX_JSON_PARTS} are allowed. "
+            "Keep long lists of numbers as arrays instead."
+        )
     return data
 
 
@@ -75,8 +83,10 @@ def parse_json(data: bytes, name: str) -> Any:
     """Parse strict JSON: no NaN, no infinity, no key twice.
 
     Raises:
-        CheckpointError: It is anything else.
+        CheckpointError: It is anything else, or of more parts than are written.
     """
+    if _num_parts(data) > MAX_JSON_PARTS:
+        raise CheckpointError(f"{name} has {_num_parts(data)} parts; {MAX_JSON_PARTS} are allowed.")
     try:
         return json.loads(
             data.decode(), parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys
@@ -138,6 +148,12 @@ def to_jsonable(value: Any, depth: int = 0) -> Any:
         if isinstance(value, dict):
             return {str(key): to_jsonable(item, depth + 1) for key, item in value.items()}
     return repr(value)[:_MAX_REPR]
+
+
+def _num_parts(data: bytes) -> int:
+    if len(data) <= MAX_JSON_PARTS:
+        return 0  # at most as many as it has bytes
+    return sum(map(data.count, (b",", b":", b"[", b"{")))
 
 
 def _digest(document: dict[str, Any]) -> str:

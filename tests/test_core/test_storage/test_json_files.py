@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tensor_optix.core.storage.json_files import (
     MAX_JSON_BYTES,
+    MAX_JSON_PARTS,
     field,
     number_field,
     parse_json,
@@ -135,3 +136,15 @@ def test_fields():
         field(document, "gone", int, "here")
     with pytest.raises(CheckpointError, match="too large a number"):
         number_field(document, "huge", "here")
+
+
+@pytest.mark.parametrize("part", ["[]", '{"a":1}', "1", '""'])
+def test_a_document_of_very_many_parts_is_neither_written_nor_read(tmp_path, part):
+    """Sixteen megabytes of empty lists would be a gigabyte in memory."""
+    path = tmp_path / "many.json"
+    document = {"many": [json.loads(part)] * (MAX_JSON_PARTS + 10)}
+    with pytest.raises(CheckpointError, match=r"are allowed. Keep (long|large)"):
+        write_sealed_json(path, document)
+    path.write_text(json.dumps(document, separators=(",", ":")))
+    with pytest.raises(CheckpointError, match=r"has \d+ parts; 1048576 are allowed"):
+        read_sealed_json(path)
