@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import os
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tensor_optix.cli.quiet import _stderr_turned_away, load_tensorflow
+from tensor_optix.cli.quiet import load_tensorflow
 
 
-def test_what_is_written_meanwhile_is_kept_back(capfd: pytest.CaptureFixture[str]) -> None:
-    with _stderr_turned_away():
-        os.write(2, b"greeting\n")
+def stand_in(monkeypatch: pytest.MonkeyPatch, says: bytes, error: Exception | None = None) -> None:
+    """Put a module in TensorFlow's place that writes as C++ does, and may fail."""
+
+    def list_logical_devices() -> None:
+        os.write(2, says)
+        if error is not None:
+            raise error
+
+    module = ModuleType("tensorflow")
+    module.config = SimpleNamespace(list_logical_devices=list_logical_devices)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorflow", module)
+
+
+def test_what_is_written_meanwhile_is_kept_back(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(monkeypatch, b"greeting\n")
+    load_tensorflow()
     os.write(2, b"word\n")
     assert capfd.readouterr().err == "word\n"
 
 
-def test_a_failure_shows_what_was_kept_back(capfd: pytest.CaptureFixture[str]) -> None:
-    def load() -> None:
-        with _stderr_turned_away():
-            os.write(2, b"the reason\n")
-            raise ImportError("broken")
-
+def test_a_failure_shows_what_was_kept_back(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    stand_in(monkeypatch, b"the reason\n", ImportError("broken"))
     with pytest.raises(ImportError, match="broken"):
-        load()
+        load_tensorflow()
     assert capfd.readouterr().err == "the reason\n"
 
 
