@@ -103,14 +103,15 @@ class RLOptimizer:
     ) -> None:
         evaluator = _default_evaluator() if evaluator is None else evaluator
         tuner = _default_hyperparameter_optimizer() if optimizer is None else optimizer
-        scheduler = BackoffScheduler(
-            base_interval,
-            backoff_factor,
-            max_interval_episodes,
-            plateau_threshold,
-            dormant_threshold,
-            degradation_threshold,
-        )
+        intervals: dict[str, Any] = {
+            "base_interval": base_interval,
+            "backoff_factor": backoff_factor,
+            "max_interval_episodes": max_interval_episodes,
+            "plateau_threshold": plateau_threshold,
+            "dormant_threshold": dormant_threshold,
+            "degradation_threshold": degradation_threshold,
+        }
+        scheduler = BackoffScheduler(**intervals)
         agent, evaluator, tuner, pipeline = complete_parts(agent, evaluator, tuner, pipeline)
         _check_place(checkpoint_dir, max_snapshots)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
@@ -123,6 +124,14 @@ class RLOptimizer:
         self._scheduler = scheduler
         self._folder_in_use: RunFolder | None = None
         self._controller_in_use: LoopController | None = None
+        settings: dict[str, Any] = {
+            "rollback_on_degradation": rollback_on_degradation,
+            "improvement_margin": improvement_margin,
+            "max_episodes": max_episodes,
+            "max_env_steps": max_env_steps,
+            "target_score": target_score,
+            "report_episodes": report_episodes,
+        }
         self._make_controller = functools.partial(
             LoopController,
             agent,
@@ -130,33 +139,18 @@ class RLOptimizer:
             tuner,
             pipeline,
             backoff_scheduler=scheduler,
-            rollback_on_degradation=rollback_on_degradation,
-            improvement_margin=improvement_margin,
-            max_episodes=max_episodes,
             callbacks=callbacks,
             seed=seed,
-            max_env_steps=max_env_steps,
-            target_score=target_score,
             play_episodes=self._evaluation,
-            report_episodes=report_episodes,
             stop_on=stop_on,
+            **settings,
         )
         self._max_snapshots = max_snapshots
         self._agent, self._pipeline = agent, pipeline
         self._settings = {
             "max_snapshots": max_snapshots,
-            "rollback_on_degradation": rollback_on_degradation,
-            "improvement_margin": improvement_margin,
-            "max_episodes": max_episodes,
-            "max_env_steps": max_env_steps,
-            "target_score": target_score,
-            "plateau_threshold": plateau_threshold,
-            "dormant_threshold": dormant_threshold,
-            "degradation_threshold": degradation_threshold,
-            "base_interval": base_interval,
-            "backoff_factor": backoff_factor,
-            "max_interval_episodes": max_interval_episodes,
-            "report_episodes": report_episodes,
+            **settings,
+            **intervals,
             "evaluation_env": evaluation_env is not None,
             "hyperparameter_optimizer": type(tuner).__name__,
         }

@@ -182,7 +182,7 @@ def checked_stop_on(stop_on: Any) -> tuple[type[Exception], ...]:
     expected = "`stop_on` must be a tuple of classes of exceptions, such as (optuna.TrialPruned,)."
     if isinstance(stop_on, type):
         raise InvalidTypeError(f"{expected} {received(stop_on)} Put it in a tuple: ({stop_on.__name__},).")
-    if not isinstance(stop_on, Iterable) or isinstance(stop_on, str | bytes | Mapping):
+    if not isinstance(stop_on, Iterable) or isinstance(stop_on, str | bytes | Mapping | np.ndarray):
         raise InvalidTypeError(f"{expected} {received(stop_on)}")
     classes = tuple(stop_on)
     for i, one in enumerate(classes):

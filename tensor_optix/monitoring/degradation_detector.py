@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tensor_optix.core.checks import check_flags
+from tensor_optix.core.checks import check_flags, check_int, check_number
 from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StateMismatchError
 from tensor_optix.functional.statistics import MAD_TO_SD, quick_median
 from tensor_optix.monitoring.detector import Detector
-from tensor_optix.monitoring.score_checks import as_scores, check_setting, checked_score
+from tensor_optix.monitoring.score_checks import as_scores, checked_score
 from tensor_optix.monitoring.series import Moments, sum_variance
 
 # Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
@@ -96,7 +96,7 @@ class DegradationDetector(Detector):
     _STATE_KINDS: ClassVar = {"_first": Moments, "_moments": Moments}
 
     def __init__(self, *, threshold: float = 3.5, adapt: bool = True) -> None:
-        check_setting("threshold", threshold, above=0.0)
+        check_number("threshold", threshold, above=0.0)
         check_flags(adapt=adapt)
         self._threshold = threshold
         self._adapt = adapt
@@ -139,7 +139,7 @@ class DegradationDetector(Detector):
             InvalidArgumentError: Fewer than 3 scores are numbers.
             NonFiniteError: A score is infinite.
         """
-        check_setting("earlier_looks", earlier_looks, at_least=0, integer=True)
+        check_int("earlier_looks", earlier_looks, at_least=0)
         checked = [checked_score(score) for score in as_scores(scores)]
         values = [score for score in checked if score is not None]
         if len(values) < 3:
@@ -170,7 +170,7 @@ class DegradationDetector(Detector):
         Raises:
             InvalidArgumentError: ``factor`` is below 1 or not finite.
         """
-        check_setting("factor", factor, at_least=1.0)
+        check_number("factor", factor, low=1.0)
         self._factor *= factor
         self._measure()
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.functional.statistics import difference_noise
 from tensor_optix.monitoring.detector import Detector
 from tensor_optix.monitoring.score_bins import ScoreBins
-from tensor_optix.monitoring.score_checks import check_setting, checked_score
+from tensor_optix.monitoring.score_checks import checked_score
 from tensor_optix.monitoring.series import Line, fit_line
 from tensor_optix.monitoring.trend import Trend
 
@@ -93,13 +94,13 @@ class PlateauDetector(Detector):
         constant_looks: int = 12,
         level_sds: float = 2.0,
     ) -> None:
-        check_setting("tolerance", tolerance, at_least=0.0)
-        check_setting("confidence_sds", confidence_sds, at_least=0.0)
-        check_setting("confirmations", confirmations, at_least=1, integer=True)
-        check_setting("min_looks", min_looks, at_least=12, integer=True)
-        check_setting("stall_patience", stall_patience, at_least=min_looks, integer=True)
-        check_setting("constant_looks", constant_looks, at_least=3, integer=True)
-        check_setting("level_sds", level_sds, at_least=0.0)
+        check_number("tolerance", tolerance, low=0.0)
+        check_number("confidence_sds", confidence_sds, low=0.0)
+        check_int("confirmations", confirmations, at_least=1)
+        check_int("min_looks", min_looks, at_least=12)
+        check_int("stall_patience", stall_patience, at_least=min_looks)
+        check_int("constant_looks", constant_looks, at_least=3)
+        check_number("level_sds", level_sds, low=0.0)
         self._tolerance = tolerance
         self._confidence_sds = confidence_sds
         self._confirmations = confirmations

@@ -1,4 +1,4 @@
-"""What both detectors ask of a score and of a saved state."""
+"""What both detectors ask of a score."""
 
 from __future__ import annotations
 
@@ -8,22 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensor_optix.core.checks import is_int, is_number, received
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
+from tensor_optix.core.checks import received
+from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
 LARGEST_SCORE = 1e150
 """Squares of scores must stay finite."""
-
-
-def check_setting(
-    name: str, value: Any, *, at_least: float = -math.inf, above: float = -math.inf, integer: bool = False
-) -> None:
-    """Raise unless a detector's setting is a finite number of the kind and size asked for."""
-    if not (is_int(value) if integer else is_number(value)):
-        raise InvalidTypeError(f"`{name}` must be {'an integer' if integer else 'a number'}. {received(value)}")
-    if not (math.isfinite(value) and value >= at_least and value > above):
-        expected = f">= {at_least}" if math.isinf(above) else f"> {above:g}"
-        raise InvalidArgumentError(f"`{name}` must be a finite number {expected}. Received: {value!r:.200}.")
 
 
 def checked_score(score: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What both detectors ask of a score and of a setting."""
+"""What both detectors ask of a score."""
 
 import math
 from decimal import Decimal
@@ -6,8 +6,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, NonFiniteError
-from tensor_optix.monitoring.score_checks import LARGEST_SCORE, as_scores, check_setting, checked_score
+from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
+from tensor_optix.monitoring.score_checks import LARGEST_SCORE, as_scores, checked_score
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,3 @@ def test_series_are_rows_of_floats():
 def test_what_is_no_series_is_named(scores):
     with pytest.raises(InvalidTypeError, match="`scores` must be a sequence of numbers"):
         as_scores(scores)
-
-
-def test_settings():
-    check_setting("threshold", 0.5, above=0.0)
-    check_setting("looks", 3, at_least=3, integer=True)
-    with pytest.raises(InvalidTypeError, match="`looks` must be an integer"):
-        check_setting("looks", 3.5, integer=True)
-    with pytest.raises(InvalidTypeError, match="`threshold` must be a number"):
-        check_setting("threshold", "half")
-    with pytest.raises(InvalidArgumentError, match=r"`threshold` must be a finite number > 0. Received: 0.0"):
-        check_setting("threshold", 0.0, above=0.0)
-    with pytest.raises(InvalidArgumentError, match=r"`looks` must be a finite number >= 3. Received: 2"):
-        check_setting("looks", 2, at_least=3, integer=True)
-    with pytest.raises(InvalidArgumentError, match="must be a finite number"):
-        check_setting("threshold", math.nan)
