@@ -68,7 +68,7 @@ class BatchPipeline(ActingPipeline, Stateful):
 
     _STATE = ("_seed", "_next_window_id", "_num_resets", "_env_steps", "_barrier_requested")
     _STATE_KINDS: ClassVar[dict[str, Any]] = {**dict.fromkeys(_STATE, int), "_barrier_requested": bool}
-    state_of_others = EnvKeeper.state_of_others
+    state_of_others, state_may_lack = EnvKeeper.state_of_others, EnvKeeper.state_may_lack
 
     def __init__(
         self,

@@ -96,6 +96,7 @@ class Arena(Stateful):
         "_idle_factor",
         "is_possible",
     )
+    state_may_lack = ("lowest", "highest")
 
     def __init__(self, agent: BaseAgent, play: Player, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent

@@ -51,6 +51,7 @@ class Target(Stateful):
     """
 
     _STATE = ("_backoff_windows", "_next_window", "_num_claims")
+    state_may_lack = ("num_claims",)
 
     score: float | None
     ask: Callable[[str], bool]

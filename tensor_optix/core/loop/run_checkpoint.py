@@ -227,7 +227,8 @@ class RunCheckpoint:
         for name, entry in saved.items():
             if type(self._parts[name]).__module__.startswith("tensor_optix."):  # a user's own state may be anything
                 part = self._parts[name]
-                require_like(entry["state"], part.state_dict(), name, of_others=part.state_of_others)
+                of_others, may_lack = part.state_of_others, part.state_may_lack
+                require_like(entry["state"], part.state_dict(), name, of_others=of_others, may_lack=may_lack)
         self._note_what_is_inexact(document)
         if not is_wanted:
             self.inexact.append("the earlier budget had decided something, and nothing saved before that is whole")

@@ -101,7 +101,9 @@ def _is_odd(plain: Any, hint: Any) -> bool:
     return isinstance(plain, bool) and hint in (int, float)
 
 
-def require_like(state: Any, own: Any, name: str, *, of_others: Collection[str] = ()) -> None:
+def require_like(
+    state: Any, own: Any, name: str, *, of_others: Collection[str] = (), may_lack: Collection[str] = ()
+) -> None:
     """Raise unless ``state`` is built as ``own``.
 
     Its own keys must all be there; those of dicts within may be others, such as names of hyperparameters.
@@ -113,6 +115,7 @@ def require_like(state: Any, own: Any, name: str, *, of_others: Collection[str] 
         own: What the part says of itself now.
         name: How to call it in an error.
         of_others: Keys, at any depth, of what users' own parts say of themselves, which may be anything.
+        may_lack: Keys of its own that states of before do not have.
 
     Raises:
         CheckpointError: Something is missing, or of a kind that it cannot be.
@@ -123,8 +126,9 @@ def require_like(state: Any, own: Any, name: str, *, of_others: Collection[str] 
         ...
         tensor_optix.exceptions.CheckpointError: The saved `detector['count']` is 'three', where a number was expected.
     """
-    if isinstance(state, Mapping) and isinstance(own, Mapping) and set(own) - set(state):
-        raise CheckpointError(f"The saved `{name}` lacks {', '.join(sorted(map(str, set(own) - set(state))))[:200]}.")
+    missing = set(own) - set(state) - set(may_lack) if isinstance(state, Mapping) and isinstance(own, Mapping) else ()
+    if missing:
+        raise CheckpointError(f"The saved `{name}` lacks {', '.join(sorted(map(str, missing)))[:200]}.")
     _require_kind(_without(of_others, state), own, name)
 
 

@@ -27,11 +27,13 @@ class WithState(ABC):
         not_saved: What the latest ``state_dict`` had to leave out, in phrases; None where that is not known.
         not_restored: What the latest ``load_state_dict`` could not give back, in phrases.
         state_of_others: Keys, at any depth of the state, of what users' own objects say of themselves.
+        state_may_lack: Keys of the state that runs of before were saved without; what they stand for stays as it is.
     """
 
     not_saved: Sequence[str] | None = ()
     not_restored: Sequence[str] = ()
     state_of_others: Collection[str] = ()
+    state_may_lack: Collection[str] = ()
 
     @abstractmethod
     def state_dict(self) -> Any:
@@ -81,10 +83,12 @@ class Stateful(WithState):
         """
         kinds = self._STATE_KINDS
         own = {name: None if name in kinds else to_plain(getattr(self, name)) for name in self._STATE}
-        require_like(state, {name.removeprefix("_"): value for name, value in own.items()}, type(self).__name__)
+        expected = {name.removeprefix("_"): value for name, value in own.items()}
+        require_like(state, expected, type(self).__name__, may_lack=self.state_may_lack)
         for name in self._STATE:
-            plain = state[name.removeprefix("_")]
-            setattr(self, name, from_plain(plain, getattr(self, name), kinds.get(name), name))
+            if name.removeprefix("_") in state:
+                plain = state[name.removeprefix("_")]
+                setattr(self, name, from_plain(plain, getattr(self, name), kinds.get(name), name))
 
 
 def to_plain(value: Any) -> Any:

@@ -48,6 +48,7 @@ class EnvKeeper(Stateful):
     _STATE: ClassVar[tuple[str, ...]] = ("num_env_restarts", "last_env_error", "num_lost_episodes")
     _STATE_KINDS: ClassVar[dict[str, Any]] = {"num_env_restarts": int, "last_env_error": str, "num_lost_episodes": int}
     state_of_others = OF_OTHERS
+    state_may_lack = ("num_lost_episodes",)
 
     def __init__(
         self, source: Any, on_error: str = "raise", *, close_instance: bool = False, open_now: bool = True

@@ -21,3 +21,11 @@ def test_environments_that_wait_are_paid_for_beforehand():
     resumed = Arena(StatefulAgent(), player, seed=0)
     resumed.load_state_dict(arena.state_dict())
     assert resumed.steps_for_pairs(5) == 2 * 800
+
+
+def test_a_run_of_before_goes_on_without_the_range_of_its_returns() -> None:
+    """Runs that were saved before returns had a range know none when they are resumed."""
+    arena = Arena(StatefulAgent(), completed(lambda *_, **__: None, Player), seed=3)
+    state = {name: value for name, value in arena.state_dict().items() if name not in ("lowest", "highest")}
+    arena.load_state_dict(state)
+    assert arena.return_range is None

@@ -93,6 +93,23 @@ def test_what_is_missing_is_an_error(changed):
         Outer().load_state_dict(state)
 
 
+def test_what_a_run_of_before_was_saved_without_stays_as_it_is():
+    class Grown(Stateful):
+        _STATE = ("_num_seen", "_highest")
+        state_may_lack = ("highest",)
+
+        def __init__(self):
+            self._num_seen, self._highest = 0, 7.0
+
+    grown = Grown()
+    grown.load_state_dict({"num_seen": 3})
+    assert grown.state_dict() == {"num_seen": 3, "highest": 7.0}
+    grown.load_state_dict({"num_seen": 4, "highest": 9.0})
+    assert grown.state_dict() == {"num_seen": 4, "highest": 9.0}
+    with pytest.raises(CheckpointError, match="The saved `Grown` lacks num_seen"):
+        grown.load_state_dict({"highest": 9.0})
+
+
 class Known(Stateful):
     _STATE = ("_latest", "_history", "_params", "_level", "_pairs", "_mood", "_counts")
     _STATE_KINDS: ClassVar = {
