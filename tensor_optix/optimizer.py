@@ -19,12 +19,11 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import LoopCallback, checked_callbacks, checked_stop_on
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_int, check_path
-from tensor_optix.core.complete import original
 from tensor_optix.core.loop.entrance import check_report, check_settings, complete_parts
 from tensor_optix.core.loop.process import ONE_BLAS_THREAD, stop_on_interrupt
 from tensor_optix.core.loop.run_info import describe_run, setting_differences
 from tensor_optix.core.loop_controller import LoopController
-from tensor_optix.core.protocols import EnvSource
+from tensor_optix.core.protocols import EnvSource, original
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.storage.atomic_files import check_may_be_made, make_writable_folder
 from tensor_optix.core.storage.run_folder import RunFolder, how_to_resume, list_runs, was_started

@@ -64,7 +64,7 @@ UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"
 GENERATORS = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
 PARTS = {"agent", "evaluator", "pipeline", "optimizer", "tuner", "policy", "scheduler", "registry"}
 ASKS_NOBODY = ("core", "optimizer")
-"""What is below has whole parts: see `core.complete` and, the only one that asks, `core.loop.entrance`."""
+"""What is below has whole parts: see `core.protocols` and, the only one that asks, `core.loop.entrance`."""
 
 MAX_FILE_LINES = 400
 MAX_BODY_LINES = 60

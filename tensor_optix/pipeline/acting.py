@@ -8,8 +8,7 @@ from typing import Any
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.checks import check_methods, check_seed, has_method
-from tensor_optix.core.complete import completed, original
-from tensor_optix.core.protocols import CanAct
+from tensor_optix.core.protocols import CanAct, completed, original
 from tensor_optix.exceptions import InvalidTypeError, NotBoundError
 from tensor_optix.functional.seeding import fresh_seed
 from tensor_optix.pipeline.stepping.collectors import Act

@@ -10,7 +10,7 @@ import pytest
 from gymnasium.vector import SyncVectorEnv
 
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.complete import completed
+from tensor_optix.core.protocols import completed
 from tensor_optix.exceptions import InvalidTypeError, NotBoundError
 from tensor_optix.pipeline.acting import ActingPipeline, acting_in_evaluation, acting_in_training
 from tensor_optix.pipeline.stepping.env_kinds import guard_of

@@ -13,7 +13,6 @@ from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.complete import completed, original
 from tensor_optix.core.judgement.alarm import AlarmResponse
 from tensor_optix.core.judgement.arena import Arena, Player, PlayFn
 from tensor_optix.core.judgement.challenges import Challenges
@@ -43,6 +42,7 @@ from tensor_optix.core.loop.stopping import (
     TargetReached,
 )
 from tensor_optix.core.loop.tuning import Tuning
+from tensor_optix.core.protocols import completed, original
 from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.functional.seeding import derive_seed
 

@@ -22,7 +22,7 @@ from tensor_optix.core.checks import (
     check_seed,
     received,
 )
-from tensor_optix.core.complete import completed
+from tensor_optix.core.protocols import completed
 from tensor_optix.core.storage.run_folder import RunFolder
 from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.exceptions import InvalidTypeError

@@ -19,7 +19,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.complete import original
+from tensor_optix.core.protocols import original
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.core.storage.json_files import to_jsonable
 from tensor_optix.exceptions import CheckpointError, StateMismatchError

@@ -13,7 +13,6 @@ from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.complete import original
 from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.loop.outcomes import Outcomes
 from tensor_optix.core.loop.recorder import Recorder
@@ -21,6 +20,7 @@ from tensor_optix.core.loop.result_file import Outcome
 from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
 from tensor_optix.core.loop.run_info import describe_structure, platform_differences
 from tensor_optix.core.loop.unsaved import NOT_EXACTLY, NaNInState, Omissions, UnsavedState
+from tensor_optix.core.protocols import original
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.core.storage.stateful import WithState

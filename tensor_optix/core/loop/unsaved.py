@@ -11,7 +11,7 @@ import numpy as np
 
 from tensor_optix.core.attributes import belongs_to_package, fingerprints, own_attributes
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.complete import original
+from tensor_optix.core.protocols import original
 from tensor_optix.core.storage.agent_files import has_own_state
 from tensor_optix.core.storage.stateful import WithState
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.complete import original
+from tensor_optix.core.protocols import original
 from tensor_optix.core.storage.atomic_files import inside, regular_file
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.core.storage.json_files import to_jsonable

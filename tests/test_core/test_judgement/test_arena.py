@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tensor_optix.core.complete import completed
 from tensor_optix.core.judgement.arena import Arena, Player
+from tensor_optix.core.protocols import completed
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.testing.fakes import StatefulAgent
 

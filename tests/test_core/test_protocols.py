@@ -9,7 +9,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.complete import completed, original
+from tensor_optix.core.protocols import completed, original
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.testing.fakes import SixMethodAgent
 
