@@ -85,6 +85,29 @@ def test_nobody_is_told_to_install_the_other_program_of_this_name(page: str) -> 
     assert re.findall(r"pip install [^`\n]*tensor-optix[^`\n]*", PAGES[page].replace(warning, "")) == []
 
 
+FILES = [
+    path.relative_to(ROOT)
+    for top in ("tensor_optix", "tests", "benchmarks", "docs", "examples")
+    for path in (ROOT / top).rglob("*")
+]
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
+def test_each_file_and_folder_that_a_page_names_is_there(page: str) -> None:
+    text = PAGES.get(page) or (ROOT / page).read_text(encoding="utf-8")
+    to_be_made = re.findall(r"^# (?:[\w.]+/)*(\w+)\.py", text, re.MULTILINE)
+    named = set(re.findall(r"`((?:[\w.]+/)*[\w.]+\.(?:py|md)|(?:[\w.]+/)+)`", BLOCK.sub("", text)))
+    named = {name for name in named if Path(name).stem.removeprefix("test_") not in to_be_made}
+    known = {f"/{path.as_posix()}" + "/" * (ROOT / path).is_dir() for path in FILES} | {
+        "/CHANGELOG.md",
+        "/tests/",
+        "/benchmarks/",
+        "/docs/",
+        "/examples/",
+    }
+    assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in known)) == []
+
+
 def run_python(block: str, namespace: dict[str, Any]) -> None:
     """Run a block, or write it to the file that its first line names."""
     name = re.match(r"# (\w+\.py)\n", block)
