@@ -95,16 +95,11 @@ FILES = [
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
 def test_each_file_and_folder_that_a_page_names_is_there(page: str) -> None:
     text = PAGES.get(page) or (ROOT / page).read_text(encoding="utf-8")
-    to_be_made = re.findall(r"^# (?:[\w.]+/)*(\w+)\.py", text, re.MULTILINE)
+    to_be_made = re.findall(r"^(?:# (?:[\w.]+/)*(?=\w+\.py)|from [\w.]+\.(?=\w+ import))(\w+)", text, re.MULTILINE)
     named = set(re.findall(r"`((?:[\w.]+/)*[\w.]+\.(?:py|md)|(?:[\w.]+/)+)`", BLOCK.sub("", text)))
     named = {name for name in named if Path(name).stem.removeprefix("test_") not in to_be_made}
-    known = {f"/{path.as_posix()}" + "/" * (ROOT / path).is_dir() for path in FILES} | {
-        "/CHANGELOG.md",
-        "/tests/",
-        "/benchmarks/",
-        "/docs/",
-        "/examples/",
-    }
+    known = {f"/{path.as_posix()}" + "/" * (ROOT / path).is_dir() for path in FILES}
+    known |= {f"/{name}" for name in ("CHANGELOG.md", "tests/", "benchmarks/", "docs/", "examples/")}
     assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in known)) == []
 
 
