@@ -55,7 +55,7 @@ def good_run(interpreter, folder, algorithm):
 
 def change_state(run, change):
     """Change the champion's state; all seals and checksums are made anew, so they are right."""
-    from harness.crafted_runs import reseal
+    from harness.crafted_folders import reseal
 
     from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 

@@ -15,7 +15,7 @@ import zipfile
 from durability_damage import RUN, Told, cut_run, digest_of_policy
 from durability_runs import Job, in_a_process, make_run
 from harness.crafted_files import craft
-from harness.crafted_runs import crafted_by_hand, lambda_file
+from harness.crafted_folders import crafted_by_hand, lambda_file
 from harness.watch import PRECIOUS, Watch
 from hypothesis import Phase, given, settings, strategies
 
