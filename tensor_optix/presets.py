@@ -61,7 +61,7 @@ def make_pipeline(
         )
     defaults = algorithm_of(agent) or _algorithm_for(algorithm, _spaces_of(env)[1])
     can_be_copied = callable(env)
-    default: int = defaults.num_envs if can_be_copied else getattr(env, "num_envs", 1)
+    default = defaults.num_envs if can_be_copied else guard_of(env).num_envs
     count = num_envs or default
     size = window_size or max(1, defaults.window_steps // count)
     return BatchPipeline(_maker(env, count if can_be_copied else 1), agent, window_size=size, seed=seed)
@@ -116,7 +116,7 @@ def _spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
     guard = guard_of(opened)
     spaces = guard.space("observation"), guard.space("action")
     if made_here:
-        opened.close()
+        guard.close()
     return spaces
 
 

@@ -12,6 +12,7 @@ from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.evaluation import evaluate
 from tensor_optix.pipeline.stepping.env_kinds import guard_of
+from tensor_optix.presets import make_pipeline
 
 
 class FakeSpec:
@@ -84,6 +85,12 @@ def test_its_episodes():
 def test_its_time_limit_is_known():
     assert guard_of(make()).step_limit == float("inf")
     assert guard_of(make(max_episode_steps=0)).step_limit == 10_000
+
+
+def test_windows_are_shared_by_all_of_its_environments():
+    """The default is so many steps for each update, however many environments take them."""
+    one = make_pipeline(make(num_envs=1), algorithm="ppo")
+    assert make_pipeline(make(num_envs=4), algorithm="ppo").window_size == one.window_size // 4
 
 
 def test_it_must_step_all_at_once():
