@@ -37,7 +37,7 @@ def agent():
 
 
 def groups_of(agent):
-    return agent._all_variables()
+    return [("model", list(agent.model.variables)), ("optimizer", list(agent.optimizer.variables))]
 
 
 def test_everything_is_found_once_and_named_by_its_place(agent):
