@@ -15,6 +15,7 @@ import gymnasium as gym
 import keras
 
 from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
+from tensor_optix.adapters.tensorflow.acting.forward import Forward
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.actions import table
@@ -41,7 +42,7 @@ class BoundAgent(SavedAgent):
     _makes_models = False
     """Whether ``bind`` makes a model where none was given."""
 
-    _forward: Any
+    _forward: Forward
 
     def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
         """Check that model and spaces fit, build model and optimizer, and seed all randomness.

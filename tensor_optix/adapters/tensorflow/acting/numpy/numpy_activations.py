@@ -107,11 +107,6 @@ def tanh_softplus(tape: Tape, x: np.ndarray, out: np.ndarray) -> None:
     tape.do(np.tanh, out, out)
 
 
-def normal_cdf(tape: Tape, x: np.ndarray, out: np.ndarray) -> None:
-    """Record the standard normal distribution function, the gate of the exact GELU."""
-    tape.do(special.ndtr, x, out)
-
-
 def hard_sigmoid(tape: Tape, x: np.ndarray, out: np.ndarray) -> None:
     """Record ``min(max(x + 3, 0), 6) / 6``."""
     tape.do(np.add, x, constant(3.0), out)
@@ -188,7 +183,7 @@ _BY_NAME: dict[str, Activation] = {
     "silu": gated(ufunc(special.expit)),
     "hard_silu": gated(hard_sigmoid),
     "mish": gated(tanh_softplus),
-    "gelu": gated(normal_cdf),
+    "gelu": gated(ufunc(special.ndtr)),  # the exact one
     "exponential": exponential,
     "softmax": softmax,
     "log_softmax": log_softmax,
