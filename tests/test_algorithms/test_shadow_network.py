@@ -1,0 +1,95 @@
+"""A network on weights of its own: what it says, what it follows, and what it leaves alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
+
+X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = keras.layers.Dense(4, "tanh"), keras.layers.Dense(2)
+
+    def call(self, inputs):
+        return self.outer(self.inner(inputs))
+
+
+def model_of(kind):
+    keras.utils.set_random_seed(0)
+    if kind == "subclassed":
+        model = Subclassed()
+    else:
+        layers = [keras.layers.Dense(4, "tanh"), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+    model(X)
+    return model
+
+
+@pytest.fixture(params=["sequential", "subclassed"])
+def model(request):
+    return model_of(request.param)
+
+
+def shift(model, by=1.0):
+    for variable in model.trainable_variables:
+        variable.assign(variable + by)
+
+
+def test_it_begins_as_the_model_and_stays_when_that_moves_on(model):
+    shadow = ShadowNetwork(model, model)
+    before = model(X).numpy()
+    np.testing.assert_array_equal(shadow(X), before)
+    shift(model)
+    assert not np.allclose(model(X), before)
+    np.testing.assert_allclose(shadow(X), before, rtol=1e-6)
+
+
+def test_it_may_begin_elsewhere_and_the_model_knows_nothing_of_it(model):
+    before, weights = model(X).numpy(), [w.copy() for w in model.get_weights()]
+    shadow = ShadowNetwork(model, model, [np.zeros(v.shape, np.float32) for v in model.trainable_variables])
+    np.testing.assert_array_equal(shadow(X), np.zeros((5, 2)))
+    np.testing.assert_array_equal(model(X), before)
+    for now, then in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.25, 1.0])
+def test_it_moves_towards_others(model, tau):
+    shadow = ShadowNetwork(model, model)
+    first = [v.numpy() for v in shadow.variables]
+    shift(model)
+    tf.function(lambda: shadow.move_towards(model.trainable_variables, tau))()
+    for now, then in zip(shadow.variables, first, strict=True):
+        np.testing.assert_allclose(now.numpy(), then + tau, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_reach_its_own_weights_also_when_traced(model):
+    shadow = ShadowNetwork(model, model)
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(shadow(X) ** 2)
+        return tape.gradient(loss, [v.value for v in shadow.variables])
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(X) ** 2)
+    expected = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    for found, own in zip(gradients(), expected, strict=True):
+        np.testing.assert_allclose(found, own, rtol=1e-4, atol=1e-5)
+
+
+def test_another_draw_has_the_same_entries_and_leaves_vectors():
+    model = model_of("sequential")
+    values = [v.numpy() for v in model.trainable_variables]
+    drawn = reshuffled(np.random.default_rng(0), model.trainable_variables)
+    again = reshuffled(np.random.default_rng(0), model.trainable_variables)
+    for value, other, same in zip(values, drawn, again, strict=True):
+        np.testing.assert_array_equal(other, same)
+        np.testing.assert_array_equal(np.sort(other.ravel()), np.sort(value.ravel()))
+        assert (value.ndim == 1) == np.array_equal(other, value)
