@@ -87,6 +87,8 @@ def of(part, *path):
         (of("judge", "standing", "metrics", "primary_score"), NAN),
         (of("judge", "drop", "sums"), [0.0]),
         (of("judge", "plateau", "bins", "means", 0), NAN),
+        (of("judge", "plateau", "bins", "origin"), NAN),
+        (of("judge", "plateau", "bins", "last"), "a"),
         (of("arena", "num_sets"), 1e300),
         (of("arena", "num_sets"), 0.5),
     ],
