@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampler
-from tensor_optix.adapters.tensorflow.hyperparameters import Setting, count, discount, rate, share
+from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate, share
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
@@ -35,7 +35,7 @@ SETTINGS: dict[str, Setting] = {
     "tau": Setting(1.0, None, {"above": 0.0, "high": 1.0}),
     "target_update_interval": count(500, ParamSpec(10, 10_000, "log", integer=True)),
     "train_frequency": count(2),
-    "gradient_steps": count(1, low=0),
+    "gradient_steps": count(1, low=0, high=MOST_REPEATS),
     "epsilon_start": share(1.0),
     "epsilon_end": share(0.05, ParamSpec(0.005, 0.2, scale="log")),
     "epsilon_decay_steps": count(10_000, low=0),

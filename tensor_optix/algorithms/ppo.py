@@ -14,7 +14,7 @@ from tensor_optix.adapters.spaces.observation_parts import restricted
 from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.table import head_for
-from tensor_optix.adapters.tensorflow.hyperparameters import Setting, discount, rate
+from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, discount, rate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
@@ -39,7 +39,7 @@ SETTINGS = {
     "value_coef": Setting(0.5, ParamSpec(0.1, 2.0, scale="log"), {"low": 0.0}),
     "kl_target": Setting(0.02, ParamSpec(1e-3, 0.1, scale="log"), {"low": 0.0}, can_be_off=True),
     "max_grad_norm": Setting(0.5, ParamSpec(0.1, 10.0, scale="log"), {"low": 0.0}, can_be_off=True),
-    "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0}),
+    "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0, "high": MOST_REPEATS}),
 }
 
 

@@ -18,7 +18,7 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
     SquashedSampler,
     sample_and_log_prob,
 )
-from tensor_optix.adapters.tensorflow.hyperparameters import Setting, count, discount, rate
+from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
@@ -35,7 +35,7 @@ SETTINGS: dict[str, Setting] = {
     "gamma": discount(0.99),
     "tau": Setting(0.005, ParamSpec(0.001, 0.05, scale="log"), {"above": 0.0, "high": 1.0}),
     "train_frequency": count(1),
-    "gradient_steps": count(1, low=0),
+    "gradient_steps": count(1, low=0, high=MOST_REPEATS),
     "alpha": Setting(None, None, {"above": 0.0}),
     "target_entropy": Setting(None),
     "initial_alpha": Setting(1.0, None, {"above": 0.0}),

@@ -120,7 +120,9 @@ class ScoreBins(WithState):
             )
         for name in ("means", "scatters", "roughness", "open"):
             require_finite(as_type(state[name], list[float], name), name)
-        require_finite([as_type(state["origin"], float | None, "origin"), as_type(state["last"], float, "last")], "bins")
+        require_finite(
+            [as_type(state["origin"], float | None, "origin"), as_type(state["last"], float, "last")], "bins"
+        )
         self.bin_size = int(state["bin_size"])
         self.num_bins = max(counts)
         for name in ("means", "scatters", "roughness"):

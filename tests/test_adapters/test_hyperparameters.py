@@ -2,6 +2,7 @@
 
 import pytest
 
+from tensor_optix.adapters.tensorflow import tf_agent
 from tensor_optix.adapters.tensorflow.hyperparameters import (
     Setting,
     bounds_of,
@@ -13,6 +14,7 @@ from tensor_optix.adapters.tensorflow.hyperparameters import (
     share,
     smaller_steps,
 )
+from tensor_optix.algorithms import dqn, ppo, sac
 from tensor_optix.core.types import HyperparamSet, ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
@@ -85,3 +87,20 @@ def test_smaller_steps_are_a_third():
     assert smaller_steps(given(learning_rate=0.3), {"learning_rate": rate(1.0)}).params == {
         "learning_rate": pytest.approx(0.1)
     }
+
+
+@pytest.mark.parametrize(
+    ("known", "name", "most"),
+    [
+        (tf_agent.SETTINGS, "num_epochs", 10_000),
+        (ppo.SETTINGS, "num_epochs", 10_000),
+        (dqn.SETTINGS, "gradient_steps", 10_000),
+        (sac.SETTINGS, "gradient_steps", 10_000),
+        (dqn.SETTINGS, "epsilon_decay_steps", 2**31 - 1),
+    ],
+)
+def test_nothing_is_repeated_without_end(known, name, most):
+    checked(HyperparamSet({name: most}, 0), known, "it")
+    for value in (most + 1, 2**62, 10**400):
+        with pytest.raises(InvalidArgumentError, match=f"{name}.* and <= {most}"):
+            checked(HyperparamSet({name: value}, 0), known, "it")

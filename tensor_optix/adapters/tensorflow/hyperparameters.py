@@ -48,9 +48,13 @@ def share(default: float, bounds: ParamSpec | None = None) -> Setting:
     return Setting(default, bounds, {"low": 0.0, "high": 1.0})
 
 
-def count(default: int, bounds: ParamSpec | None = None, *, low: int = 1) -> Setting:
-    """Return the setting of a whole number of at least ``low``."""
-    return Setting(default, bounds, {"low": low}, integer=True)
+MOST_REPEATS = 10_000
+"""How often one window's steps, or one env step's batch, may be learned from: more, from a file, never ends."""
+
+
+def count(default: int, bounds: ParamSpec | None = None, *, low: int = 1, high: int = 2**31 - 1) -> Setting:
+    """Return the setting of a whole number from ``low`` to ``high``."""
+    return Setting(default, bounds, {"low": low, "high": high}, integer=True)
 
 
 def checked(

@@ -15,6 +15,7 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
 from tensor_optix.adapters.tensorflow.hyperparameters import (
+    MOST_REPEATS,
     Setting,
     bounds_of,
     checked,
@@ -46,7 +47,7 @@ SETTINGS: dict[str, Setting] = {
     "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
     "entropy_coef": Setting(0.003, ParamSpec(1e-4, 0.1, scale="log"), {"low": 0.0}),
     "kl_target": Setting(0.02, ParamSpec(1e-3, 0.1, scale="log"), {"above": 0.0}),
-    "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0}),
+    "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0, "high": MOST_REPEATS}),
 }
 
 LossFn = Callable[[Any, EpisodeData, np.ndarray], Any]
