@@ -75,7 +75,7 @@ def sections_of(optimizer, agent):
         "saving": [
             *(loop.parts.incumbent.take_the_place, loop._session.begin, loop._session.save_if_due, loop.registry.flush),
             *(
-                optimizer._run_folder.append_history_line,
+                optimizer._run_folder.history.append_line,
                 optimizer._run_folder.flush,
                 optimizer._run_folder.write_run_json,
             ),

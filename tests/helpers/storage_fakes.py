@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.storage.history_lines import lines_of, parsed
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet
@@ -115,3 +116,9 @@ def flip(path, where):
     data = bytearray(path.read_bytes())
     data[int(where * len(data))] ^= 4
     path.write_bytes(data)
+
+
+def read_history(path):
+    """Return the rows of a history file, oldest first; lines that are not whole are left out."""
+    rows = [parsed(line) for line in lines_of(path)] if Path(path).exists() else []
+    return [row for row in rows if row is not None]

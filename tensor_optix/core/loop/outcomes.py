@@ -132,7 +132,7 @@ class Outcomes:
         if best is not None:
             incumbent.adopt(best.snapshot_id)
             self._handed_back = _bar_of(best, outcome)
-        history = History() if folder is None else folder.latest_history()
+        history = History() if folder is None else folder.history.latest()
         return replace(outcome.result, champion=best, history=history.columns(), is_interrupted=False)
 
     def take_bar(self) -> Bar | None:

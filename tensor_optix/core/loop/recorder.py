@@ -70,17 +70,17 @@ class Recorder(WithState):
         self._num_rows += 1
         self.history.append(row)
         if self.run_folder is not None:
-            self.run_folder.append_history_line(line)
+            self.run_folder.history.append_line(line)
 
     def settle(self) -> None:
         """End with these rows: older ones that a resumed run did not make again go to a file beside."""
         if self.run_folder is not None:
-            self.run_folder.settle_history()
+            self.run_folder.history.settle()
 
     def flush(self) -> None:
         """Put what was recorded on the disk."""
         if self.run_folder is not None:
-            self.run_folder.flush()
+            self.run_folder.history.flush()
 
     def sync(self) -> None:
         """Put those rows on the disk that were recorded so far; may be called from another thread.
@@ -89,7 +89,7 @@ class Recorder(WithState):
             CheckpointError: The system refused.
         """
         if self.run_folder is not None:
-            self.run_folder.sync_history()
+            self.run_folder.history.sync()
 
     @property
     def run_dir(self) -> str | None:
@@ -112,7 +112,7 @@ class Recorder(WithState):
         self.history, self._digest = History(), hashlib.sha256()
         if self.run_folder is None:
             return
-        rows = self.run_folder.rewind_history(self._num_rows, self._last_window)
+        rows = self.run_folder.history.rewind(self._num_rows, self._last_window)
         self._num_rows, self.history, self._digest = rows.num_rows, rows.history, rows.digest
         if self._digest.hexdigest() != state["sha256"]:
             self.notes.append(
@@ -123,7 +123,7 @@ class Recorder(WithState):
     def go_on_after_the_last_row(self) -> None:
         """Take the rows in the run's folder for its own: what is recorded next comes after them."""
         if self.run_folder is not None:
-            rows = self.run_folder.read_rows()
+            rows = self.run_folder.history.rows()
             self._num_rows, self._last_window = rows.num_rows, rows.last_window
             self.history, self._digest = rows.history, rows.digest
 

@@ -6,10 +6,12 @@ import logging
 import math
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.atomic_files import replacing
 from tensor_optix.core.storage.history_lines import (
     MAX_LINE_BYTES,
@@ -103,6 +105,27 @@ class HistoryFile:
                 raise
             raise CheckpointError(f"Could not rewind {self.path}: {error.strerror or error}.") from error
         return rows
+
+    def rows(self) -> RowsRead:
+        """Return what there is of rows, as far as they are whole; nothing changes.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        rows = RowsRead()
+        rows.read(self.path, sys.maxsize)
+        return rows
+
+    def latest(self) -> History:
+        """Return the latest rows; lines that are not whole are left out.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        history = History()
+        for line in lines_of(self.path):
+            history.append_line(line)
+        return history
 
     def _keep_up_to(self, last_window: int | None) -> RowsRead:
         """Write the file anew with the whole rows up to a window, and return what they are."""
@@ -252,29 +275,6 @@ class HistoryFile:
             os.ftruncate(self._descriptor, whole)
         else:  # no row of ours is that long: leave the foreign bytes, and begin a line of our own
             os.write(self._descriptor, b"\n")
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a history file, oldest first; lines that are not whole are left out.
-
-    Raises:
-        CheckpointError: The file cannot be read.
-    """
-    rows: list[dict[str, Any]] = []
-    num_bad = 0
-    if not path.exists():
-        return []
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not an ordinary file.")
-    for line in lines_of(path):
-        row = parsed(line)
-        if row is not None:
-            rows.append(row)
-        else:
-            num_bad += 1
-    if num_bad:
-        logger.warning("%d lines of %s are not whole and are left out.", num_bad, path)
-    return rows
 
 
 def _open(path: Path) -> int:

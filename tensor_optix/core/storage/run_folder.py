@@ -9,18 +9,15 @@ import re
 import shlex
 import shutil
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.atomic_files import inside, make_writable_folder, regular_file, sync_all
 from tensor_optix.core.storage.checkpoint_slots import CHECKPOINT_FOLDER
-from tensor_optix.core.storage.history_file import HistoryFile, read_history
-from tensor_optix.core.storage.history_lines import RowsRead, lines_of
+from tensor_optix.core.storage.history_file import HistoryFile
 from tensor_optix.core.storage.json_files import read_sealed_json, to_jsonable, write_sealed_json
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
@@ -46,12 +43,13 @@ class RunFolder:
 
     Attributes:
         path: The folder.
+        history: What happened in it, a row for each window.
 
     Example:
         >>> import tempfile
         >>> with RunFolder.create(tempfile.mkdtemp()) as run:
         ...     run.write_run_json({"seed": 7})
-        ...     run.append_history({"window": 0, "score": 21.5})
+        ...     run.history.append({"window": 0, "score": 21.5})
         >>> run.path.name
         'run-0001'
     """
@@ -60,7 +58,7 @@ class RunFolder:
         self.path = path
         self._lock = _acquire(path)
         try:
-            self._history = HistoryFile(path / HISTORY_FILE)
+            self.history = HistoryFile(path / HISTORY_FILE)
         except BaseException:
             self._lock.release()
             raise
@@ -118,71 +116,9 @@ class RunFolder:
         """
         return read_run_json(self.path)
 
-    def append_history(self, row: dict[str, Any]) -> None:
-        """Add the row of one window; NaN becomes null. Never raises for what the disk does."""
-        self._history.append(row)
-
-    def append_history_line(self, line: bytes) -> None:
-        """Add the row of one window as ``line_of`` returned it. Never raises for what the disk does."""
-        self._history.append_line(line)
-
-    def read_history(self) -> list[dict[str, Any]]:
-        """Return the rows of all windows, oldest first; lines that are not whole are left out."""
-        return read_history(self.path / HISTORY_FILE)
-
-    def rewind_history(self, num_rows: int, last_window: int | None) -> RowsRead:
-        """Go back to the first ``num_rows`` rows of the history: a resumed run makes the later ones again.
-
-        Args:
-            num_rows: How many.
-            last_window: The ``"window"`` of the last of them; where damage has taken some away, all
-                rows up to it are kept.
-
-        Raises:
-            CheckpointError: The history cannot be read or cut.
-        """
-        return self._history.rewind(num_rows, last_window)
-
-    def latest_history(self) -> History:
-        """Return the latest rows; lines that are not whole are left out.
-
-        Raises:
-            CheckpointError: The file cannot be read.
-        """
-        history = History()
-        for line in lines_of(self.path / HISTORY_FILE):
-            history.append_line(line)
-        return history
-
-    def read_rows(self) -> RowsRead:
-        """Return what there is of rows, as far as they are whole; nothing changes.
-
-        Raises:
-            CheckpointError: The file cannot be read.
-        """
-        rows = RowsRead()
-        rows.read(self.path / HISTORY_FILE, sys.maxsize)
-        return rows
-
-    def settle_history(self) -> None:
-        """End with the rows of the run that was resumed. Never raises for what the disk does."""
-        self._history.settle()
-
-    def flush(self) -> None:
-        """Put the history on the disk. Never raises for what the disk does."""
-        self._history.flush()
-
-    def sync_history(self) -> None:
-        """Put those rows on the disk that the system was handed; may be called from another thread.
-
-        Raises:
-            CheckpointError: The system refused.
-        """
-        self._history.sync()
-
     def close(self) -> None:
         """Let go of the folder; safe to call twice."""
-        self._history.close()
+        self.history.close()
         if self._lock.is_locked:
             with contextlib.suppress(OSError):  # a folder that became read-only must not hide how a run ended
                 (self.path / _OWNER_FILE).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from storage_fakes import read_history
 
 import tensor_optix
 from tensor_optix.core.storage.run_folder import LOCK_FILE, RUN_FILE, RunFolder, list_runs, read_run_json
@@ -70,7 +71,7 @@ def test_numbers_go_on_after_the_highest_and_step_over_what_is_in_the_way(tmp_pa
 def test_older_runs_are_never_touched(tmp_path):
     with RunFolder.create(tmp_path) as run:
         run.write_run_json({"seed": 1})
-        run.append_history({"window": 0})
+        run.history.append({"window": 0})
     before = {path.name: path.read_bytes() for path in run.path.iterdir()}
     RunFolder.create(tmp_path).close()
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
@@ -121,12 +122,12 @@ def test_fuzzed_run_json_is_refused(tmp_path, data):
 
 def test_history_goes_on_after_reopening(tmp_path):
     with RunFolder.create(tmp_path) as run:
-        run.append_history({"window": 0, "score": math.nan})
-        run.flush()
-        assert run.read_history() == [{"window": 0, "score": None}]
+        run.history.append({"window": 0, "score": math.nan})
+        run.history.flush()
+        assert read_history(run.history.path) == [{"window": 0, "score": None}]
     with RunFolder.open(run.path) as again:
-        again.append_history({"window": 1})
-        assert [row["window"] for row in again.read_history()] == [0, 1]
+        again.history.append({"window": 1})
+        assert [row["window"] for row in read_history(again.history.path)] == [0, 1]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
@@ -159,7 +160,7 @@ def test_a_second_hold_in_the_same_process_is_refused(tmp_path):
     with RunFolder.create(tmp_path) as run:
         with pytest.raises(CheckpointError, match=f"in use by the process with pid {os.getpid()}"):
             RunFolder.open(run.path)
-        run.append_history({"window": 0})  # the first is unharmed
+        run.history.append({"window": 0})  # the first is unharmed
     with RunFolder.open(run.path):
         pass
 
