@@ -1,6 +1,7 @@
 """The champion: kept in memory and on disk, the one way in which it comes back, and acting for a while."""
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +12,18 @@ from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
 from tensor_optix.testing.fakes import RecordingCallback, SixMethodAgent, StatefulAgent
+
+
+class Elsewhere(SixMethodAgent):
+    """Writes no file: its weights lie where only it knows, under the path that it was given."""
+
+    places: ClassVar = {}
+
+    def save_weights(self, path):
+        self.places[path] = self.weight
+
+    def load_weights(self, path):
+        self.weight = self.places[path]
 
 
 class Scene:
@@ -32,7 +45,7 @@ class Scene:
         return self
 
 
-@pytest.fixture(params=[StatefulAgent, SixMethodAgent])
+@pytest.fixture(params=[StatefulAgent, SixMethodAgent, Elsewhere])
 def scene(request, tmp_path):
     return Scene(tmp_path, request.param)
 
@@ -66,6 +79,8 @@ def test_it_may_go_on_with_other_hyperparameters(scene):
 
 
 def test_it_acts_for_a_while_whatever_happens(scene):
+    if isinstance(scene.agent, Elsewhere):
+        pytest.skip("what leaves no files cannot be parked")
     scene.crown()
     num_changes = scene.provenance.num_changes
 
@@ -93,13 +108,23 @@ def test_a_snapshot_on_disk_may_become_the_champion_and_the_agent_stays(scene):
     assert scene.agent.weight == 5.0
     scene.incumbent.bring_back()
     assert scene.agent.weight == 3.0
+    assert scene.provenance.behind_weights.params == {"x": 1.0}, "nobody had told what made them"
 
 
-def test_it_knows_itself(scene):
+def test_what_a_snapshot_says_made_it_did(scene):
+    told = EvalMetrics(30.0, {}, 7, hyperparams=HyperparamSet({"x": 0.3}, 0))
+    snapshot = scene.incumbent.take_the_place(told)
+    scene.incumbent.adopt(snapshot.snapshot_id)
+    scene.incumbent.bring_back()
+    assert scene.provenance.behind_weights.params == {"x": 0.3}
+
+
+def test_it_knows_itself_by_its_state(scene):
     first = scene.crown().snapshot
-    assert scene.incumbent.is_same_as(first.snapshot_id)
+    knows = not isinstance(scene.agent, Elsewhere)
+    assert scene.incumbent.is_same_as(first.snapshot_id) is knows
     second = scene.incumbent.take_the_place(EvalMetrics(50.0, {}, 9))
-    assert scene.incumbent.is_same_as(second.snapshot_id)
+    assert scene.incumbent.is_same_as(second.snapshot_id) is knows
     assert not scene.incumbent.is_same_as(first.snapshot_id)
 
 
