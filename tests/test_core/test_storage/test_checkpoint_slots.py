@@ -105,8 +105,8 @@ def test_a_full_disk_leaves_the_other_slot(two):
     assert number_in(two) == 4
 
 
-@pytest.mark.parametrize("where", ["checkpoint", "checkpoint/a"])
-def test_links_that_lead_outside_are_neither_read_nor_written_through(two, tmp_path_factory, where):
+@pytest.mark.parametrize(("where", "expected"), [("checkpoint", None), ("checkpoint/a", {"number": 2})])
+def test_links_that_lead_outside_are_neither_read_nor_written_through(two, tmp_path_factory, where, expected):
     outside = tmp_path_factory.mktemp("outside")
     target = outside / "there"
     shutil.move(two / where, target)
@@ -114,7 +114,7 @@ def test_links_that_lead_outside_are_neither_read_nor_written_through(two, tmp_p
     before = {path: path.read_bytes() for path in all_files(outside)}
     slots = CheckpointSlots(two)
     found = slots.read()
-    assert found is None or found[0] == {"number": 2}
+    assert (found and found[0]) == expected
     for number in (3, 4):
         with pytest.raises(CheckpointError, match="leads outside"):
             write(slots, number)
