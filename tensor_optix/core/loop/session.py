@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
@@ -27,9 +27,6 @@ from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +65,6 @@ class RunSession:
         self.outcomes = Outcomes(registry, recorder)
         self._budget: dict[str, Any] = {}
         self._omissions: Omissions | None = None
-        self._nan_in_state: NaNInState | None = None
         self._resume_notes: list[str] = []
         self._caveats: list[str] | None = None
         self.seed = fresh_seed() if seed is None else seed
@@ -91,7 +87,7 @@ class RunSession:
 
         self._incumbent = incumbent
         unsaved = UnsavedState(self._agent, evaluator, optimizer, callbacks)
-        self._nan_in_state = NaNInState(parts)
+        nan_in_state = NaNInState(parts)
         self._checkpoint = RunCheckpoint(
             CheckpointSlots(folder.path),
             self._agent,
@@ -101,9 +97,9 @@ class RunSession:
             self._recorder.sync,
             describe,
             unsaved,
-            self._nan_in_state,
+            nan_in_state,
         )
-        self._omissions = Omissions(self._checkpoint.not_saved, unsaved)
+        self._omissions = Omissions(self._checkpoint.not_saved, unsaved, nan_in_state)
 
     def open(self) -> None:
         """Get pipeline and agent ready for the first step.
@@ -229,8 +225,6 @@ class RunSession:
             self._omissions.after_window(is_moment=is_moment)
         if self._checkpoint is None or not is_moment:
             return
-        if self._nan_in_state is not None:
-            self._nan_in_state.look()
         own = self._own(windows=ledger.windows, is_open=not ledger.has_decided)
         self._checkpoint.save_if_due(own)
         interval = self._pipeline.barrier_interval_steps
@@ -269,9 +263,6 @@ class RunSession:
             *self._recorder.notes,
             *self._pipeline.notes,
         ]
-        if self._nan_in_state is not None:
-            self._nan_in_state.look()
-            notes += self._nan_in_state.notes()
         failures = [] if self._checkpoint is None else self._checkpoint.failures
         if failures:
             notes.append(f"the run could not be saved {len(failures)} times, last: {failures[-1]}")

@@ -77,11 +77,13 @@ class Omissions:
     Args:
         not_saved: Returns, in phrases, what is known so far not to be in a checkpoint.
         unsaved: Watches what has a state and does not save it.
+        nan_in_state: Looks for NaN where it is saved.
     """
 
-    def __init__(self, not_saved: Callable[[], list[str]], unsaved: UnsavedState) -> None:
+    def __init__(self, not_saved: Callable[[], list[str]], unsaved: UnsavedState, nan_in_state: NaNInState) -> None:
         self._not_saved = not_saved
         self._unsaved = unsaved
+        self._nan_in_state = nan_in_state
         self._told: dict[str, str] = {}
         self._num_windows = 0
         self._is_resumed = False
@@ -96,6 +98,8 @@ class Omissions:
         self._num_windows += 1
         if is_moment or self._num_windows <= _FIRST_WINDOWS:
             self._look()
+        if is_moment:
+            self._nan_in_state.look()
 
     def notes(self, *, but: Iterable[str]) -> list[str]:
         """Return everything that was found, in sentences; what was not saved was not brought back either.
@@ -104,9 +108,10 @@ class Omissions:
             but: Sentences that say some of it already.
         """
         self._look()
+        self._nan_in_state.look()
         said = {_subject(note) for note in but}
         found = [NOT_EXACTLY + phrase if self._is_resumed else phrase for phrase in self._told.values()]
-        return [note for note in found if _subject(note) not in said]
+        return [*(note for note in found if _subject(note) not in said), *self._nan_in_state.notes()]
 
     def _look(self) -> None:
         for phrase in self._not_saved():
