@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tensor_optix.adapters.spaces.observation_parts import Path, parts_of, restricted
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.learning.actor_critic import check_critic, places_of
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import probe
 from tensor_optix.exceptions import IncompatibleModelError
@@ -47,11 +48,7 @@ class ActionCritic:
                 "keras.Model([observation, action], value)."
             )
         self._inputs, shapes = probe(model, joined)
-        if len(shapes) != 1 or shapes[0][1:] != (1,):
-            raise IncompatibleModelError(
-                f"Critic '{model.name}' must give one output of shape (batch, 1): the value of an action. "
-                f"It gives {len(shapes)} of shapes {shapes}. End it with keras.layers.Dense(1)."
-            )
+        check_critic(model, shapes, "the value of an action")
         self._places = self._place_parts(example, actor_inputs)
 
     def __call__(self, parts: Sequence[Any], actions: Any) -> Any:
@@ -68,13 +65,7 @@ class ActionCritic:
         is_nested = isinstance(example, Mapping | tuple)
         given = [path if is_nested else (0, *path) for path in actor_inputs.paths]
         given.append((_action_key(example),) if is_nested else (1,))
-        for name, path in zip(self._inputs.names, self._inputs.paths, strict=True):
-            if path not in given:
-                raise IncompatibleModelError(
-                    f"The critic takes the part {name!r} of an observation, which the actor does not: it takes "
-                    f"{list(actor_inputs.names)}. Give the actor an input of that name too; it may leave it unused."
-                )
-        return [given.index(path) for path in self._inputs.paths]
+        return places_of(self._inputs, given, actor_inputs.names)
 
 
 def build_critic(

@@ -20,8 +20,9 @@ from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSample
 from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampler
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate, share
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
-from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
+from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import build_q_network
 from tensor_optix.algorithms.shadow_network import ShadowNetwork

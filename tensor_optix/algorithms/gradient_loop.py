@@ -151,13 +151,6 @@ class GradientLoop:
             return tf.identity(values), tf.identity(fine), tf.identity(errors)
 
 
-def dense_gradients(tape: Any, loss: Any, variables: Sequence[Any]) -> list[Any]:
-    """Return one tensor per variable: zeros where a variable does not reach the loss."""
-    sources = [getattr(v, "value", v) for v in variables]
-    found = tape.gradient(loss, sources)
-    return [tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in zip(found, sources, strict=True)]
-
-
 def _packed(feed: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return all rows of small float32 numbers side by side, ``[K, B, F]``, and what else is fed.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.spaces.image_layout import is_image
@@ -15,16 +16,23 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.table import head_for
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, discount, rate
+from tensor_optix.adapters.tensorflow.learning.actor_critic import ActorCritic
+from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
+    KLControl,
+    OnPolicyLearner,
+    advantages_and_returns,
+    draw_minibatches,
+    explained_variance,
+    standardized,
+)
+from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
+from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import is_built_for
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
-from tensor_optix.algorithms.actor_critic import ActorCritic
-from tensor_optix.algorithms.on_policy_learner import OnPolicyLearner
-from tensor_optix.algorithms.ppo_update import PPOUpdate
-from tensor_optix.algorithms.xla import pays_to_compile
 from tensor_optix.core.checks import check_choice, check_flags, check_int, check_ints
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
@@ -41,6 +49,15 @@ SETTINGS = {
     "max_grad_norm": Setting(0.5, ParamSpec(0.1, 10.0, scale="log"), {"low": 0.0}, can_be_off=True),
     "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0, "high": MOST_REPEATS}),
 }
+
+
+KL_ROWS = 512
+"""Over about so many rows the KL divergence is averaged before it may end an update."""
+
+DIAGNOSTICS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm", "kl")
+
+MAX_WORK = 50_000_000
+"""Largest number of weights times rows of a minibatch that is compiled."""
 
 
 class PPOAgent(TFAgent):
@@ -136,32 +153,18 @@ class PPOAgent(TFAgent):
         """
         self._require_ready()
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
-        params, learner = self._hyperparams.params, self._learner
-        before = learner.state_dict()
         is_first = not self._normalizer.has_seen
         if is_first:
             self._observe(steps)
-
-        rewards = learner.scaled_rewards(steps, params["gamma"]) if self.scale_rewards else steps.rewards
-        batches, num_steps = learner.minibatches(steps.valid.reshape(-1), params["num_epochs"], self.batch_size)
-        kl_target, max_norm = params["kl_target"] or math.inf, params["max_grad_norm"] or math.inf
-        factor = learner.kl_factor if math.isfinite(kl_target) else 1.0
-        settings = {**params, "learning_rate_factor": factor, "kl_limit": 2 * kl_target, "max_grad_norm": max_norm}
-        diagnostics, is_finite = self._update(steps, rewards, batches, num_steps, settings)
-
-        if not is_finite:
-            learner.load_state_dict(*before)
+        try:
+            diagnostics = self._learner.learn(steps, self._hyperparams.params)
+        except NonFiniteError:
             if is_first:
                 self._normalizer.forget()
-            raise NonFiniteError(
-                "A loss or gradient became NaN or infinite; the agent is as it was before this window. "
-                "Lower the learning rate, or bound the scale of observations and rewards."
-            )
-        if math.isfinite(kl_target):
-            learner.adapt(diagnostics["kl"], kl_target, diagnostics["num_gradient_steps"] / max(num_steps, 1))
+            raise
         if not is_first:
             self._observe(steps)
-        return {**diagnostics, "kl_factor": factor, "learning_rate": self._base_learning_rate() * factor}
+        return {**diagnostics, "learning_rate": self._base_learning_rate() * diagnostics["kl_factor"]}
 
     def _usual_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(epsilon=1e-5)
@@ -211,9 +214,6 @@ class PPOAgent(TFAgent):
     def _keep_networks(self) -> None:
         self._given = (self.model, self.critic)
 
-    def _follow_bounds(self) -> None:
-        self._update = self._make_update()
-
     def _build_optimizers(self) -> None:
         """One optimizer moves everything, so that the norm of all gradients is bounded together."""
         spread = [] if self._log_std is None else [self._log_std]
@@ -229,20 +229,19 @@ class PPOAgent(TFAgent):
         return self._network.acting_model(self._normalizer)
 
     def _make_learner(self) -> OnPolicyLearner:
-        self._update = self._make_update()
-        return OnPolicyLearner(derive_rng(self._seed, "learn"))
+        return PPOLearner(self._make_update(), derive_rng(self._seed, "learn"), self.batch_size, self.scale_rewards)
 
-    def _make_update(self) -> PPOUpdate:
+    def _make_update(self) -> SurrogateUpdate:
         shapes = zip(self._inputs.shapes, self._part_dtypes, strict=True)
-        return PPOUpdate(
+        compiles = pays_to_compile(self._variables, self.batch_size) if self.jit_compile == "auto" else self.jit_compile
+        return SurrogateUpdate(
             self._network,
             self._normalizer,
             self._sampler.density(self._log_std),
-            self.optimizer,
-            self._variables,
+            [(self.optimizer, self._variables)],
             [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes],
             self._sampler.encoded_spec,
-            pays_to_compile(self._variables, self.batch_size) if self.jit_compile == "auto" else self.jit_compile,
+            StepRule(KL_ROWS, oversteps=True, bounds_norm=True, jit_compile=compiles),
         )
 
     def _observe(self, steps: Steps) -> None:
@@ -260,3 +259,98 @@ class PPOAgent(TFAgent):
 
     def _other_networks(self) -> list[tuple[str, list[Any]]]:
         return [] if self.critic is None else [("critic", list(self.critic.variables))]
+
+
+class PPOLearner(OnPolicyLearner):
+    """PPO on one window after another: advantages, minibatches, the clipped surrogate loss, the KL control.
+
+    Args:
+        update: Takes the gradient steps, on policy and value function.
+        rng: Draws the minibatches.
+        batch_size: Steps of a minibatch.
+        scales_rewards: Whether rewards are divided by the running spread of returns.
+    """
+
+    control = KLControl(step=1.3, low=0.03, high=5.0, min_share_taken=0.3)
+
+    def __init__(
+        self, update: SurrogateUpdate, rng: np.random.Generator, batch_size: int, scales_rewards: bool
+    ) -> None:
+        super().__init__(update, rng)
+        self._batch_size = batch_size
+        self._scales_rewards = scales_rewards
+        self._reward_scaler = RewardScaler()
+
+    def learn(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
+        """Update policy and value function from one window; where that fails, be as before."""
+        before = self.state_dict()
+        try:
+            return self._learned(steps, params)
+        except NonFiniteError:
+            self.load_state_dict(*before)
+            raise
+
+    def _learned(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
+        gamma, valid = params["gamma"], steps.valid.reshape(-1)
+        rewards = steps.rewards
+        if self._scales_rewards:
+            rewards = self._reward_scaler.scale(steps.rewards, steps.ended, steps.valid, gamma)
+        rated = self._update.rate(steps)
+        with np.errstate(all="ignore"):  # what is not finite is told and undone
+            advantages, returns = advantages_and_returns(
+                steps, rewards, rated.values, rated.successor_values, gamma, params["gae_lambda"]
+            )
+            explained = explained_variance(rated.values, returns, valid)
+            advantages = standardized(advantages, valid)
+
+        batches, num_steps = self._minibatches(valid, params["num_epochs"])
+        kl_target, max_norm = params["kl_target"] or math.inf, params["max_grad_norm"] or math.inf
+        factor = self.kl_factor if math.isfinite(kl_target) else 1.0
+        settings = {**params, "learning_rate_factor": factor, "kl_limit": 2 * kl_target, "max_grad_norm": max_norm}
+        found = self._improve(rated, advantages, returns, batches, num_steps, settings)
+
+        taken = found["num_gradient_steps"]
+        if math.isfinite(kl_target):
+            share_taken = taken / max(num_steps, 1)
+            self.kl_factor = self.control.next_factor(self.kl_factor, found["kl"], kl_target, share_taken)
+        told = {"explained_variance": explained, "num_gradient_steps": taken, "kl_factor": factor}
+        return {name: found[name] for name in DIAGNOSTICS} | told
+
+    def _minibatches(self, valid: np.ndarray, num_epochs: float) -> tuple[np.ndarray, int]:
+        """Return minibatches and how many of them count.
+
+        Their first axis is the same for any number of valid rows and for up to twice as many epochs: a compiled
+        update need not be compiled again.
+        """
+        num_rows, batch_size = int(valid.sum()), min(self._batch_size, len(valid))
+        num_steps = max(1, round(num_epochs * num_rows / batch_size)) if num_rows else 0
+        capacity = -(-next_power_of_two(num_epochs) * len(valid) // batch_size)
+        return draw_minibatches(self._rng, valid, num_steps, batch_size, capacity), num_steps
+
+    def on_world_change(self) -> None:
+        """Forget the scale of the old world's rewards, and how far a step may go."""
+        super().on_world_change()
+        self._reward_scaler.on_world_change()
+
+    def _parts(self) -> dict[str, Any]:
+        return {"rewards": self._reward_scaler}
+
+
+def next_power_of_two(number: float) -> int:
+    """Return the smallest power of two that is not below ``number``."""
+    return int(2 ** np.ceil(np.log2(max(number, 1.0))))
+
+
+def pays_to_compile(variables: Sequence[Any], batch_size: int) -> bool:
+    """Tell whether XLA pays on a CPU: whether an update of these weights is bound by the overhead of its operations.
+
+    XLA fuses them, which wins where each operation is small. Large products of matrices and
+    convolutions take longer in its code than in TensorFlow's own.
+
+    Args:
+        variables: What the update trains.
+        batch_size: Rows of a minibatch.
+    """
+    has_convolutions = any(len(v.shape) > 2 for v in variables)
+    work = batch_size * sum(int(np.prod(v.shape)) for v in variables)
+    return not has_convolutions and work <= MAX_WORK

@@ -20,10 +20,11 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
 )
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.algorithms.critics import ActionCritic, build_critic
-from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
+from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh
 from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec

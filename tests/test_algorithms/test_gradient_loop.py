@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tensor_optix.algorithms.gradient_loop import GradientLoop, dense_gradients
+from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
+from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
 from tensor_optix.exceptions import NonFiniteError
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from ppo_makers import ACTION_SPACES, VECTOR, make_agent, network, play_window
 
-from tensor_optix.algorithms import ppo_update
+from tensor_optix.algorithms import ppo
 from tensor_optix.algorithms.ppo import SETTINGS, PPOAgent
-from tensor_optix.algorithms.xla import pays_to_compile
 from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import (
     IncompatibleModelError,
@@ -188,7 +187,7 @@ class TestHyperparameters:
                 agent.learn(play_window(agent, k, 24))
         agent.set_hyperparams(HyperparamSet({"kl_target": None, "max_grad_norm": None}, 99))
         agent.learn(play_window(agent, 99, 40))
-        assert agent._update.num_traces == 2, "what rates a window, and what learns from it"
+        assert agent._learner._update.num_traces == 2, "what rates a window, and what learns from it"
 
     def test_all_have_defaults_under_the_usual_names(self):
         params = PPOAgent().get_hyperparams().params
@@ -223,7 +222,7 @@ class TestKLControl:
     def test_one_odd_minibatch_does_not_end_an_update(self, monkeypatch):
         params = {"learning_rate": 0.01, "num_epochs": 20, "kl_target": 0.01}
         averaged = make_agent(params=params).learn(play_window(make_agent(), 0, 64))["num_gradient_steps"]
-        monkeypatch.setattr(ppo_update, "KL_ROWS", 1)
+        monkeypatch.setattr(ppo, "KL_ROWS", 1)
         alone = make_agent(params=params).learn(play_window(make_agent(), 0, 64))["num_gradient_steps"]
         assert alone < averaged < 80
 
@@ -294,9 +293,9 @@ def assert_same_but_for(before, after, noise):
 def test_small_dense_networks_are_compiled_and_large_ones_are_not():
     small, large = network(4, 2), network(4, 2, keras.layers.Dense(2048), keras.layers.Dense(2048))
     image = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)])
-    assert pays_to_compile(small.trainable_variables, 64)
-    assert not pays_to_compile(large.trainable_variables, 64)
-    assert not pays_to_compile(image.trainable_variables, 64)
+    assert ppo.pays_to_compile(small.trainable_variables, 64)
+    assert not ppo.pays_to_compile(large.trainable_variables, 64)
+    assert not ppo.pays_to_compile(image.trainable_variables, 64)
 
 
 def test_a_compiled_update_learns_the_same():

@@ -25,11 +25,12 @@ from tensor_optix.adapters.tensorflow.hyperparameters import (
     smaller_steps,
     with_value,
 )
+from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.learning.learning_rate import as_given, rate_now, say_which_rate, with_rate_of
-from tensor_optix.adapters.tensorflow.learning.policy_learner import PolicyLearner
-from tensor_optix.adapters.tensorflow.learning.policy_update import PolicyUpdate
+from tensor_optix.adapters.tensorflow.learning.policy_learner import STEP_RULE, PolicyLearner
 from tensor_optix.adapters.tensorflow.learning.recent_steps import StepLayout
+from tensor_optix.adapters.tensorflow.learning.surrogate_update import SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.learning.window_steps import read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
@@ -210,7 +211,7 @@ class TFAgent(BoundAgent):
         else:
             diagnostics = self._learner.learn(steps, params)
         self._after_learn()
-        base_rate = self._base_learning_rate(diagnostics.pop("base_rate", None))
+        base_rate = self._base_learning_rate()
         self.used_hyperparams = self._with_rate(base_rate)
         return {
             **diagnostics,
@@ -258,7 +259,7 @@ class TFAgent(BoundAgent):
         sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
         baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._inputs.shapes, sizes)
         layout = StepLayout(self._inputs.shapes, self._part_dtypes, self._encoded_action())
-        return PolicyLearner(baseline, self._make_update(), derive_rng(self._seed, "learn"), layout)
+        return PolicyLearner(self._make_update(), derive_rng(self._seed, "learn"), baseline, layout)
 
     def _make_update(self) -> Any:
         """Return what takes the gradient steps; nothing is traced before its first window."""
@@ -267,8 +268,9 @@ class TFAgent(BoundAgent):
         groups = [(self.optimizer, self.model.trainable_variables)]
         if self._log_std is not None:
             groups.append((self._spread_optimizer, [self._log_std]))
-        head = self._sampler
-        return PolicyUpdate(self._outputs, head.density(self._log_std), groups, part_specs, head.encoded_spec)
+        head, network = self._sampler, PolicyNetwork(self.model, self._inputs)
+        density, actions = head.density(self._log_std), head.encoded_spec
+        return SurrogateUpdate(network, list, density, groups, part_specs, actions, STEP_RULE)
 
     def _follow_bounds(self) -> None:
         self._learner.use_update(self._make_update())
@@ -279,11 +281,6 @@ class TFAgent(BoundAgent):
         action = 0 if space is None else np.zeros(space.shape or (), space.dtype)
         encoded: np.ndarray = self._sampler.encode(np.asarray(action)[np.newaxis])[0]
         return encoded
-
-    def _outputs(self, parts: list[Any]) -> Any:
-        """Return the model's outputs ``[B, K]``, as acting sees them."""
-        cast = [tf.cast(part, dtype) for part, dtype in zip(parts, self._inputs.dtypes, strict=True)]
-        return tf.cast(self.model(self._inputs.pack(cast), training=False), tf.float32)
 
     def _after_learn(self) -> None:
         self._has_learned = True
@@ -304,9 +301,8 @@ class TFAgent(BoundAgent):
     def _with_rate(self, rate: float) -> HyperparamSet:
         return with_value(self._hyperparams, "learning_rate", rate)
 
-    def _base_learning_rate(self, current: float | None = None) -> float:
-        current = rate_now(self.optimizer) if current is None else current
-        return as_given(self._hyperparams.params.get("learning_rate"), current)
+    def _base_learning_rate(self) -> float:
+        return as_given(self._hyperparams.params.get("learning_rate"), rate_now(self.optimizer))
 
 
 def _adopt_learn(cls: Any) -> None:

@@ -1,7 +1,8 @@
-"""What is minimised: pure functions of tensors, traced into the update."""
+"""What is minimised, and its gradients: pure functions of tensors, traced into the update."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -9,23 +10,16 @@ import tensorflow as tf
 _MAX_LOG_RATIO = 20.0
 
 
-def clipped_surrogate_loss(log_ratio: Any, advantages: Any, clip_ratio: Any) -> Any:
+def clipped_surrogate(log_ratio: Any, advantages: Any, clip_ratio: Any) -> tuple[Any, Any]:
     """Return ``-mean(min(rho_t A_t, clip(rho_t, 1 - c, 1 + c) A_t))`` with ``rho_t = exp(log_ratio_t)``.
 
-    See "Proximal Policy Optimization Algorithms" (Schulman et al., 2017), equation 7.
+    And its derivative by each log-ratio, ``[B]``: written out, both take half the operations that differentiating the
+    loss adds to a gradient step. See "Proximal Policy Optimization Algorithms" (Schulman et al., 2017), equation 7.
 
     Args:
         log_ratio: ``log pi(a_t | o_t) - log b(a_t | o_t)`` to the policy b that acted, ``[B]``.
         advantages: ``A_t``, ``[B]``.
         clip_ratio: c, how far a ratio may move before it earns nothing more.
-    """
-    return clipped_surrogate_with_slopes(log_ratio, advantages, clip_ratio)[0]
-
-
-def clipped_surrogate_with_slopes(log_ratio: Any, advantages: Any, clip_ratio: Any) -> tuple[Any, Any]:
-    """Return :func:`clipped_surrogate_loss` and its derivative by each log-ratio, ``[B]``.
-
-    Written out, both take half the operations that differentiating the loss adds to a gradient step.
     """
     earned = tf.exp(tf.clip_by_value(log_ratio, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)) * advantages
     limit = advantages + clip_ratio * tf.abs(advantages)
@@ -44,3 +38,17 @@ def approximate_kl(log_ratio: Any) -> Any:
     """
     bounded = tf.clip_by_value(log_ratio, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
     return tf.reduce_mean(tf.math.expm1(bounded) - bounded)
+
+
+def dense_gradients(tape: Any, target: Any, variables: Sequence[Any], slopes: Any = None) -> list[Any]:
+    """Return one tensor per variable: zeros where a variable does not reach the target.
+
+    Args:
+        tape: Watched what led to the target.
+        target: A loss, or a list of tensors.
+        variables: What to differentiate by.
+        slopes: Derivatives of the loss by each tensor of the list.
+    """
+    sources = [getattr(v, "value", v) for v in variables]
+    found = tape.gradient(target, sources, slopes)
+    return [tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in zip(found, sources, strict=True)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.functional.linear_baseline import merge_moments
 from tensor_optix.functional.returns import discounted_sums
 
@@ -67,6 +68,10 @@ class RewardScaler:
             "variance": self._variance.copy(),
             "carried": self._carried.copy(),
         }
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Raise unless :meth:`load_state_dict` can take this."""
+        require_like(state, self.state_dict(), "reward scaler")
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become the scaler whose ``state_dict`` this is."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tensor_optix.adapters.tensorflow.saving.state_checks import require_same_form
 from tensor_optix.functional.linear_baseline import draw_waves, merge_moments, ridge_fit, wave_features
 
 MAX_INPUTS = 128
@@ -89,6 +90,10 @@ class ValueBaseline:
         fixed |= {f"pick_{i}": pick for i, pick in enumerate(self._picks) if pick is not None}
         moments = {"count": np.array(self._count), "mean": self._mean, "variance": self._variance}
         return {name: array.copy() for name, array in {**fixed, **moments, "coefficients": self._coefficients}.items()}
+
+    def check_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Raise unless :meth:`load_state_dict` can take this."""
+        require_same_form(state, self.state_dict(), "baseline")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the baseline whose ``state_dict`` this is."""

@@ -64,6 +64,11 @@ class Steps:
         rows = self.valid.reshape(-1)
         return [part[rows] for part in self.flat_observations()]
 
+    def behaviour_log_probs(self, own: np.ndarray) -> np.ndarray:
+        """Return the log-probabilities ``[T * N]`` of the policy that acted: ``own`` where they are not known yet."""
+        recorded = self.log_probs.reshape(-1)
+        return np.where(np.isnan(recorded), own, recorded)
+
     def next_values(self, values: np.ndarray, successor_values: np.ndarray) -> np.ndarray:
         """Return the value of each step's successor, ``[T, N]``.
 

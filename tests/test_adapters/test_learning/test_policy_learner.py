@@ -1,25 +1,16 @@
+"""How ``TFAgent`` weighs what it learns from: shares, spreads and signals, by hand and by their laws."""
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tensor_optix.adapters.tensorflow.learning.policy_learner import (
-    FACTOR_BOUNDS,
     MEMORY_STEPS,
     UsualSpread,
-    adapted_factor,
     fresh_share,
-    minibatches,
     signal_strength,
 )
-
-
-def test_the_learning_rate_factor_follows_the_kl():
-    assert adapted_factor(1.0, kl=0.021, target=0.01) == pytest.approx(1 / 1.5)
-    assert adapted_factor(1.0, kl=0.004, target=0.01) == pytest.approx(1.5)
-    assert adapted_factor(1.0, kl=0.01, target=0.01) == 1.0
-    assert adapted_factor(FACTOR_BOUNDS[1], kl=0.0, target=0.01) == FACTOR_BOUNDS[1]
-    assert adapted_factor(FACTOR_BOUNDS[0], kl=9.0, target=0.01) == FACTOR_BOUNDS[0]
 
 
 def test_a_window_may_move_the_policy_as_far_as_it_renews_the_memory():
@@ -48,13 +39,3 @@ def test_the_usual_spread_is_the_root_mean_square(spreads):
         usual = usual.after(spread)
     assert usual.value == pytest.approx(np.sqrt(np.mean(np.square(spreads))), abs=1e-6)
     assert usual.count == len(spreads)
-
-
-@given(st.integers(1, 300), st.integers(1, 12), st.integers(0, 9))
-def test_minibatches_are_shuffled_passes(num_rows, num_steps, seed):
-    size = min(64, num_rows)
-    batches = minibatches(np.random.default_rng(seed), num_rows, num_steps, size)
-    assert batches.shape == (num_steps, size)
-    assert batches.dtype == np.int32
-    counts = np.bincount(batches.reshape(-1), minlength=num_rows)
-    assert counts.max() - counts.min() <= 1

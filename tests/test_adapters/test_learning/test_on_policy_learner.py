@@ -1,12 +1,14 @@
-"""Advantages: against their definition, step by step."""
+"""What on-policy learners share: advantages against their definition, minibatches, the control of the learning rate."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tensor_optix.adapters.tensorflow.learning import on_policy_learner as adv
+from tensor_optix.adapters.tensorflow.learning.policy_learner import PolicyLearner
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
-from tensor_optix.algorithms import advantages as adv
+from tensor_optix.algorithms.ppo import PPOLearner
 
 
 def steps_of(terminated, continues, cut):
@@ -85,3 +87,39 @@ def test_explained_variance_is_one_minus_what_is_missed():
 def test_standardized_looks_only_where_it_may():
     result = adv.standardized(np.array([1.0, 3.0, 1000.0]), np.array([True, True, False]))
     np.testing.assert_allclose(result[:2], [-1.0, 1.0], rtol=1e-7)
+
+
+@given(st.integers(1, 300), st.integers(0, 12), st.integers(0, 9), st.integers(0, 5), st.floats(0.0, 0.9))
+def test_minibatches_are_shuffled_passes_over_what_is_valid(num_rows, num_steps, seed, spare, share):
+    rng = np.random.default_rng(seed)
+    valid = rng.random(num_rows) >= share
+    valid[0] = True
+    size = min(64, num_rows)
+    batches = adv.draw_minibatches(rng, valid, num_steps, size, num_steps + spare)
+    assert batches.shape == (num_steps + spare, size)
+    assert batches.dtype == np.int32
+    counts = np.bincount(batches[:num_steps].reshape(-1), minlength=num_rows)
+    assert not counts[~valid].any()
+    assert counts[valid].max() - counts[valid].min() <= 1
+    assert not batches[num_steps:].any()
+
+
+def test_minibatches_are_the_generators_own_permutations():
+    batches = adv.draw_minibatches(np.random.default_rng(5), np.ones(6, bool), 4, 3)
+    rng = np.random.default_rng(5)
+    np.testing.assert_array_equal(batches.reshape(2, 6), [rng.permutation(6), rng.permutation(6)])
+
+
+@pytest.mark.parametrize(("control", "step"), [(PolicyLearner.control, 1.5), (PPOLearner.control, 1.3)])
+def test_the_learning_rate_factor_follows_the_kl(control, step):
+    assert control.next_factor(1.0, kl=0.021, target=0.01) == pytest.approx(1 / step)
+    assert control.next_factor(1.0, kl=0.004, target=0.01) == pytest.approx(step)
+    assert control.next_factor(1.0, kl=0.01, target=0.01) == 1.0
+    assert control.next_factor(control.high, kl=0.0, target=0.01) == control.high
+    assert control.next_factor(control.low, kl=9.0, target=0.01) == control.low
+
+
+def test_an_update_of_ppo_that_ended_at_once_went_too_fast():
+    assert PPOLearner.control.next_factor(1.0, kl=0.0, target=0.01, share_taken=0.2) == pytest.approx(1 / 1.3)
+    assert PPOLearner.control.next_factor(1.0, kl=0.0, target=0.01, share_taken=0.3) == pytest.approx(1.3)
+    assert PolicyLearner.control.next_factor(1.0, kl=0.0, target=0.01, share_taken=0.0) == pytest.approx(1.5)

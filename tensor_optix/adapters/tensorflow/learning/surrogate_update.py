@@ -1,0 +1,277 @@
+"""The clipped-surrogate update: all gradient steps on some steps as one traced call, within a KL limit.
+
+See "Proximal Policy Optimization Algorithms" (Schulman et al., 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tensor_optix.adapters.tensorflow.actions.action_sampler import Density
+from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
+from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.losses import (
+    approximate_kl,
+    clipped_surrogate,
+    dense_gradients,
+)
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import undo_unless
+
+SETTINGS = ("learning_rate_factor", "clip_ratio", "entropy_coef", "value_coef", "max_grad_norm", "kl_limit")
+"""Those that the gradient steps read."""
+
+COLUMNS = ("advantages", "returns", "behaviour", "before", "valid")
+"""Numbers of each step that the gradient steps read: log-probabilities are those of the policy that acted, and of the
+one that learns, before it does."""
+
+STEP_MEANS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm")
+"""Diagnostics that are means over the gradient steps taken."""
+
+_EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class Rated:
+    """What policy and value function say of some steps, before anything is learned from them.
+
+    Attributes:
+        steps: The steps, B of them.
+        parts: Their observations as the network takes them, one tensor ``[B, ...]`` each.
+        actions: A tensor of the encoded actions.
+        log_probs: Of the actions, ``[B]``.
+        values: ``[B]``; None where the network has no value function.
+        successor_values: Of ``steps.successors``, ``[C]``.
+    """
+
+    steps: Steps
+    parts: list[Any]
+    actions: Any
+    log_probs: np.ndarray
+    values: np.ndarray | None = None
+    successor_values: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class StepRule:
+    """How the gradient steps of one update follow each other.
+
+    Attributes:
+        kl_rows: Over about so many rows the KL divergence is averaged before it may end an update: that of a few
+            is noise.
+        oversteps: Whether the gradient step that starts beyond the KL limit is the last one, or is left out.
+        bounds_norm: Whether the norm of all gradients together is bounded.
+        jit_compile: Whether XLA compiles the gradient steps, anew for each new size of a window. All else has
+            sizes that differ from window to window, and would only add to what is compiled.
+    """
+
+    kl_rows: int
+    oversteps: bool
+    bounds_norm: bool
+    jit_compile: bool = False
+
+
+class SurrogateUpdate:
+    """Turns steps and their advantages into gradient steps.
+
+    Traced once: minibatches, their number and all settings come in as tensors. The network runs at inference, as it
+    does when acting, so ratios start at 1 with Dropout and BatchNormalization too.
+
+    Args:
+        network: Policy, and value function where it has one.
+        normalize: Maps observation parts to what the network takes; it must not change meanwhile.
+        density: How likely actions are under the network's outputs.
+        groups: Pairs of a built Keras optimizer and the variables it trains; the first one's learning rate
+            holds for all.
+        part_specs: Shape and dtype of each observation part, batch first.
+        action_spec: Shape and dtype of encoded actions, batch first.
+        rule: How the gradient steps follow each other.
+
+    Attributes:
+        num_traces: How often it was traced.
+    """
+
+    def __init__(
+        self,
+        network: PolicyNetwork,
+        normalize: Callable[[Sequence[Any]], list[Any]],
+        density: Density,
+        groups: Sequence[tuple[Any, Sequence[Any]]],
+        part_specs: Sequence[tf.TensorSpec],
+        action_spec: tf.TensorSpec,
+        rule: StepRule,
+    ) -> None:
+        self._network = network
+        self._normalize = normalize
+        self._density = density
+        self._groups = [(optimizer, list(variables)) for optimizer, variables in groups]
+        self._variables = [variable for _, variables in self._groups for variable in variables]
+        self._specs = (list(part_specs), action_spec)
+        self._rule = rule
+        self.num_traces = 0
+        self._take_steps_compiled = tf.function(self._take_steps, autograph=False, jit_compile=rule.jit_compile)
+
+    def rate(self, steps: Steps) -> Rated:
+        """Return what policy and value function say of some steps."""
+        # Concrete functions on tensors: finding a trace and converting arrays would cost a millisecond a call.
+        actions = tf.constant(steps.actions.reshape(-1, *steps.actions.shape[2:]))
+        observations = [tf.constant(part) for part in steps.flat_observations()]
+        if not self._network.has_values:
+            parts, log_probs = self._rate(observations, actions)
+            return Rated(steps, parts, actions, log_probs.numpy())
+        parts, rated, successor_values = self._rate(observations, actions, [tf.constant(x) for x in steps.successors])
+        log_probs, values = rated.numpy()
+        return Rated(steps, parts, actions, log_probs, values, successor_values.numpy())
+
+    def __call__(
+        self,
+        rated: Rated,
+        advantages: np.ndarray,
+        returns: np.ndarray,
+        batches: np.ndarray,
+        num_steps: int,
+        settings: Mapping[str, float],
+    ) -> tuple[dict[str, float], bool]:
+        """Take ``num_steps`` gradient steps, fewer if the KL limit is reached.
+
+        Args:
+            rated: From :meth:`rate`.
+            advantages: ``[B]``, of about unit spread.
+            returns: What values should be, ``[B]``.
+            batches: Row numbers, ``[at least num_steps, batch_size]`` int32.
+            num_steps: How many of the batches to use.
+            settings: A value for each name in ``SETTINGS``.
+
+        Returns:
+            Diagnostics, and whether everything was finite; if not, no variable has changed.
+        """
+        behaviour = rated.steps.behaviour_log_probs(rated.log_probs)
+        columns = (advantages, returns, behaviour, rated.log_probs, rated.steps.valid.reshape(-1))
+        with np.errstate(all="ignore"):  # what is not finite is told and undone
+            numbers = np.stack(columns, axis=1).astype(np.float32)
+        limits = np.array([settings[name] for name in SETTINGS], np.float32)
+        drawn = [tf.constant(x) for x in (numbers, batches, np.int32(num_steps), limits)]
+        *totals, taken, kl, drift, finite = self._learn(rated.parts, rated.actions, *drawn).numpy().tolist()
+        diagnostics = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
+        diagnostics |= {"kl": kl, "kl_from_behaviour": drift, "num_gradient_steps": taken}
+        return diagnostics, bool(finite)
+
+    @cached_property
+    def _rate(self) -> Any:
+        def rate(parts: Any, actions: Any, *after: Any) -> Any:
+            self.num_traces += 1
+            parts = self._normalize(parts)
+            outputs, values = self._network(parts)
+            log_probs = self._density.log_prob(outputs, actions)
+            if values is None:
+                return parts, log_probs
+            return parts, tf.stack([log_probs, values]), self._network.value(self._normalize(*after))
+
+        parts, actions = self._specs
+        return _traced(rate, [parts, actions, parts] if self._network.has_values else [parts, actions])
+
+    @cached_property
+    def _learn(self) -> Any:
+        """All gradient steps, and what became of the policy: sums, steps taken, KL divergences, all finite."""
+
+        def learn(parts: Any, actions: Any, numbers: Any, batches: Any, num_steps: Any, settings: Any) -> Any:
+            self.num_traces += 1
+            settings = dict(zip(SETTINGS, tf.unstack(settings), strict=True))
+            variables = [*self._variables, *(v for optimizer, _ in self._groups for v in optimizer.variables)]
+            saved = [tf.identity(v) for v in variables]
+            rows = {"parts": parts, "actions": actions, "numbers": numbers}
+            sums, finite = self._take_steps_compiled(rows, batches, num_steps, settings)
+            after = self._density.log_prob(self._network.outputs(parts), actions)
+            behaviour, before, valid = (numbers[:, COLUMNS.index(name)] for name in ("behaviour", "before", "valid"))
+            share = tf.reduce_mean(valid)
+            kl, drift = (
+                tf.math.divide_no_nan(approximate_kl((after - earlier) * valid), share)
+                for earlier in (before, behaviour)
+            )
+            finite = finite & tf.math.is_finite(kl + drift)
+            undo_unless(finite, variables, saved)
+            return tf.concat([sums, tf.stack([kl, drift, tf.cast(finite, tf.float32)])], axis=0)
+
+        _, action_spec = self._specs
+        parts = [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
+        numbers, settings = tf.TensorSpec((None, len(COLUMNS))), tf.TensorSpec((len(SETTINGS),))
+        batches, num_steps = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
+        return _traced(learn, [parts, action_spec, numbers, batches, num_steps, settings])
+
+    def _take_steps(self, rows: dict[str, Any], batches: Any, num_steps: Any, settings: Mapping[str, Any]) -> Any:
+        """Return the sums of ``STEP_MEANS`` and the number of steps taken, and whether all was finite."""
+        rates = [optimizer.learning_rate for optimizer, _ in self._groups]
+        base_rate = tf.identity(rates[0])
+        for rate in rates:
+            rate.assign(base_rate * settings["learning_rate_factor"])
+        weight = tf.minimum(1.0, tf.cast(tf.shape(batches)[1], tf.float32) / self._rule.kl_rows)
+
+        def step(i: Any, sums: Any, mean_kl: Any, _going: Any, _finite: Any) -> Any:
+            batch = tf.nest.map_structure(lambda x: tf.gather(x, batches[i]), rows)
+            loss, statistics, kl, grads = self._loss(batch, settings)
+            norm = tf.norm(tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0))  # compiles faster than global_norm
+            if self._rule.bounds_norm:
+                shrink = tf.minimum(1.0, settings["max_grad_norm"] / (norm + _EPSILON))
+                grads = [g * shrink for g in grads]
+            told = tf.stack([loss, *statistics, norm, 1.0])
+            mean_kl += weight * (kl - mean_kl)
+            finite = tf.math.is_finite(loss + norm)
+            going = finite & (mean_kl <= settings["kl_limit"])
+            if self._rule.oversteps:
+                self._apply(grads)
+            else:
+                tf.cond(going, lambda: self._apply(grads), lambda: tf.constant(0))
+                told = tf.where(going, told, tf.zeros_like(told))
+            return i + 1, sums + told, mean_kl, going, finite
+
+        yes = tf.constant(True)
+        _, sums, _, _, finite = tf.while_loop(
+            lambda i, _sums, _kl, going, _finite: (i < num_steps) & going,
+            step,
+            (tf.constant(0), tf.zeros(len(STEP_MEANS) + 1), tf.constant(0.0), yes, yes),
+        )
+        for rate in rates:
+            rate.assign(base_rate)
+        return sums, finite
+
+    def _loss(self, batch: dict[str, Any], settings: dict[str, Any]) -> Any:
+        """Return PPO's loss on one minibatch, its parts, the KL divergence from before the update, and its gradients.
+
+        ``L = L_clip + value_coef * mean (v_t - G_t)^2 - entropy_coef * mean H``: equation 9 of the paper, turned
+        round. Its derivatives by log-probabilities, entropies and values are written out.
+        """
+        advantages, returns, behaviour, before, _ = tf.unstack(batch["numbers"], axis=1)
+        with tf.GradientTape() as tape:
+            outputs, values = self._network(batch["parts"])
+            log_probs = self._density.log_prob(outputs, batch["actions"])
+            entropies = self._density.entropy(outputs)
+        policy_loss, slopes = clipped_surrogate(log_probs - behaviour, advantages, settings["clip_ratio"])
+        entropy, value_loss, share = tf.reduce_mean(entropies), 0.0, 1.0 / tf.cast(tf.size(advantages), tf.float32)
+        loss, targets = policy_loss, [log_probs, entropies]
+        slopes = [slopes, tf.fill(tf.shape(entropies), -settings["entropy_coef"] * share)]
+        if values is not None:
+            value_loss = tf.reduce_mean(tf.square(values - returns))
+            loss += settings["value_coef"] * value_loss
+            targets.append(values)
+            slopes.append(settings["value_coef"] * share * (2.0 * (values - returns)))
+        loss -= settings["entropy_coef"] * entropy
+        is_clipped = tf.abs(tf.exp(log_probs - behaviour) - 1.0) > settings["clip_ratio"]
+        clip_fraction = tf.reduce_mean(tf.cast(is_clipped, tf.float32))
+        gradients = dense_gradients(tape, targets, self._variables, slopes)
+        return loss, (policy_loss, value_loss, entropy, clip_fraction), approximate_kl(log_probs - before), gradients
+
+    def _apply(self, gradients: Sequence[Any]) -> Any:
+        remaining = iter(gradients)
+        for optimizer, variables in self._groups:
+            apply_gradients(optimizer, [next(remaining) for _ in variables], variables)
+        return tf.constant(0)
+
+
+def _traced(function: Callable[..., Any], signature: Sequence[Any]) -> Any:
+    return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
