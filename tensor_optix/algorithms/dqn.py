@@ -19,9 +19,9 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampler
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate, share
+from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
-from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import build_q_network
@@ -126,7 +126,7 @@ class DQNAgent(OffPolicyAgent):
             NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights
                 and optimizer are as they were.
         """
-        before = 0 if self._sampler is None else self._progress.env_steps
+        before = 0 if self._sampler is None else self._learner.env_steps
         num_updates = self._remember(episode_data)
         moves_target = self._target_moves(before, num_updates)
         metrics = self._learn_in_calls(num_updates, lambda part: self._update(moves_target[part]))
@@ -199,7 +199,7 @@ class DQNAgent(OffPolicyAgent):
     def _follow_progress(self) -> None:
         params = self._hyperparams.params
         start, end, steps = (params[name] for name in ("epsilon_start", "epsilon_end", "epsilon_decay_steps"))
-        passed = min(1.0, self._progress.exploration_steps / steps) if steps else 1.0
+        passed = min(1.0, self._learner.exploration_steps / steps) if steps else 1.0
         self._sampler = self._sampler.with_epsilon((1.0 - passed) * start + passed * end)
 
     def _target_moves(self, env_steps_before: int, num_updates: int) -> np.ndarray:
@@ -207,7 +207,7 @@ class DQNAgent(OffPolicyAgent):
 
         The gradient steps of a window are spread evenly over its env steps.
         """
-        taken = self._progress.env_steps - env_steps_before
+        taken = self._learner.env_steps - env_steps_before
         at = env_steps_before + taken * np.arange(num_updates + 1) / max(1, num_updates)
         rounds = np.floor(at / self._hyperparams.params["target_update_interval"])
         return np.asarray(rounds[1:] > rounds[:-1])
@@ -229,7 +229,7 @@ class DQNAgent(OffPolicyAgent):
         """Forget the replay and the optimizer's moments, and explore half as much again; keep the weights."""
         super().on_world_change()
         if self._sampler is not None:
-            self._progress.exploration_steps = int(self._hyperparams.params["epsilon_decay_steps"]) // 2
+            self._learner.exploration_steps = int(self._hyperparams.params["epsilon_decay_steps"]) // 2
             self._follow_progress()
 
     def bold_hyperparams(self) -> HyperparamSet:
@@ -246,26 +246,20 @@ class DQNAgent(OffPolicyAgent):
                 f"DQN needs a Discrete action space. Received: {action_space}. "
                 "Use SACAgent or PPOAgent for Box actions, PPOAgent for MultiDiscrete or MultiBinary ones."
             )
-        epsilon = self._hyperparams.params["epsilon_start"]
-        return EpsilonGreedySampler(int(action_space.n), int(action_space.start), float(epsilon))
+        return replace(self._sampler_unbound(int(action_space.n)), start=int(action_space.start))
 
-    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
-        self.model = self._given_model
+    def _fit_models(
+        self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any
+    ) -> PolicyNetwork:
+        self.model = self._given["model"]
         if self.model is None:
             self.model = build_q_network(
                 observation_space, sampler.num_outputs, self.hidden_units, self._seed, dueling=self.dueling
             )
-        inputs, size = model_checks.build_and_probe(self.model, example)
-        model_checks.check_output_size(self.model, size, sampler, action_space)
-        return inputs
+        return super()._fit_models(observation_space, action_space, sampler, example)
 
-    def _infer(self, observation: Any) -> None:
-        """Take the shapes from one observation and the actions from the outputs: nobody called ``bind``."""
-        if self.model is None or observation is None:
-            super()._infer(observation)
-        inputs, size = model_checks.build_and_probe(self.model, observation)
-        sampler = EpsilonGreedySampler(size, 0, float(self._hyperparams.params["epsilon_start"]))
-        self._assemble(inputs, sampler, observation)
+    def _sampler_unbound(self, num_outputs: int) -> ActionSampler:
+        return EpsilonGreedySampler(num_outputs, 0, float(self._hyperparams.params["epsilon_start"]))
 
     @property
     def _known_start(self) -> int:

@@ -9,21 +9,81 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, first_of
+from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.window_steps import flat_parts
-from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
-from tensor_optix.algorithms.progress import LearnerState, Progress
 from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
 from tensor_optix.core.checks import check_flags, check_instance, check_int, check_ints
+from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
-from tensor_optix.exceptions import NonFiniteError, NotBoundError
+from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.seeding import derive_rng
 
 _REPLAY = "replay."
+
+
+class ReplayLearner:
+    """What an off-policy learner goes on from, apart from variables: counts, what it draws from, what it remembers.
+
+    The replay is forgotten in a changed world, but saved by itself: it is large.
+
+    Args:
+        rng: What the learner draws from, apart from batches.
+        replay: What it remembers.
+
+    Attributes:
+        env_steps: Steps stored.
+        exploration_steps: Where the exploration schedule stands, in env steps.
+        gradient_steps: Gradient steps taken.
+    """
+
+    _COUNTS = ("env_steps", "exploration_steps", "gradient_steps", "_credit_steps")
+
+    def __init__(self, rng: np.random.Generator, replay: ReplayBuffer) -> None:
+        self.rng = rng
+        self._replay = replay
+        self.env_steps = self.exploration_steps = self.gradient_steps = self._credit_steps = 0
+
+    def advance(self, num_steps: int, learning_starts: int, train_frequency: int, gradient_steps: int) -> int:
+        """Count ``num_steps`` env steps and return how many gradient steps they bring.
+
+        ``gradient_steps`` for every ``train_frequency`` env steps after the first ``learning_starts``;
+        what is left over counts with the next window.
+        """
+        self.env_steps += num_steps
+        self.exploration_steps += num_steps
+        self._credit_steps += min(num_steps, max(0, self.env_steps - learning_starts))
+        rounds, self._credit_steps = divmod(self._credit_steps, train_frequency)
+        return rounds * gradient_steps
+
+    def on_world_change(self) -> None:
+        """Forget the steps of the old world."""
+        self._replay.clear()
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw what ``rng`` would."""
+        self.rng = rng
+
+    def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return arrays (none) and JSON-able values."""
+        counts = {name: getattr(self, name) for name in self._COUNTS}
+        return {}, {"progress": counts, "generator": self.rng.bit_generator.state}
+
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raise unless :meth:`load_state_dict` can take this."""
+        require_like(meta, self.state_dict()[1], "learner")
+        check_counts("learner", **meta["progress"])
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Become what :meth:`state_dict` returned."""
+        for name in self._COUNTS:
+            setattr(self, name, int(meta["progress"][name]))
+        self.rng.bit_generator.state = meta["generator"]
 
 
 class OffPolicyAgent(TFAgent):
@@ -79,7 +139,6 @@ class OffPolicyAgent(TFAgent):
         self.prioritised = bool(prioritised)
         self.normalize_observations = bool(normalize_observations)
         self.hidden_units = tuple(int(units) for units in hidden_units)
-        self._given_model = model
         super().__init__(model, optimizer, hyperparams)
 
     # Learning
@@ -91,7 +150,7 @@ class OffPolicyAgent(TFAgent):
         added = self.replay.add(window)
         self._observe(window)
         params = self._hyperparams.params
-        due = self._progress.advance(
+        due = self._learner.advance(
             added, self.learning_starts, int(params["train_frequency"]), int(params["gradient_steps"])
         )
         return due if len(self.replay) else 0
@@ -111,7 +170,7 @@ class OffPolicyAgent(TFAgent):
             for variable, value in saved:
                 variable.assign(value)
             raise
-        self._progress.gradient_steps += num_updates
+        self._learner.gradient_steps += num_updates
         self._follow_progress()
         return {name: total / max(1, num_updates) for name, total in sums.items()}
 
@@ -144,7 +203,7 @@ class OffPolicyAgent(TFAgent):
 
     def _outputs(self, parts: list[Any]) -> Any:
         """Return the acting model's outputs ``[B, K]`` for prepared observations; traced."""
-        return tf.cast(self.model(self._inputs.pack(list(parts)), training=False), tf.float32)
+        return self._network.outputs(parts)
 
     def _follow_progress(self) -> None:
         """Let exploration stand where the counts say."""
@@ -152,22 +211,13 @@ class OffPolicyAgent(TFAgent):
 
     # How the parts are made, at bind()
 
-    def _infer(self, observation: Any) -> None:
-        raise NotBoundError(
-            f"{type(self).__name__} must know the spaces of its environment before it acts or learns. "
-            "Call bind(observation_space, action_space) first; RLOptimizer does."
-        )
-
-    def _assemble(self, inputs: ModelInputs, sampler: ActionSampler, example: Any) -> None:
+    def _assemble(self, network: PolicyNetwork, sampler: ActionSampler, example: Any) -> None:
         self._example = example
         action = np.zeros(*self._action_layout())
         require_memory(memory_bytes(self.buffer_size, example, action, prioritised=self.prioritised), self.buffer_size)
         rng = derive_rng(self._seed, "replay")
         self.replay = ReplayBuffer(self.buffer_size, example, action, rng, prioritised=self.prioritised)
-        super()._assemble(inputs, sampler, example)
-
-    def _keep_networks(self) -> None:
-        self._given_model = self.model
+        super()._assemble(network, sampler, example)
 
     def _reseed(self, seed: int) -> None:
         super()._reseed(seed)
@@ -177,43 +227,13 @@ class OffPolicyAgent(TFAgent):
         space = self._spaces[1]
         return ((), np.int64) if space is None else (space.shape, space.dtype)
 
-    def _build_optimizers(self) -> None:
-        self._spread_optimizer = None
-        if self.optimizer.built and self._given_model is None:
-            # Bound once more: the model is another one now.
-            self.optimizer = fresh(self.optimizer)
-        if not self.optimizer.built:
-            self.optimizer.build(self.model.trainable_variables)
-
-    def _make_acting_model(self) -> keras.Model:
-        self._normalizer = ObservationNormalizer(self._inputs, self.normalize_observations)
-        if not self._normalizer.is_active:
-            return self.model
-        tensors = self._inputs.tensors()
-        outputs = self.model(self._inputs.pack(self._normalizer(tensors)), training=False)
-        return keras.Model(self._inputs.structured(tensors), outputs)
-
-    def _make_learner(self) -> LearnerState:
-        self._progress = Progress()
-        self._rng = derive_rng(self._seed, "learn")
+    def _make_learner(self) -> ReplayLearner:
         self._make_networks()
-        return LearnerState(self._progress, self._rng, self.replay)
+        return ReplayLearner(derive_rng(self._seed, "learn"), self.replay)
 
     def _make_networks(self) -> None:
         """Make what learns: targets, other networks, the traced update."""
         raise NotImplementedError
-
-    def refresh(self) -> None:
-        """Let acting follow model and normaliser, after something else than ``learn`` changed them."""
-        if self._sampler is not None:
-            self._normalizer.refresh()
-        super().refresh()
-
-    def on_world_change(self) -> None:
-        """Forget the replay and the optimizers' moments, let new observations weigh more; keep the weights."""
-        super().on_world_change()
-        if self._sampler is not None:
-            self._normalizer.on_world_change()
 
     # State
 
@@ -241,11 +261,3 @@ class OffPolicyAgent(TFAgent):
             self.replay.load_state_dict(arrays, state.meta["replay"])
         if state.scope != "policy":
             self._follow_progress()
-
-    def _policy_variables(self) -> list[tuple[str, list[Any]]]:
-        return [*super()._policy_variables(), ("observation_normalizer", self._normalizer.variables)]
-
-
-def fresh(optimizer: Any) -> Any:
-    """Return an optimizer of the same configuration that has moved nothing yet."""
-    return type(optimizer).from_config(optimizer.get_config())

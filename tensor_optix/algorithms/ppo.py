@@ -8,13 +8,12 @@ from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tensor_optix.adapters.spaces.image_layout import is_image
 from tensor_optix.adapters.spaces.observation_parts import restricted
 from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
-from tensor_optix.adapters.tensorflow.actions.table import head_for
+from tensor_optix.adapters.tensorflow.actions.table import KINDS
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, discount, rate
 from tensor_optix.adapters.tensorflow.learning.actor_critic import ActorCritic
 from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
@@ -27,15 +26,13 @@ from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
 )
 from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
-from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
-from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
-from tensor_optix.adapters.tensorflow.saving.agent_arrays import is_built_for
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checks import check_choice, check_flags, check_int, check_ints
-from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
-from tensor_optix.exceptions import NonFiniteError, NotBoundError
+from tensor_optix.core.types import HyperparamSet, ParamSpec
+from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS = {
@@ -87,7 +84,7 @@ class PPOAgent(TFAgent):
         scale_rewards: Whether rewards are divided by the running spread of returns.
         hidden_units: Of the networks built here; 64 and 64 with tanh.
         jit_compile: Whether XLA compiles the update: True, False, or "auto" to decide by the amount
-            of work, see ``algorithms.xla``.
+            of work, see :func:`pays_to_compile`.
 
     Raises:
         InvalidTypeError: An argument is of a type that cannot be used.
@@ -103,12 +100,13 @@ class PPOAgent(TFAgent):
     """
 
     _makes_models = True
+    _acts_unbound = False
+    _kinds_of_actions = KINDS
     _saved_as = "PPOAgent"
     _model_arguments: ClassVar[Mapping[str, str]] = {"actor": "model", "critic": "critic"}
     _structure = ("batch_size", "normalize_observations", "scale_rewards", "jit_compile")
     _settings: Mapping[str, Setting] = SETTINGS
     _keeps_other_hyperparams = False
-    undoes_bad_updates = True
 
     def __init__(
         self,
@@ -130,7 +128,6 @@ class PPOAgent(TFAgent):
         if critic is not None:
             check_model(critic)
         self.critic = critic
-        self._given = (actor, critic)
         self.batch_size = int(batch_size)
         self.normalize_observations = bool(normalize_observations)
         self.scale_rewards = bool(scale_rewards)
@@ -138,56 +135,15 @@ class PPOAgent(TFAgent):
         self.jit_compile = jit_compile
         super().__init__(actor, optimizer, hyperparams)
 
-    def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
-        """Update policy and value function from one window.
-
-        Returns:
-            ``loss``, ``policy_loss``, ``value_loss``, ``entropy``, ``clip_fraction`` and ``grad_norm``
-            (means over the gradient steps), ``num_gradient_steps``, ``kl`` of this update,
-            ``explained_variance`` of the values, ``kl_factor`` and ``learning_rate`` in effect.
-
-        Raises:
-            NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; the agent
-                is as it was.
-            NotBoundError: ``bind`` was never called.
-        """
-        self._require_ready()
-        steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
-        is_first = not self._normalizer.has_seen
-        if is_first:
-            self._observe(steps)
-        try:
-            diagnostics = self._learner.learn(steps, self._hyperparams.params)
-        except NonFiniteError:
-            if is_first:
-                self._normalizer.forget()
-            raise
-        if not is_first:
-            self._observe(steps)
-        return {**diagnostics, "learning_rate": self._base_learning_rate() * diagnostics["kl_factor"]}
-
     def _usual_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(epsilon=1e-5)
 
-    def on_world_change(self) -> None:
-        """Forget the optimizer's moments and the scale of rewards; let new observations weigh more."""
-        super().on_world_change()
-        if self._sampler is not None:
-            self._normalizer.on_world_change()
-
-    def refresh(self) -> None:
-        """Let acting follow models and normaliser, after something else than ``learn`` changed them."""
-        if self._sampler is not None:
-            self._normalizer.refresh()
-        super().refresh()
-
     # How the parts are made, at bind()
 
-    def _sampler_for(self, action_space: Any) -> ActionSampler:
-        return head_for(action_space)
-
-    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
-        actor, critic = self._given
+    def _fit_models(
+        self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any
+    ) -> ActorCritic:
+        actor, critic = self._given["model"], self._given["critic"]
         has_value = actor is not None and len(probe(actor, example)[1]) == 2
         if actor is None and critic is None and is_image(observation_space):
             actor, has_value = self._default(observation_space, (sampler.num_outputs, 1), (0.01, 1.0), "actor"), True
@@ -196,9 +152,8 @@ class PPOAgent(TFAgent):
         if critic is None and not has_value:
             seen = restricted(observation_space, inputs_of(actor, example).paths)
             critic = self._default(seen, 1, 1.0, "critic")
-        self._network = ActorCritic(actor, critic, example, sampler.num_outputs, sampler.outputs_mean)
         self.model, self.critic = actor, critic
-        return self._network.inputs
+        return ActorCritic(actor, critic, example, sampler.num_outputs, sampler.outputs_mean)
 
     def _default(self, observation_space: Any, num_outputs: Any, final_gains: Any, name: str) -> keras.Model:
         return build_model(
@@ -211,54 +166,17 @@ class PPOAgent(TFAgent):
             final_gains=final_gains,
         )
 
-    def _keep_networks(self) -> None:
-        self._given = (self.model, self.critic)
-
-    def _build_optimizers(self) -> None:
+    def _trained(self) -> list[Any]:
         """One optimizer moves everything, so that the norm of all gradients is bounded together."""
-        spread = [] if self._log_std is None else [self._log_std]
-        self._variables = [*self._network.trainable_variables, *spread]
-        self._spread_optimizer = None
-        if self.optimizer.built and not is_built_for(self.optimizer, self._variables):
-            self.optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-        if not self.optimizer.built:
-            self.optimizer.build(self._variables)
+        return [*self._network.trainable_variables, *([] if self._log_std is None else [self._log_std])]
 
-    def _make_acting_model(self) -> keras.Model:
-        self._normalizer = ObservationNormalizer(self._inputs, self.normalize_observations)
-        return self._network.acting_model(self._normalizer)
-
-    def _make_learner(self) -> OnPolicyLearner:
-        return PPOLearner(self._make_update(), derive_rng(self._seed, "learn"), self.batch_size, self.scale_rewards)
-
-    def _make_update(self) -> SurrogateUpdate:
-        shapes = zip(self._inputs.shapes, self._part_dtypes, strict=True)
-        compiles = pays_to_compile(self._variables, self.batch_size) if self.jit_compile == "auto" else self.jit_compile
-        return SurrogateUpdate(
-            self._network,
-            self._normalizer,
-            self._sampler.density(self._log_std),
-            [(self.optimizer, self._variables)],
-            [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes],
-            self._sampler.encoded_spec,
-            StepRule(KL_ROWS, oversteps=True, bounds_norm=True, jit_compile=compiles),
-        )
-
-    def _observe(self, steps: Steps) -> None:
-        self._normalizer.observe(steps.valid_observations())
-
-    def _infer(self, observation: Any) -> None:
-        raise NotBoundError(
-            "PPOAgent must know the spaces before it acts: call bind(observation_space, action_space) first."
-        )
-
-    # What is saved
-
-    def _policy_variables(self) -> list[tuple[str, list[Any]]]:
-        return [*super()._policy_variables(), ("observation_normalizer", self._normalizer.variables)]
-
-    def _other_networks(self) -> list[tuple[str, list[Any]]]:
-        return [] if self.critic is None else [("critic", list(self.critic.variables))]
+    def _make_learner(self) -> PPOLearner:
+        compiles = self.jit_compile
+        if compiles == "auto":
+            compiles = pays_to_compile(self._trained(), self.batch_size)
+        rule = StepRule(KL_ROWS, oversteps=True, bounds_norm=True, jit_compile=compiles)
+        rng = derive_rng(self._seed, "learn")
+        return PPOLearner(self._make_update(rule), rng, self.batch_size, self.scale_rewards)
 
 
 class PPOLearner(OnPolicyLearner):
@@ -282,7 +200,13 @@ class PPOLearner(OnPolicyLearner):
         self._reward_scaler = RewardScaler()
 
     def learn(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
-        """Update policy and value function from one window; where that fails, be as before."""
+        """Update policy and value function from one window; where that fails, be as before.
+
+        Returns:
+            ``loss``, ``policy_loss``, ``value_loss``, ``entropy``, ``clip_fraction`` and ``grad_norm``
+            (means over the gradient steps), ``num_gradient_steps``, ``kl`` of this update,
+            ``explained_variance`` of the values, and the ``kl_factor`` in effect.
+        """
         before = self.state_dict()
         try:
             return self._learned(steps, params)

@@ -19,13 +19,15 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
     sample_and_log_prob,
 )
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate
+from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
 from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-from tensor_optix.algorithms.critics import ActionCritic, build_critic
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import fresh
 from tensor_optix.algorithms.gradient_loop import GradientLoop
-from tensor_optix.algorithms.off_policy import OffPolicyAgent, fresh
+from tensor_optix.algorithms.off_policy import OffPolicyAgent
+from tensor_optix.algorithms.q_networks import ActionCritic, build_critic
 from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
 from tensor_optix.exceptions import IncompatibleModelError, UnsupportedSpaceError
@@ -73,6 +75,7 @@ class SACAgent(OffPolicyAgent):
         >>> RLOptimizer(agent, BatchPipeline(gym.make("Pendulum-v1"), window_size=8)).run()  # doctest: +SKIP
     """
 
+    _acts_unbound = False
     _settings = SETTINGS
     _metrics = METRICS
     _saved_as = "SACAgent"
@@ -96,7 +99,7 @@ class SACAgent(OffPolicyAgent):
     ) -> None:
         if critic is not None:
             model_checks.check_model(critic)
-        self.critic = self._given_critic = critic
+        self.critic = critic
         self._critic_optimizer: Any = None
         self._alpha_optimizer: Any = None
         super().__init__(
@@ -143,7 +146,7 @@ class SACAgent(OffPolicyAgent):
             "action": self._sampler.encode(batch.actions).reshape(*rows, num_actions),
             "return": batch.returns.reshape(rows),
             "discount": batch.discounts.reshape(rows),
-            "noise": self._rng.standard_normal((*rows, 2 * num_actions), np.float32),
+            "noise": self._learner.rng.standard_normal((*rows, 2 * num_actions), np.float32),
         }
         target_entropy = params.get("target_entropy")
         settings = {
@@ -205,7 +208,7 @@ class SACAgent(OffPolicyAgent):
     # ---------------------------------------------------------------- exploration
 
     def _follow_progress(self) -> None:
-        self._sampler = self._sampler.with_uniform(self._progress.env_steps < self.learning_starts)
+        self._sampler = self._sampler.with_uniform(self._learner.env_steps < self.learning_starts)
 
     # ---------------------------------------------------------------- being made
 
@@ -218,8 +221,8 @@ class SACAgent(OffPolicyAgent):
             )
         return SquashedSampler.for_space(action_space, uniform=self.learning_starts > 0)
 
-    def _fit_models(self, observation_space: Any, action_space: Any, sampler: Any, example: Any) -> Any:
-        self.model, self.critic = self._given_model, self._given_critic
+    def _fit_models(self, observation_space: Any, action_space: Any, sampler: Any, example: Any) -> PolicyNetwork:
+        self.model, self.critic = self._given["model"], self._given["critic"]
         if self.model is None:
             self.model = build_model(observation_space, sampler.num_outputs, self.hidden_units, self._seed)
         inputs, size = model_checks.build_and_probe(self.model, example)
@@ -233,10 +236,7 @@ class SACAgent(OffPolicyAgent):
                 f"End the model with keras.layers.Dense({sampler.num_outputs})."
             )
         self._action_critic = ActionCritic(self.critic, example, sampler.num_actions, inputs)
-        return inputs
-
-    def _keep_networks(self) -> None:
-        self._given_model, self._given_critic = self.model, self.critic
+        return PolicyNetwork(self.model, inputs)
 
     def _build_optimizers(self) -> None:
         super()._build_optimizers()
@@ -276,9 +276,8 @@ class SACAgent(OffPolicyAgent):
         return [*learned, *slots, *(v for target in self._targets for v in target.variables)]
 
     def _other_networks(self) -> list[tuple[str, list[Any]]]:
-        critic: Any = self.critic
         return [
-            ("critic", list(critic.variables)),
+            *super()._other_networks(),
             ("twin", self._twin.variables),
             ("target", self._targets[0].variables),
             ("twin_target", self._targets[1].variables),

@@ -131,10 +131,10 @@ def test_gradient_steps_and_target_moves_come_with_env_steps(window, frequency, 
     for number in range(30):
         agent.learn(play(agent, number, length=window))
         env_steps += window
-        assert agent._progress.env_steps == env_steps
-        assert agent._progress.gradient_steps == max(0, env_steps - starts) // frequency * 2
+        assert agent._learner.env_steps == env_steps
+        assert agent._learner.gradient_steps == max(0, env_steps - starts) // frequency * 2
         moved = sum(int(m.sum()) for m in calls)
-    assert agent._progress.gradient_steps == sum(map(len, calls))
+    assert agent._learner.gradient_steps == sum(map(len, calls))
     # No more moves than intervals have passed, and one wherever a window with gradient steps passed some.
     assert moved <= env_steps // interval
     if frequency == 1 or window > frequency:

@@ -247,9 +247,9 @@ class TestBadInput:
 
     def test_acting_and_learning_need_bind(self):
         agent = PPOAgent()
-        with pytest.raises(NotBoundError, match="call bind"):
+        with pytest.raises(NotBoundError, match="Call bind"):
             agent.act(np.zeros(4))
-        with pytest.raises(NotBoundError, match="call bind"):
+        with pytest.raises(NotBoundError, match="Call bind"):
             agent.learn(play_window(make_agent(), 0))
 
     @pytest.mark.parametrize(("field", "value"), [("observations", np.nan), ("rewards", np.inf)])

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import keras
 
 from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.acting.forward import Forward
-from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.actions import table
-from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler, PolicyHead
 from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
+from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.model_checks import Spaces, bounds_differ, require_served
-from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest, unused_copy
+from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest, fresh, is_built_for, unused_copy
 from tensor_optix.adapters.tensorflow.saving.attached_state import attached_copies
 from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
 from tensor_optix.core.checks import check_instance, check_int, check_seed
-from tensor_optix.exceptions import UnsupportedSpaceError
+from tensor_optix.exceptions import NotBoundError, UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng
 
 logger = logging.getLogger(__name__)
@@ -40,9 +42,16 @@ class BoundAgent(SavedAgent):
     """
 
     _makes_models = False
-    """Whether ``bind`` makes a model where none was given."""
+    """Whether ``bind`` makes networks where none were given, and optimizers anew where the networks are others."""
+
+    _acts_unbound = True
+    """Whether a model's outputs tell the actions, where nobody called ``bind``."""
+
+    _kinds_of_actions: ClassVar[Sequence[type[PolicyHead]]] = table.ONE_OUTPUT_EACH
+    """Those it can act in, where they are drawn from a policy that is learned."""
 
     _forward: Forward
+    _network: PolicyNetwork
 
     def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
         """Check that model and spaces fit, build model and optimizer, and seed all randomness.
@@ -68,7 +77,7 @@ class BoundAgent(SavedAgent):
         elif self._weights_as_made != self._weights_digest():  # someone else changed the networks since
             self._keep_networks()
             self._make(spaces, seed)
-            if getattr(self, "normalize_observations", False):
+            if self._normalizes:
                 logger.warning(
                     "The networks hold weights of your own, and %s will normalise observations from its first window "
                     "on. If they were trained on observations as they are, make the agent with "
@@ -100,9 +109,10 @@ class BoundAgent(SavedAgent):
         return twin
 
     def refresh(self) -> None:
-        """Let acting follow the model's weights, after something else than ``learn`` changed them."""
+        """Let acting follow networks and normaliser, after something else than ``learn`` changed them."""
         if self._sampler is None:
             return
+        self._normalizer.refresh()
         self._forward.refresh()
         if self._log_std is not None:
             self._sampler = self._sampler.with_log_std(self._log_std.numpy())
@@ -114,12 +124,12 @@ class BoundAgent(SavedAgent):
         earlier_seed = self._seed
         self._seed = earlier_seed if seed is None else seed
         try:
-            inputs = self._fit_models(*spaces, sampler, example)
+            network = self._fit_models(*spaces, sampler, example)
         except Exception:
             self._seed = earlier_seed
             raise
         self._spaces = spaces
-        self._assemble(inputs, sampler, example)
+        self._assemble(network, sampler, example)
 
     def _go_on(self, spaces: Spaces, seed: int | None) -> None:
         """Keep all that was learned; what is random follows the new seed."""
@@ -166,27 +176,43 @@ class BoundAgent(SavedAgent):
 
     def _sampler_for(self, action_space: Any) -> ActionSampler:
         """Return how outputs become actions, or raise ``UnsupportedSpaceError``."""
-        return table.head_for(action_space, table.ONE_OUTPUT_EACH)
+        return table.head_for(action_space, self._kinds_of_actions)
 
-    def _fit_models(self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any) -> Any:
-        """Build the models, check that they fit the spaces, and return how observations reach them."""
+    def _fit_models(
+        self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any
+    ) -> PolicyNetwork:
+        """Build the models, check that they fit the spaces, and return what acts."""
         inputs, size = model_checks.build_and_probe(self.model, example)
         model_checks.check_output_size(self.model, size, sampler, action_space)
-        return inputs
+        return PolicyNetwork(self.model, inputs)
 
     def _infer(self, observation: Any) -> None:
-        """Take the shapes from one observation, and the outputs for logits: nobody called ``bind``."""
-        inputs, size = model_checks.build_and_probe(self.model, observation)
-        self._assemble(inputs, DiscreteSampler(size), observation)
+        """Take the shapes from one observation, and the actions from the outputs: nobody called ``bind``.
 
-    def _assemble(self, inputs: ModelInputs, sampler: ActionSampler, example: Any) -> None:
+        Raises:
+            NotBoundError: They do not tell.
+        """
+        if self.model is None or observation is None or not self._acts_unbound:
+            raise NotBoundError(
+                f"{type(self).__name__} must know the spaces of its environment before it acts or learns. "
+                "Call bind(observation_space, action_space) first; RLOptimizer does."
+            )
+        inputs, size = model_checks.build_and_probe(self.model, observation)
+        self._assemble(PolicyNetwork(self.model, inputs), self._sampler_unbound(size), observation)
+
+    def _sampler_unbound(self, num_outputs: int) -> ActionSampler:
+        """Return how so many outputs become actions, counted from 0."""
+        return DiscreteSampler(num_outputs)
+
+    def _assemble(self, network: PolicyNetwork, sampler: ActionSampler, example: Any) -> None:
         """Make everything that depends on the shapes of observations and actions."""
-        self._inputs = inputs
-        self._part_dtypes = inputs.kept_dtypes(example)
+        self._network, self._inputs = network, network.inputs
+        self._part_dtypes = self._inputs.kept_dtypes(example)
         self._architecture = None
         self._log_std = None if sampler.log_std is None else keras.Variable(sampler.log_std, name="log_std")
+        self._normalizer = ObservationNormalizer(self._inputs, self._normalizes)
         self._build_optimizers()
-        self._acting_model = self._make_acting_model()
+        self._acting_model = network.acting_model(self._normalizer)
         self._forward = compile_forward(self._acting_model, example)
         self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
         self._sampler = sampler
@@ -195,6 +221,7 @@ class BoundAgent(SavedAgent):
 
     def _keep_networks(self) -> None:
         """Take the networks as they are for the user's own: the next ``bind`` makes none."""
+        self._given = {name: getattr(self, name) for name in self._model_arguments.values()}
 
     def _reseed(self, seed: int) -> None:
         """Let everything random follow another seed, and nothing else change."""
@@ -211,16 +238,24 @@ class BoundAgent(SavedAgent):
     def _follow_bounds(self) -> None:
         """Learn with the density of actions within the sampler's bounds."""
 
-    def _build_optimizers(self) -> None:
-        """Make room for the optimizers' moments; the spread has an optimizer of its own."""
-        if not self.optimizer.built:
-            self.optimizer.build(self.model.trainable_variables)
-        spread = self._log_std
-        self._spread_optimizer = None if spread is None else unused_copy(self.optimizer, [spread])
+    def _trained(self) -> list[Any]:
+        """Return what the optimizer trains."""
+        return list(self._network.trainable_variables)
 
-    def _make_acting_model(self) -> keras.Model:
-        """Return what acting runs: raw observation in, outputs ``[B, K]`` out, on the weights that learn."""
-        return self.model
+    def _build_optimizers(self) -> None:
+        """Make room for the optimizers' moments; a spread that the optimizer does not train has one of its own."""
+        variables, spread = self._trained(), self._log_std
+        if self._makes_models and self.optimizer.built and not is_built_for(self.optimizer, variables):
+            self.optimizer = fresh(self.optimizer)  # bound once more: the networks are others now
+        if not self.optimizer.built:
+            self.optimizer.build(variables)
+        is_apart = spread is not None and all(variable is not spread for variable in variables)
+        self._spread_optimizer = unused_copy(self.optimizer, [spread]) if is_apart else None
+
+    @property
+    def _normalizes(self) -> bool:
+        """Whether observations are normalised: an argument of those that have it."""
+        return "normalize_observations" in self._structure and bool(getattr(self, "normalize_observations", False))
 
     def _make_learner(self) -> Any:
         """Return what is carried from window to window, with a state, ``reseed`` and ``on_world_change``."""

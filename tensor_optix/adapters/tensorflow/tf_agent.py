@@ -25,20 +25,20 @@ from tensor_optix.adapters.tensorflow.hyperparameters import (
     smaller_steps,
     with_value,
 )
-from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
 from tensor_optix.adapters.tensorflow.learning.learning_rate import as_given, rate_now, say_which_rate, with_rate_of
 from tensor_optix.adapters.tensorflow.learning.policy_learner import STEP_RULE, PolicyLearner
 from tensor_optix.adapters.tensorflow.learning.recent_steps import StepLayout
-from tensor_optix.adapters.tensorflow.learning.surrogate_update import SurrogateUpdate
+from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
-from tensor_optix.adapters.tensorflow.learning.window_steps import read_steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
 SETTINGS: dict[str, Setting] = {
@@ -107,9 +107,6 @@ class TFAgent(BoundAgent):
     _keeps_other_hyperparams = True
     """Whether others are kept, for subclasses to read."""
 
-    _normalizer: Any = None
-    """What raw observations pass before they reach the model."""
-
     undoes_bad_updates = tells_what_it_used = True
 
     def __init__(
@@ -137,6 +134,7 @@ class TFAgent(BoundAgent):
         self._spaces: tuple[Any, Any] = (None, None)
         self._sampler: ActionSampler | None = None
         self._has_learned = False
+        self._keep_networks()
         self._architecture: dict[str, Any] | None = None
         say_which_rate(optimizer, hyperparams)
         self.set_hyperparams(hyperparams)
@@ -184,32 +182,38 @@ class TFAgent(BoundAgent):
             NotBoundError: The agent has seen neither spaces nor an observation yet.
         """
         self._require_ready()
-        return make_policy_model(self.model, self._inputs, self._sampler, self._normalizer and self._normalizer.frozen)
+        return make_policy_model(self.model, self._inputs, self._sampler, self._normalizer.frozen)
 
     # Learning
 
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
-        """Update the policy from one window.
+        """Update from one window; the algorithm's own learner says what it tells.
 
         Returns:
-            ``loss``, ``grad_norm`` and ``entropy`` (means over the gradient steps), ``kl`` of this
-            update, ``kl_from_behaviour`` over all recent steps, ``num_gradient_steps``, ``kl_factor``,
-            ``signal`` (1, or less where advantages are too small to trust) and the ``learning_rate``
-            in effect, ``explained_variance`` of the baseline on this window.
+            Diagnostics of the learner, for ``TFAgent`` itself ``loss``, ``grad_norm`` and ``entropy`` (means over
+            the gradient steps), ``kl`` of this update, ``kl_from_behaviour`` over all recent steps,
+            ``num_gradient_steps``, ``kl_factor``, ``signal`` (1, or less where advantages are too small to trust),
+            ``explained_variance`` of the baseline on this window; and the ``learning_rate`` in effect.
 
         Raises:
             NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights
                 and optimizer are as they were.
+            NotBoundError: The agent must know the spaces, and ``bind`` was never called.
         """
         if self._sampler is None:
             self._infer(first_of(episode_data.observations))
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
-        params = in_force(self._hyperparams.params, self._settings)
-        if self._compute_loss_fn is not None:
-            returns = self._learner.returns_of(steps, params).astype(np.float32)
-            diagnostics = custom_step(self.model, self.optimizer, self._compute_loss_fn, episode_data, returns)
-        else:
-            diagnostics = self._learner.learn(steps, params)
+        is_first = not self._normalizer.has_seen
+        if is_first:
+            self._normalizer.observe(steps.valid_observations())
+        try:
+            diagnostics = self._learned_from(episode_data, steps)
+        except NonFiniteError:
+            if is_first:
+                self._normalizer.forget()
+            raise
+        if not is_first and self._normalizer.is_active:
+            self._normalizer.observe(steps.valid_observations())
         self._after_learn()
         base_rate = self._base_learning_rate()
         self.used_hyperparams = self._with_rate(base_rate)
@@ -218,13 +222,22 @@ class TFAgent(BoundAgent):
             "learning_rate": base_rate * diagnostics.get("kl_factor", 1.0) * diagnostics.get("signal", 1.0),
         }
 
+    def _learned_from(self, window: EpisodeData, steps: Steps) -> dict[str, float]:
+        params = in_force(self._hyperparams.params, self._settings)
+        if self._compute_loss_fn is None:
+            diagnostics: dict[str, float] = self._learner.learn(steps, params)
+            return diagnostics
+        returns = self._learner.returns_of(steps, params).astype(np.float32)
+        return custom_step(self.model, self.optimizer, self._compute_loss_fn, window, returns)
+
     def on_world_change(self) -> None:
-        """Forget the optimizer's moments, the recent steps and the baseline; keep the weights."""
+        """Forget moments and what was learned from the old world's steps, let new observations weigh more."""
         if self._sampler is None:
             return
         for optimizer in self._optimizers():
             forget_moments(optimizer)
         self._learner.on_world_change()
+        self._normalizer.on_world_change()
 
     # Hyperparameters
 
@@ -259,21 +272,26 @@ class TFAgent(BoundAgent):
         sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
         baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._inputs.shapes, sizes)
         layout = StepLayout(self._inputs.shapes, self._part_dtypes, self._encoded_action())
-        return PolicyLearner(self._make_update(), derive_rng(self._seed, "learn"), baseline, layout)
+        return PolicyLearner(self._make_update(STEP_RULE), derive_rng(self._seed, "learn"), baseline, layout)
 
-    def _make_update(self) -> Any:
+    def _make_update(self, rule: StepRule) -> SurrogateUpdate:
         """Return what takes the gradient steps; nothing is traced before its first window."""
-        shapes = zip(self._inputs.shapes, self._part_dtypes, strict=True)
-        part_specs = [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes]
-        groups = [(self.optimizer, self.model.trainable_variables)]
-        if self._log_std is not None:
+        head, shapes = self._sampler, zip(self._inputs.shapes, self._part_dtypes, strict=True)
+        groups = [(self.optimizer, self._trained())]
+        if self._spread_optimizer is not None:
             groups.append((self._spread_optimizer, [self._log_std]))
-        head, network = self._sampler, PolicyNetwork(self.model, self._inputs)
-        density, actions = head.density(self._log_std), head.encoded_spec
-        return SurrogateUpdate(network, list, density, groups, part_specs, actions, STEP_RULE)
+        return SurrogateUpdate(
+            self._network,
+            self._normalizer,
+            head.density(self._log_std),
+            groups,
+            [tf.TensorSpec((None, *shape), dtype) for shape, dtype in shapes],
+            head.encoded_spec,
+            rule,
+        )
 
     def _follow_bounds(self) -> None:
-        self._learner.use_update(self._make_update())
+        self._learner.use_update(self._make_update(self._learner.rule))
 
     def _encoded_action(self) -> np.ndarray:
         """Return one action as it is kept: of whatever shape it is in its space, it is flat."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.learning.surrogate_update import Rated, SurrogateUpdate
+from tensor_optix.adapters.tensorflow.learning.surrogate_update import Rated, StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive
 from tensor_optix.core.storage.plain_state import require_like
@@ -99,6 +99,11 @@ class OnPolicyLearner(ABC):
     def reseed(self, rng: np.random.Generator) -> None:
         """Draw minibatches from another generator."""
         self._rng = rng
+
+    @property
+    def rule(self) -> StepRule:
+        """How the gradient steps of an update follow each other."""
+        return self._update.rule
 
     def use_update(self, update: SurrogateUpdate) -> None:
         """Take gradient steps with another update of the same variables."""

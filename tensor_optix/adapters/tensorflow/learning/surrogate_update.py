@@ -113,7 +113,7 @@ class SurrogateUpdate:
         self._groups = [(optimizer, list(variables)) for optimizer, variables in groups]
         self._variables = [variable for _, variables in self._groups for variable in variables]
         self._specs = (list(part_specs), action_spec)
-        self._rule = rule
+        self.rule = rule
         self.num_traces = 0
         self._take_steps_compiled = tf.function(self._take_steps, autograph=False, jit_compile=rule.jit_compile)
 
@@ -210,20 +210,20 @@ class SurrogateUpdate:
         base_rate = tf.identity(rates[0])
         for rate in rates:
             rate.assign(base_rate * settings["learning_rate_factor"])
-        weight = tf.minimum(1.0, tf.cast(tf.shape(batches)[1], tf.float32) / self._rule.kl_rows)
+        weight = tf.minimum(1.0, tf.cast(tf.shape(batches)[1], tf.float32) / self.rule.kl_rows)
 
         def step(i: Any, sums: Any, mean_kl: Any, _going: Any, _finite: Any) -> Any:
             batch = tf.nest.map_structure(lambda x: tf.gather(x, batches[i]), rows)
             loss, statistics, kl, grads = self._loss(batch, settings)
             norm = tf.norm(tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0))  # compiles faster than global_norm
-            if self._rule.bounds_norm:
+            if self.rule.bounds_norm:
                 shrink = tf.minimum(1.0, settings["max_grad_norm"] / (norm + _EPSILON))
                 grads = [g * shrink for g in grads]
             told = tf.stack([loss, *statistics, norm, 1.0])
             mean_kl += weight * (kl - mean_kl)
             finite = tf.math.is_finite(loss + norm)
             going = finite & (mean_kl <= settings["kl_limit"])
-            if self._rule.oversteps:
+            if self.rule.oversteps:
                 self._apply(grads)
             else:
                 tf.cond(going, lambda: self._apply(grads), lambda: tf.constant(0))

@@ -69,9 +69,14 @@ def is_built_for(optimizer: Any, variables: Sequence[Any]) -> bool:
     return len(own) == len(variables) and all(a is b for a, b in zip(own, variables, strict=True))
 
 
+def fresh(optimizer: Any) -> Any:
+    """Return a Keras optimizer of the same configuration that trains nothing yet."""
+    return type(optimizer).from_config(optimizer.get_config())
+
+
 def unused_copy(optimizer: Any, variables: Sequence[Any]) -> Any:
     """Return a Keras optimizer of the same configuration for other variables, that has moved nothing yet."""
-    copied = type(optimizer).from_config(optimizer.get_config())
+    copied = fresh(optimizer)
     copied.build(variables)
     return copied
 

@@ -209,11 +209,12 @@ class SavedAgent(BaseAgent):
     def _policy_variables(self) -> list[Group]:
         """Return, in named groups, all variables that acting depends on."""
         spread = [] if self._log_std is None else [("log_std", [self._log_std])]
-        return [("model", list(self.model.variables)), *spread]
+        moments = [("observation_normalizer", self._normalizer.variables)]
+        return [("model", list(self.model.variables)), *spread, *moments]
 
     def _other_networks(self) -> list[Group]:
         """Return, in named groups, the weights of networks that only learning depends on."""
-        return []
+        return [(name, list(part.variables)) for name, part in self._networks().items() if name != "model"]
 
     def _learner_variables(self) -> list[Group]:
         """Return, in named groups, all variables that only learning depends on."""
