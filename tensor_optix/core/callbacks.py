@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensor_optix.core.checks import can_be_called, nearest, received
+from tensor_optix.core.protocols import completed
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StopRun
 
@@ -89,6 +90,7 @@ class CallbackList:
 
     def __init__(self, callbacks: Iterable[Any] | None = None, stop_on: Any = ()) -> None:
         self.callbacks = checked_callbacks(callbacks)
+        self._whole = [completed(callback, LoopCallback) for callback in self.callbacks]
         self._stop_on = checked_stop_on(stop_on)
         self._ends_with: tuple[type[Exception], ...] = (StopRun, *self._stop_on)
         self.why_to_end: str | None = None
@@ -99,13 +101,10 @@ class CallbackList:
         self.why_to_end = self._to_raise = None
 
     def fire(self, hook: str, *args: Any) -> None:
-        """Call ``hook`` on every callback that has it."""
-        for callback in self.callbacks:
-            method = getattr(callback, hook, None)
-            if method is None:
-                continue
+        """Call ``hook`` on every callback."""
+        for callback in self._whole:
             try:
-                method(*args)
+                getattr(callback, hook)(*args)
             except self._ends_with as error:
                 self._end_run(f"{type(callback).__name__}.{hook}", error)
             except Exception:
