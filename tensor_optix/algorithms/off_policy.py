@@ -21,10 +21,12 @@ from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, me
 from tensor_optix.core.checks import check_flags, check_instance, check_int, check_ints
 from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
-from tensor_optix.exceptions import NonFiniteError
+from tensor_optix.exceptions import NonFiniteError, StateMismatchError
 from tensor_optix.functional.seeding import derive_rng
 
 _REPLAY = "replay."
+_MOST_OWED = 100_000
+"""Env steps that a saved learner may still have to learn from, where fewer than ``train_frequency`` are left over."""
 
 
 class ReplayLearner:
@@ -261,3 +263,14 @@ class OffPolicyAgent(TFAgent):
             self.replay.load_state_dict(arrays, state.meta["replay"])
         if state.scope != "policy":
             self._follow_progress()
+
+    def _check(self, state: AgentState) -> None:
+        super()._check(state)
+        if state.scope == "policy":
+            return
+        owed, frequency = state.meta["learner"]["progress"]["_credit_steps"], self._saved_hyperparams(state).params
+        if owed > max(_MOST_OWED, frequency["train_frequency"]):
+            raise StateMismatchError(
+                f"The saved learner has {owed} env steps to learn from, which is more than any window leaves over. "
+                "The file was altered; an earlier one may be whole."
+            )

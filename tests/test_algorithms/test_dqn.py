@@ -501,3 +501,14 @@ def test_a_run_in_the_loop_and_its_champion_from_disk(tmp_path):
     observations = rng.normal(size=(20, 4)).astype(np.float32)
     assert [loaded.act_greedy(o) for o in observations] == [agent.act_greedy(o) for o in observations]
     loaded.learn(play(loaded, 0))
+
+
+def test_a_learner_that_owes_more_than_a_window_leaves_over_is_refused():
+    """Each env step owed is a gradient step of the next `learn`: an altered file could make it never end."""
+    agent = make()
+    play_on(agent, 0, 3)
+    state, before = agent.get_state(), agent.get_state()
+    state.meta["learner"]["progress"]["_credit_steps"] = 2**40
+    with pytest.raises(StateMismatchError, match="1099511627776 env steps to learn from"):
+        agent.set_state(state)
+    assert_same_arrays(before, agent.get_state())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tensor_optix.adapters.tensorflow.saving.state_checks import require_numbers
 from tensor_optix.algorithms.replay.sum_tree import SumTree
+from tensor_optix.core.storage.plain_state import as_type, require_finite
+from tensor_optix.exceptions import StateMismatchError
 
 _SMALLEST = 1e-6
 
@@ -76,6 +80,20 @@ class Priorities:
         # The powers too: computed anew in another order of rows, they might differ in the last bit.
         arrays = {"priorities": self._values[:num_rows].copy(), "powers": self._tree.values(slice(num_rows)).copy()}
         return arrays, {"exponent": self._exponent, "largest": self._largest}
+
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Any) -> None:
+        """Raise unless :meth:`load_state_dict` can take this.
+
+        Raises:
+            StateMismatchError: It says what none can.
+        """
+        found = as_type(meta, dict[str, float | None], "priorities")
+        exponent, largest = as_type(found.get("exponent"), float | None, "exponent"), found.get("largest")
+        require_finite([exponent, as_type(largest, float, "largest priority")], "priorities")
+        if not 0.0 <= (exponent or 0.0) <= 1.0 or largest <= 0.0:
+            raise StateMismatchError(f"The saved priorities say {meta!r:.80}. Expected an exponent from 0 to 1.")
+        for name in ("priorities", "powers"):
+            require_numbers(arrays[name], np.dtype(np.float64), name, 0.0, sys.float_info.max)
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""

@@ -8,6 +8,7 @@ n-step returns are worked out when they are drawn, with the discount of that mom
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,11 @@ from tensor_optix.adapters.tensorflow.learning.window_steps import (
     nested_like,
     read_raw_steps,
 )
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, require_numbers
 from tensor_optix.algorithms.replay.chunked_array import ChunkedArray
 from tensor_optix.algorithms.replay.priorities import Priorities, priority_bytes
 from tensor_optix.core.checks import check_int
+from tensor_optix.core.storage.plain_state import as_type
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, StateMismatchError
 
@@ -320,8 +323,9 @@ class ReplayBuffer:
         """Raise unless :meth:`load_state_dict` can take this.
 
         Raises:
-            StateMismatchError: It comes from a buffer of another size or other spaces.
+            StateMismatchError: It comes from a buffer of another size or other spaces, or says what none can.
         """
+        _check_meta(meta)
         num_rows = min(int(meta["num_written"]), self.capacity)
         own = {name: (num_rows, *getattr(self, f"_{name}").shape[1:]) for name in _SMALL_COLUMNS}
         own |= {name: (num_rows,) for name in ("priorities", "powers") if self.is_prioritised}
@@ -334,6 +338,12 @@ class ReplayBuffer:
             )
         for i, stored in enumerate(self._observations):
             stored.check_state(_below(f"observations_{i}.", arrays), num_rows)
+        rows = {"successors": (0, num_rows - 1), "tails": (-1, meta["num_written"] - 1)}
+        for name in (*_SMALL_COLUMNS, "tails"):
+            own_type, (least, most) = getattr(self, f"_{name}").dtype, rows.get(name, (-math.inf, math.inf))
+            require_numbers(arrays[name], own_type, f"replay's {name!r}", least, most)
+        if self._priorities is not None:
+            self._priorities.check_state(arrays, meta.get("priorities"))
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become the buffer whose ``state_dict`` this is, and draw what that one would draw next."""
@@ -350,6 +360,14 @@ class ReplayBuffer:
             stored.load_state_dict(_below(f"observations_{i}.", arrays))
         if self._priorities is not None:
             self._priorities.load_state_dict(arrays, meta["priorities"])
+
+
+def _check_meta(meta: Any) -> None:
+    hints = {"capacity": int, "num_written": int, "last_window": int | None, "generator": dict[str, Any]}
+    found = as_type(meta, dict[str, Any], "replay")
+    for name, hint in hints.items():
+        as_type(found.get(name), hint, f"replay's {name}")
+    check_counts("replay", num_written=found["num_written"])
 
 
 def memory_bytes(capacity: int, observation: Any, action: Any, *, prioritised: bool = False) -> int:

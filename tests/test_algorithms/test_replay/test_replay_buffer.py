@@ -372,3 +372,53 @@ def test_errors_say_what_to_do():
     wider = ReplayBuffer(5, np.zeros(4), np.int64(0), np.random.default_rng(0))
     with pytest.raises(StateMismatchError, match="its observations come in pieces"):
         wider.load_state_dict(*buffer.state_dict())
+
+
+def with_value(value):
+    return lambda array: np.where(np.arange(array.size).reshape(array.shape) == 0, value, array).astype(array.dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("rewards", with_value(np.nan)),
+        ("rewards", lambda array: array.astype(np.float16)),
+        ("is_step", lambda array: array.astype(np.int64)),
+        ("successors", with_value(-1)),
+        ("successors", with_value(60)),
+        ("tails", with_value(10**6)),
+        ("tails", with_value(-2)),
+        ("priorities", with_value(-1.0)),
+        ("priorities", with_value(np.inf)),
+        ("powers", with_value(np.nan)),
+    ],
+)
+def test_arrays_that_no_buffer_can_hold_are_refused(name, change):
+    world = World(0, 2)
+    buffer = ReplayBuffer(60, EXAMPLE, np.int64(0), np.random.default_rng(0), prioritised=True)
+    buffer.add(world.window(20))
+    buffer.sample(4, priority_exponent=0.6)
+    arrays, meta = buffer.state_dict()
+    buffer.check_state(arrays, meta)
+    with pytest.raises(StateMismatchError, match=name):
+        buffer.check_state({**arrays, name: change(arrays[name])}, meta)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_written": -1},
+        {"num_written": 2.5},
+        {"last_window": "a"},
+        {"generator": []},
+        {"priorities": None},
+        *({"priorities": {"exponent": exponent, "largest": 1.0}} for exponent in ({}, -1.0, 2.0, np.nan)),
+        *({"priorities": {"exponent": 0.6, "largest": largest}} for largest in (None, 0.0, np.inf, "a")),
+    ],
+)
+def test_what_no_buffer_says_is_refused(changes):
+    buffer = ReplayBuffer(60, EXAMPLE, np.int64(0), np.random.default_rng(0), prioritised=True)
+    buffer.add(World(0, 2).window(20))
+    arrays, meta = buffer.state_dict()
+    with pytest.raises(StateMismatchError):
+        buffer.check_state(arrays, {**meta, **changes})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,19 @@ def check_positive(name: str, **values: Any) -> None:
     for key, value in values.items():
         if not 0 < value < float("inf"):
             raise StateMismatchError(f"The saved {name}'s `{key}` is {value!r:.80}, not a number above zero.")
+
+
+def require_numbers(array: np.ndarray, dtype: Any, name: str, least: float = -math.inf, most: float = math.inf) -> None:
+    """Raise unless a saved array is of a type and holds only numbers from ``least`` to ``most``, NaN not among them.
+
+    Raises:
+        StateMismatchError: It is not.
+    """
+    if array.dtype != dtype or not bool(((array >= least) & (array <= most)).all()):
+        raise StateMismatchError(
+            f"The saved {name} are {array.dtype} and hold what cannot be (NaN, another type, or a number outside "
+            f"[{least:g}, {most:g}]); here they are {dtype}. The file was altered; an earlier one may be whole."
+        )
 
 
 def require_same_form(arrays: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], name: str) -> None:
