@@ -13,8 +13,6 @@ SKIPPED_FOLDERS = ("tensorflow",)
 """``adapters`` holds one folder only."""
 
 STILL_MISSING: set[str] = {
-    "adapters.tensorflow.bound_agent",
-    "adapters.tensorflow.saving.saved_agent",
     "adapters.tensorflow.learning.actor_critic",
     "algorithms.off_policy",
     "algorithms.q_networks",
