@@ -22,9 +22,7 @@ import pytest
 
 import tensor_optix as tx
 from tensor_optix.core.judgement.arena import PlayFn
-from tensor_optix.core.protocols import CanAct, EnvLike
 from tensor_optix.exceptions import TensorOptixError
-from tensor_optix.pipeline.live.data_source import DataSource
 from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline, StatefulAgent
 
 KINDS: dict[str, Any] = {
@@ -450,7 +448,7 @@ def outcome_of(call: Callable[..., Any], works: Callable[[Any], Any], arguments:
         (lambda: tx.BackoffOptimizer().suggest({}, []), "`current_hyperparams` must be a HyperparamSet. Received: {}"),
         (lambda: tx.BackoffOptimizer().suggest(PARAMS, 5), "`metrics_history` must be a list or tuple. Received: 5"),
         (lambda: calibrated(Path()).calibrate(["a"]), "`scores` must be a sequence of numbers. Received: .'a'."),
-        (lambda: tx.PlateauDetector(min_looks=16.5), "`min_looks` must be an integer. Received: 16.5"),
+        (lambda: tx.PlateauDetector(min_looks=16.5), "`min_looks` must be an integer >= 12. Received: 16.5"),
         (lambda: tx.DegradationDetector(threshold="3"), "`threshold` must be a number. Received: '3'"),
         (
             lambda: tx.TFEvaluator(primary_score_fn=lambda: 1.0),
@@ -493,8 +491,8 @@ def fits(value: Any, hint: Any, inner: bool = True) -> bool:
         return isinstance(value, kind) and not isinstance(value, bool)
     if origin is collections.abc.Callable or hint is PlayFn:
         return callable(value)
-    if hint in (DataSource, CanAct, EnvLike):
-        methods = {DataSource: ("stream",), CanAct: ("act",), EnvLike: ("reset", "step")}[hint]
+    if typing.is_protocol(hint) if hasattr(typing, "is_protocol") else getattr(hint, "_is_protocol", False):
+        methods = [name for name, member in vars(hint).items() if inspect.isfunction(member) and name[0] != "_"]
         return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
     if origin in (collections.abc.Sequence, collections.abc.Iterable, list, tuple):
         of = arguments[0] if arguments and inner else Any

@@ -61,6 +61,8 @@ class CheckpointRegistry:
         check_path("checkpoint_dir", checkpoint_dir)
         check_int("max_snapshots", max_snapshots, at_least=1)
         check_flags(read_only=read_only)
+        if store is not None:
+            check_methods("store", store, *(name for name in vars(SnapshotStore) if not name.startswith("_")))
         self.root = Path(checkpoint_dir).absolute()
         self.max_snapshots = max_snapshots
         self.read_only = read_only
