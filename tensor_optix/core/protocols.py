@@ -72,22 +72,22 @@ def completed(part: Any, interface: type[T]) -> T:
 
 def original(part: Any) -> Any:
     """Return the part that the user brought, whether it was completed or not."""
-    return part.brought if isinstance(part, _StandIn) else part
+    return part._brought if isinstance(part, _StandIn) else part
 
 
 class _StandIn:
     """Stands for a part that does not derive from its interface."""
 
     def __init__(self, brought: Any) -> None:
-        self.brought = brought
+        self._brought = brought
 
     def __getattr__(self, name: str) -> Any:  # what the part was given after it was completed
-        if name.startswith("_") or name == "brought":
+        if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self.brought, name)
+        return getattr(self._brought, name)
 
     def __repr__(self) -> str:
-        return repr(self.brought)
+        return repr(self._brought)
 
 
 def _handed_on(name: str, part: Any) -> Any:
@@ -95,12 +95,12 @@ def _handed_on(name: str, part: Any) -> Any:
     found = inspect.getattr_static(part, name, None)
     if name.startswith("_") or inspect.isroutine(found) or isinstance(found, (staticmethod, classmethod)):
         return _calls(name)
-    return property(lambda self: getattr(self.brought, name), lambda self, value: setattr(self.brought, name, value))
+    return property(lambda self: getattr(self._brought, name), lambda self, value: setattr(self._brought, name, value))
 
 
 def _calls(name: str) -> Callable[..., Any]:
     def call(self: _StandIn, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self.brought, name)(*args, **kwargs)
+        return getattr(self._brought, name)(*args, **kwargs)
 
     call.__name__ = name
     return call

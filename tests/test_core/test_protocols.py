@@ -104,6 +104,15 @@ def test_it_goes_by_its_own_name_and_is_the_same_when_completed_again():
     assert (type(agent).__name__, type(agent).__module__, repr(agent)) == ("Bare", __name__, repr(bare))
 
 
+def test_its_attributes_may_have_any_names():
+    own = Own()
+    own.brought = own.part = own.interface = own.name = "its own"
+    agent = completed(own, BaseAgent)
+    assert {agent.brought, agent.part, agent.interface, agent.name} == {"its own"}
+    assert original(agent) is own
+    assert not hasattr(agent, "_hidden")
+
+
 def test_which_methods_are_its_own_is_seen_in_its_class():
     assert type(completed(Own(), BaseAgent)).act_greedy is not BaseAgent.act_greedy
     assert type(completed(Bare(), BaseAgent)).act_greedy is BaseAgent.act_greedy
