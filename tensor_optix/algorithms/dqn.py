@@ -20,14 +20,14 @@ from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSample
 from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampler
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate, share
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
-from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_gradients
 from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
 from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import build_q_network
 from tensor_optix.algorithms.shadow_network import ShadowNetwork
 from tensor_optix.core.checks import check_flags
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
 from tensor_optix.exceptions import UnsupportedSpaceError
 
 SETTINGS: dict[str, Setting] = {
@@ -129,14 +129,8 @@ class DQNAgent(OffPolicyAgent):
         before = 0 if self._sampler is None else self._learner.env_steps
         num_updates = self._remember(episode_data)
         moves_target = self._target_moves(before, num_updates)
-        metrics = self._learn_in_calls(num_updates, lambda part: self._update(moves_target[part]))
-        return {
-            **metrics,
-            "num_gradient_steps": float(num_updates),
-            "epsilon": self._sampler.epsilon,
-            "learning_rate": self._base_learning_rate(),
-            "replay_size": float(len(self.replay)),
-        }
+        diagnostics = self._learn_in_calls(num_updates, lambda part: self._update(moves_target[part]))
+        return {**diagnostics, "epsilon": self._sampler.epsilon}
 
     def _update(self, moves_target: np.ndarray) -> dict[str, float]:
         """Take one gradient step for each entry of ``moves_target``, in one traced call."""
@@ -212,7 +206,7 @@ class DQNAgent(OffPolicyAgent):
         rounds = np.floor(at / self._hyperparams.params["target_update_interval"])
         return np.asarray(rounds[1:] > rounds[:-1])
 
-    def get_state(self, scope: str = "learner") -> AgentState:
+    def get_state(self, scope: StateScope = "learner") -> AgentState:
         """Return weights, and with the scope what learning and exploring go on from; "all" adds the replay."""
         state = super().get_state(scope)
         if scope != "policy":
@@ -258,7 +252,7 @@ class DQNAgent(OffPolicyAgent):
             )
         return super()._fit_models(observation_space, action_space, sampler, example)
 
-    def _sampler_unbound(self, num_outputs: int) -> ActionSampler:
+    def _sampler_unbound(self, num_outputs: int) -> EpsilonGreedySampler:
         return EpsilonGreedySampler(num_outputs, 0, float(self._hyperparams.params["epsilon_start"]))
 
     @property

@@ -79,7 +79,8 @@ class ReplayLearner:
     def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Raise unless :meth:`load_state_dict` can take this."""
         require_like(meta, self.state_dict()[1], "learner")
-        check_counts("learner", **meta["progress"])
+        counts = meta["progress"] or {}
+        check_counts("learner", **{name: counts.get(name) for name in self._COUNTS})
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
@@ -89,22 +90,7 @@ class ReplayLearner:
 
 
 class OffPolicyAgent(TFAgent):
-    """A ``TFAgent`` that learns from a replay; the base of ``DQNAgent`` and ``SACAgent``.
-
-    Args:
-        model: The model that acts; None builds one for the spaces.
-        optimizer: A Keras optimizer, whose learning rate counts where ``hyperparams`` name none; None
-            is Adam.
-        hyperparams: Defaults stand for what is not given.
-        batch_size: Transitions of one gradient step.
-        buffer_size: Rows of the replay, see :class:`ReplayBuffer`.
-        learning_starts: Env steps before the first gradient step.
-        num_steps: n of the n-step returns.
-        prioritised: Whether transitions are drawn by priority.
-        normalize_observations: Whether vectors of numbers reach the models at zero mean and unit
-            spread, by running moments; images and integers always pass as they are.
-        hidden_units: Units of the layers of networks that are built here.
-    """
+    """A ``TFAgent`` that learns from a replay; the base of ``DQNAgent`` and ``SACAgent``, which tell the arguments."""
 
     _makes_models = True
     _saved_as = "OffPolicyAgent"
@@ -141,7 +127,7 @@ class OffPolicyAgent(TFAgent):
         self.prioritised = bool(prioritised)
         self.normalize_observations = bool(normalize_observations)
         self.hidden_units = tuple(int(units) for units in hidden_units)
-        super().__init__(model, optimizer, hyperparams)
+        super().__init__(model, optimizer, hyperparams)  # type: ignore[arg-type]  # None: the defaults
 
     # Learning
 
@@ -158,7 +144,7 @@ class OffPolicyAgent(TFAgent):
         return due if len(self.replay) else 0
 
     def _learn_in_calls(self, num_updates: int, update: Callable[[slice], dict[str, float]]) -> dict[str, float]:
-        """Take gradient steps in as few calls as memory allows, and return the means of their metrics."""
+        """Take gradient steps in as few calls as memory allows, and return diagnostics, means of metrics among them."""
         sums = dict.fromkeys(self._metrics, 0.0)
         step = self._batches_per_call()
         # Within one call a bad step is undone there; before it others may have been.
@@ -174,7 +160,12 @@ class OffPolicyAgent(TFAgent):
             raise
         self._learner.gradient_steps += num_updates
         self._follow_progress()
-        return {name: total / max(1, num_updates) for name, total in sums.items()}
+        return {
+            **{name: total / max(1, num_updates) for name, total in sums.items()},
+            "num_gradient_steps": float(num_updates),
+            "learning_rate": self._base_learning_rate(),
+            "replay_size": float(len(self.replay)),
+        }
 
     def _variables(self) -> list[Any]:
         """Return everything that a gradient step may change."""
@@ -201,7 +192,8 @@ class OffPolicyAgent(TFAgent):
     def _prepared(self, batch: Mapping[str, Any], name: str) -> list[Any]:
         """Return the parts of observations ``name`` as the models take them; traced."""
         parts = [tf.cast(batch[f"{name}_{i}"], dtype) for i, dtype in enumerate(self._inputs.dtypes)]
-        return self._normalizer(parts)
+        prepared: list[Any] = self._normalizer(parts)
+        return prepared
 
     def _outputs(self, parts: list[Any]) -> Any:
         """Return the acting model's outputs ``[B, K]`` for prepared observations; traced."""

@@ -133,7 +133,7 @@ class PPOAgent(TFAgent):
         self.scale_rewards = bool(scale_rewards)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self.jit_compile = jit_compile
-        super().__init__(actor, optimizer, hyperparams)
+        super().__init__(actor, optimizer, hyperparams)  # type: ignore[arg-type]  # None: the defaults
 
     def _usual_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(epsilon=1e-5)
@@ -231,7 +231,7 @@ class PPOLearner(OnPolicyLearner):
         kl_target, max_norm = params["kl_target"] or math.inf, params["max_grad_norm"] or math.inf
         factor = self.kl_factor if math.isfinite(kl_target) else 1.0
         settings = {**params, "learning_rate_factor": factor, "kl_limit": 2 * kl_target, "max_grad_norm": max_norm}
-        found = self._improve(rated, advantages, returns, batches, num_steps, settings)
+        found = self._update(rated, advantages, returns, batches, num_steps, settings)
 
         taken = found["num_gradient_steps"]
         if math.isfinite(kl_target):

@@ -20,11 +20,10 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
 )
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
-from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_gradients, fresh
 from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
-from tensor_optix.adapters.tensorflow.saving.agent_arrays import fresh
 from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import ActionCritic, build_critic
@@ -127,13 +126,7 @@ class SACAgent(OffPolicyAgent):
                 and optimizers are as they were.
         """
         num_updates = self._remember(episode_data)
-        metrics = self._learn_in_calls(num_updates, lambda part: self._update(part.stop - part.start))
-        return {
-            **metrics,
-            "num_gradient_steps": float(num_updates),
-            "learning_rate": self._base_learning_rate(),
-            "replay_size": float(len(self.replay)),
-        }
+        return self._learn_in_calls(num_updates, lambda part: self._update(part.stop - part.start))
 
     def _update(self, num_batches: int) -> dict[str, float]:
         """Take gradient steps in one traced call."""

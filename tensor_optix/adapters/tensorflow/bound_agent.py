@@ -22,10 +22,11 @@ from tensor_optix.adapters.tensorflow.actions import table
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler, PolicyHead
 from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import fresh, is_built_for, unused_copy
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.model_checks import Spaces, bounds_differ, require_served
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
-from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest, fresh, is_built_for, unused_copy
+from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
 from tensor_optix.adapters.tensorflow.saving.attached_state import attached_copies
 from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
 from tensor_optix.core.checks import check_instance, check_int, check_seed

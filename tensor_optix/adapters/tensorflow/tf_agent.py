@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
-from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
 from tensor_optix.adapters.tensorflow.hyperparameters import (
     MOST_REPEATS,
@@ -25,8 +24,14 @@ from tensor_optix.adapters.tensorflow.hyperparameters import (
     smaller_steps,
     with_value,
 )
-from tensor_optix.adapters.tensorflow.learning.custom_loss import custom_step
-from tensor_optix.adapters.tensorflow.learning.learning_rate import as_given, rate_now, say_which_rate, with_rate_of
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
+    as_given,
+    forget_moments,
+    rate_now,
+    say_which_rate,
+    with_rate_of,
+)
+from tensor_optix.adapters.tensorflow.learning.losses import custom_step
 from tensor_optix.adapters.tensorflow.learning.policy_learner import STEP_RULE, PolicyLearner
 from tensor_optix.adapters.tensorflow.learning.recent_steps import StepLayout
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
@@ -34,7 +39,6 @@ from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseli
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
-from tensor_optix.adapters.tensorflow.saving.agent_arrays import forget_moments
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
@@ -131,11 +135,11 @@ class TFAgent(BoundAgent):
         self._num_policies = 0
         self._compute_loss_fn = compute_loss_fn
         self._seed = fresh_seed()
-        self._spaces: tuple[Any, Any] = (None, None)
-        self._sampler: ActionSampler | None = None
+        self._spaces = (None, None)
+        self._sampler = None
         self._has_learned = False
         self._keep_networks()
-        self._architecture: dict[str, Any] | None = None
+        self._architecture = None
         say_which_rate(optimizer, hyperparams)
         self.set_hyperparams(hyperparams)
 
@@ -158,7 +162,8 @@ class TFAgent(BoundAgent):
         if self._sampler is None:
             self._infer(first_of(observations))
         outputs = self._forward(observations)
-        return self._sampler.sample(outputs, self._noise.batch(len(outputs)))
+        actions: np.ndarray = self._sampler.sample(outputs, self._noise.batch(len(outputs)))
+        return actions
 
     def act_greedy(self, observation: Any) -> Any:
         """Return the most likely action: the largest logit, or the mean."""
@@ -269,9 +274,10 @@ class TFAgent(BoundAgent):
     # What learns
 
     def _make_learner(self) -> Any:
+        shapes: Any = self._inputs.shapes
         sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
-        baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._inputs.shapes, sizes)
-        layout = StepLayout(self._inputs.shapes, self._part_dtypes, self._encoded_action())
+        baseline = ValueBaseline(derive_rng(self._seed, "baseline"), shapes, sizes)
+        layout = StepLayout(shapes, self._part_dtypes, self._encoded_action())
         return PolicyLearner(self._make_update(STEP_RULE), derive_rng(self._seed, "learn"), baseline, layout)
 
     def _make_update(self, rule: StepRule) -> SurrogateUpdate:

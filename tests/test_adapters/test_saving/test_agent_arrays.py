@@ -6,11 +6,8 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import (
     check_variables,
     digest,
-    forget_moments,
-    is_built_for,
     read_variables,
     undo_unless,
-    unused_copy,
     write_variables,
 )
 from tensor_optix.exceptions import NonFiniteError, StateMismatchError
@@ -54,19 +51,6 @@ def test_statistics_that_are_not_trained_may_be_infinite_but_no_nan():
     check_variables("model", held, {"model.0": np.float32([np.inf, 0.0])})
     with pytest.raises(NonFiniteError, match="1 of 2"):
         check_variables("model", held, {"model.0": np.float32([np.nan, 0.0])})
-
-
-def test_an_optimizer_forgets_its_moments_and_keeps_its_rate():
-    weight = keras.Variable(np.ones(3))
-    optimizer = keras.optimizers.Adam(0.25)
-    optimizer.build([weight])
-    assert is_built_for(optimizer, [weight])
-    assert not is_built_for(optimizer, [keras.Variable(np.ones(3))])
-    optimizer.apply([np.ones(3, np.float32)], [weight])
-    fresh = unused_copy(optimizer, [weight])
-    forget_moments(optimizer)
-    assert float(optimizer.learning_rate) == 0.25
-    assert [v.numpy().tolist() for v in optimizer.variables] == [v.numpy().tolist() for v in fresh.variables]
 
 
 @pytest.mark.parametrize("succeeded", [True, False])

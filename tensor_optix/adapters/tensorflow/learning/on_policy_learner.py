@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tensor_optix.adapters.tensorflow.learning.surrogate_update import Rated, StepRule, SurrogateUpdate
+from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive
 from tensor_optix.core.storage.plain_state import require_like
-from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.returns import generalized_advantages
 
 _EPSILON = 1e-8
@@ -77,24 +76,6 @@ class OnPolicyLearner(ABC):
         Raises:
             NonFiniteError: A loss or gradient is not finite; no variable has changed.
         """
-
-    def _improve(
-        self,
-        rated: Rated,
-        advantages: np.ndarray,
-        returns: np.ndarray,
-        batches: np.ndarray,
-        num_steps: int,
-        settings: Mapping[str, float],
-    ) -> dict[str, float]:
-        """Take the gradient steps, all or none."""
-        diagnostics, is_finite = self._update(rated, advantages, returns, batches, num_steps, settings)
-        if not is_finite:
-            raise NonFiniteError(
-                "A loss or gradient became NaN or infinite; weights and optimizer are as they were before this window. "
-                "Lower the learning rate, or bound the scale of observations and rewards."
-            )
-        return diagnostics
 
     def reseed(self, rng: np.random.Generator) -> None:
         """Draw minibatches from another generator."""

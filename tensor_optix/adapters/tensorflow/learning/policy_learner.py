@@ -73,7 +73,7 @@ class PolicyLearner(OnPolicyLearner):
             "kl_limit": 2.0 * params["kl_target"] * fresh_share(num_new),
         }
         try:
-            found = self._improve(rated, scaled, np.zeros_like(scaled), batches, num_steps, settings)
+            found = self._update(rated, scaled, np.zeros_like(scaled), batches, num_steps, settings)
         except NonFiniteError:
             self._recent.forget_newest()
             raise

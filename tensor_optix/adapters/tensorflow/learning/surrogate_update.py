@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.actions.action_sampler import Density
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
-from tensor_optix.adapters.tensorflow.learning.fused_adam import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_gradients
 from tensor_optix.adapters.tensorflow.learning.losses import (
     approximate_kl,
     clipped_surrogate,
@@ -23,6 +23,7 @@ from tensor_optix.adapters.tensorflow.learning.losses import (
 )
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import undo_unless
+from tensor_optix.exceptions import NonFiniteError
 
 SETTINGS = ("learning_rate_factor", "clip_ratio", "entropy_coef", "value_coef", "max_grad_norm", "kl_limit")
 """Those that the gradient steps read."""
@@ -54,8 +55,8 @@ class Rated:
     parts: list[Any]
     actions: Any
     log_probs: np.ndarray
-    values: np.ndarray | None = None
-    successor_values: np.ndarray | None = None
+    values: Any = None
+    successor_values: Any = None
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,8 @@ class SurrogateUpdate:
         batches: np.ndarray,
         num_steps: int,
         settings: Mapping[str, float],
-    ) -> tuple[dict[str, float], bool]:
-        """Take ``num_steps`` gradient steps, fewer if the KL limit is reached.
+    ) -> dict[str, float]:
+        """Take ``num_steps`` gradient steps, fewer if the KL limit is reached, and return diagnostics.
 
         Args:
             rated: From :meth:`rate`.
@@ -148,8 +149,8 @@ class SurrogateUpdate:
             num_steps: How many of the batches to use.
             settings: A value for each name in ``SETTINGS``.
 
-        Returns:
-            Diagnostics, and whether everything was finite; if not, no variable has changed.
+        Raises:
+            NonFiniteError: A loss or gradient is NaN or infinite; no variable has changed.
         """
         behaviour = rated.steps.behaviour_log_probs(rated.log_probs)
         columns = (advantages, returns, behaviour, rated.log_probs, rated.steps.valid.reshape(-1))
@@ -158,9 +159,13 @@ class SurrogateUpdate:
         limits = np.array([settings[name] for name in SETTINGS], np.float32)
         drawn = [tf.constant(x) for x in (numbers, batches, np.int32(num_steps), limits)]
         *totals, taken, kl, drift, finite = self._learn(rated.parts, rated.actions, *drawn).numpy().tolist()
-        diagnostics = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
-        diagnostics |= {"kl": kl, "kl_from_behaviour": drift, "num_gradient_steps": taken}
-        return diagnostics, bool(finite)
+        if not finite:
+            raise NonFiniteError(
+                "A loss or gradient became NaN or infinite; weights and optimizer are as they were before this window. "
+                "Lower the learning rate, or bound the scale of observations and rewards."
+            )
+        means = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
+        return {**means, "kl": kl, "kl_from_behaviour": drift, "num_gradient_steps": taken}
 
     @cached_property
     def _rate(self) -> Any:
@@ -240,7 +245,7 @@ class SurrogateUpdate:
             rate.assign(base_rate)
         return sums, finite
 
-    def _loss(self, batch: dict[str, Any], settings: dict[str, Any]) -> Any:
+    def _loss(self, batch: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
         """Return PPO's loss on one minibatch, its parts, the KL divergence from before the update, and its gradients.
 
         ``L = L_clip + value_coef * mean (v_t - G_t)^2 - entropy_coef * mean H``: equation 9 of the paper, turned

@@ -63,32 +63,6 @@ def write_variables(prefix: str, variables: Sequence[Any], arrays: Mapping[str, 
         variable.assign(arrays[f"{prefix}.{i}"])
 
 
-def is_built_for(optimizer: Any, variables: Sequence[Any]) -> bool:
-    """Tell whether a built Keras optimizer holds moments for just these variables, in this order."""
-    own = getattr(optimizer, "_trainable_variables", [])
-    return len(own) == len(variables) and all(a is b for a, b in zip(own, variables, strict=True))
-
-
-def fresh(optimizer: Any) -> Any:
-    """Return a Keras optimizer of the same configuration that trains nothing yet."""
-    return type(optimizer).from_config(optimizer.get_config())
-
-
-def unused_copy(optimizer: Any, variables: Sequence[Any]) -> Any:
-    """Return a Keras optimizer of the same configuration for other variables, that has moved nothing yet."""
-    copied = fresh(optimizer)
-    copied.build(variables)
-    return copied
-
-
-def forget_moments(optimizer: Any) -> None:
-    """Let a Keras optimizer begin anew, at the learning rate it has."""
-    rate = np.array(optimizer.learning_rate.numpy())
-    for variable in optimizer.variables:
-        variable.assign(np.zeros(variable.shape, variable.dtype))
-    optimizer.learning_rate.assign(rate)
-
-
 def digest(variables: Sequence[Any]) -> str:
     """Return a checksum of what the variables hold."""
     checksum = hashlib.sha256()
