@@ -87,7 +87,7 @@ class RunSession:
 
         self._incumbent = incumbent
         unsaved = UnsavedState(self._agent, evaluator, optimizer, callbacks)
-        nan_in_state = NaNInState(parts)
+        nan_in_state = NaNInState(parts, self._agent)
         self._checkpoint = RunCheckpoint(
             CheckpointSlots(folder.path),
             self._agent,

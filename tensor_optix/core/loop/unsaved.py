@@ -167,18 +167,24 @@ class _Watched:
 class NaNInState:
     """Looks for NaN in the states of parts that are the user's, and in what parts of this package keep of theirs.
 
+    This package's own agents undo an update that gives NaN; those of a user's own are looked at.
+
     Args:
         parts: All parts whose states are saved, by name.
+        agent: Acts and learns.
     """
 
-    def __init__(self, parts: Mapping[str, WithState | None]) -> None:
+    def __init__(self, parts: Mapping[str, WithState | None], agent: BaseAgent) -> None:
         self._parts = {name: part for name, part in parts.items() if part is not None}
+        self._agent = agent
         self._found: dict[str, list[str]] = {}
 
     def look(self) -> None:
         """Look at all of them now; what is found is logged once for each part."""
-        for name, part in self._parts.items():
-            for key in _keys_with_nan(part):
+        found_in = {name: _keys_with_nan(part) for name, part in self._parts.items()}
+        found_in[f"the agent {type(self._agent).__qualname__}"] = _arrays_with_nan(self._agent)
+        for name, keys in found_in.items():
+            for key in keys:
                 if name not in self._found:
                     logger.warning("The state of %s holds NaN (under %r): it is saved as such.", name, key)
                 found = self._found.setdefault(name, [])
@@ -214,6 +220,17 @@ def _keys_with_nan(part: WithState) -> list[str]:
         return []
     states = _states_of_others(state, part.state_of_others) if is_ours else [state]
     return [str(key) for state in states for key, value in _items(state) if _holds_nan(value)]
+
+
+def _arrays_with_nan(agent: BaseAgent) -> list[str]:
+    definers = [cls for cls in type(original(agent)).__mro__ if "get_state" in vars(cls) and cls is not BaseAgent]
+    if not definers or any(map(belongs_to_package, definers)):
+        return []
+    try:
+        arrays = agent.get_state().arrays
+    except Exception:  # whoever saves it says so
+        return []
+    return [name for name, array in arrays.items() if _holds_nan(array)]
 
 
 def _states_of_others(state: Any, names: Collection[str]) -> Iterator[Any]:

@@ -6,8 +6,9 @@ import math
 import gymnasium as gym
 import numpy as np
 import pytest
+from resume_fakes import SixMethods
 
-from tensor_optix import BackoffOptimizer, BatchPipeline, LoopCallback, RLOptimizer
+from tensor_optix import AgentState, BackoffOptimizer, BatchPipeline, LoopCallback, RLOptimizer
 from tensor_optix.testing.fakes import RewardEvaluator, StatefulAgent
 
 
@@ -121,3 +122,20 @@ def test_it_comes_back_and_no_file_has_a_number_that_json_does_not_know(tmp_path
     assert again.values[-1] == 0.0
     assert len(again.values) == 10
     assert "(under values, extra)" in notes_on_nan(result)[0]
+
+
+def test_an_agent_of_the_user_s_own_is_looked_at(tmp_path):
+    class Own(SixMethods):
+        def get_state(self, scope="learner"):
+            return AgentState({"weights": self.weights, "slow": np.array([1.0, np.nan])}, {}, scope)
+
+        def set_state(self, state):
+            self.weights = state.arrays["weights"]
+
+    agent = Own()
+    pipeline = BatchPipeline(lambda: gym.make("CartPole-v1"), agent, 20, barrier_interval_steps=40)
+    optimizer = RLOptimizer(
+        agent, pipeline, RewardEvaluator(), checkpoint_dir=str(tmp_path), seed=0, max_episodes=6, report_episodes=1
+    )
+    (note,) = notes_on_nan(optimizer.run())
+    assert "Own holds NaN (under slow)" in note
