@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EpisodesCutError
 from tensor_optix.functional.seeding import derive_seed
+from tensor_optix.functional.statistics import largest_share_unseen
 
 EVALUATION_SHARE = 0.1
 """Largest share of the environment steps that choosing a champion may take: a price, chosen and not measured."""
@@ -23,7 +25,13 @@ _MIN_EPISODES = 5  # all of fewer pairs may go one way by chance: 1 / 2^4 is mor
 _MAX_EPISODES = 20  # a choice; what it costs and brings: docs/judgement.md
 _UNKNOWN_LENGTH_STEPS = 1_000  # limit of Gymnasium's longer environments
 _BEYOND_NOISE = 1.64  # standard errors: one-sided 5 % of a normal distribution
-_DECIDED = 3.5  # standard errors: further rounds would hardly turn the verdict (benchmarks/judgement.py)
+_DECIDED = 3.5  # standard errors: further rounds would hardly turn the verdict (benchmarks/challenge_battery.py)
+# Chosen with benchmarks/challenge_battery.py.
+_RECENT_EPISODES = 100
+_TELLING_PAIRS = 15
+_UNSEEN_ERROR = 0.3
+_GIVEN_UP_BELOW = ((15, 0.5), (10, 0.0), (0, -1.0))
+"""Below so many standard errors, from so many pairs on."""
 
 
 PlayFn = Callable[..., EvaluationResult | None]
@@ -87,16 +95,10 @@ class Arena(Stateful):
     """
 
     _STATE = (
-        "_seed",
-        "_num_sets",
-        "_length_steps",
-        "_longest_steps",
-        "_lowest",
-        "_highest",
-        "_idle_factor",
-        "is_possible",
+        *("_seed", "_num_sets", "_length_steps", "_longest_steps", "_idle_factor", "is_possible"),
+        *("_lowest", "_highest", "_recent_returns"),
     )
-    state_may_lack = ("lowest", "highest")
+    state_may_lack = ("lowest", "highest", "recent_returns")
 
     def __init__(self, agent: BaseAgent, play: Player, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
@@ -107,6 +109,7 @@ class Arena(Stateful):
         self._length_steps = math.nan
         self._longest_steps = 0.0
         self._lowest, self._highest = math.inf, -math.inf
+        self._recent_returns: deque[float] = deque(maxlen=_RECENT_EPISODES)
         self._idle_factor = 1.0  # environments that wait for others are stepped, too
         self.is_possible = True
 
@@ -138,7 +141,14 @@ class Arena(Stateful):
         if window.completed_lengths is not None and len(window.completed_lengths):
             self._note(window.completed_lengths)
         if window.completed_returns is not None and len(window.completed_returns):
-            self._note_returns(np.asarray(window.completed_returns, np.float64))
+            returns = np.asarray(window.completed_returns, np.float64)
+            self._note_returns(returns)
+            self._recent_returns.extend(returns.tolist())
+
+    @property
+    def lowest_recent(self) -> float | None:
+        """Lowest return of the latest training episodes: what a policy may fall to; None where none was told."""
+        return min(self._recent_returns, default=None)
 
     @property
     def return_range(self) -> tuple[float, float] | None:
@@ -179,19 +189,49 @@ class Arena(Stateful):
         return 2.0 * max(length, 1.0) * self._idle_factor
 
 
-def is_better_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> bool:
+def is_better_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike, lowest: float | None = None) -> bool:
     """Tell whether the challenger is better beyond noise, over episodes with the same seeds.
 
-    One-sided paired t-statistic above 1.64; without any spread the sign decides.
+    One-sided paired t-statistic above 1.64; without any spread the sign decides. A policy that fails now and then looks
+    the better one until it fails: so in few pairs the lead must outweigh what may not have come yet.
+
+    Args:
+        challenger: Returns, ``[n]``.
+        champion: Returns in the same episodes, ``[n]``.
+        lowest: Lowest return that is to be reckoned with; None: not known, then few pairs show nothing.
     """
     mean, standard_error = _paired_difference(challenger, champion)
-    return mean > _BEYOND_NOISE * standard_error and mean > 0.0
+    if not mean > max(0.0, _BEYOND_NOISE * standard_error):
+        return False
+    return np.size(challenger) >= _TELLING_PAIRS or _outweighs_unseen(mean, challenger, lowest)
 
 
-def is_decided_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> bool:
-    """Tell whether more episodes would hardly change the verdict of :func:`is_better_paired`."""
+def is_decided_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike, lowest: float | None = None) -> bool:
+    """Tell whether more episodes would hardly change the verdict of :func:`is_better_paired`.
+
+    A challenger that lies behind is given up soon, for nothing is lost where the champion stays; one that lies ahead
+    wins soon only where what may not have come yet could not turn it.
+    """
     mean, standard_error = _paired_difference(challenger, champion)
-    return abs(mean) >= _DECIDED * standard_error
+    least = next(least for num_pairs, least in _GIVEN_UP_BELOW if np.size(champion) >= num_pairs)
+    if mean <= least * standard_error:
+        return True
+    return mean >= _DECIDED * standard_error and _outweighs_unseen(mean, challenger, lowest)
+
+
+def _outweighs_unseen(mean: float, challenger: npt.ArrayLike, lowest: float | None) -> bool:
+    """Tell whether the challenger is ahead even if as many of its episodes fail as may have failed to come.
+
+    Args:
+        mean: Of the differences.
+        challenger: Its returns.
+        lowest: What a failure is worth, if nothing worse was played; None: not known.
+    """
+    if lowest is None:
+        return False
+    returns = np.asarray(challenger, np.float64)
+    fall = float(np.mean(returns)) - min(lowest, float(np.min(returns)))
+    return mean > largest_share_unseen(len(returns), _UNSEEN_ERROR) * fall
 
 
 def _paired_difference(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> tuple[float, float]:

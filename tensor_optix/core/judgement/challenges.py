@@ -62,11 +62,11 @@ class Challenges:
         count = num_episodes
         if count is None:
             count = self._arena.affordable_episodes(steps["training"], steps["evaluation"])
-        played = self.play_both(self._fresh_rounds(count), is_decided_paired, "evaluation")
+        played = self.play_both(self._fresh_rounds(count), self._is_decided, "evaluation")
         if played is None:
             return None
         challenger, champion = played
-        wins = is_better_paired(challenger.returns, champion.returns)
+        wins = is_better_paired(challenger.returns, champion.returns, self._arena.lowest_recent)
         logger.info(
             "%d greedy episodes: challenger %.4g, champion %.4g: %s.",
             len(champion),
@@ -83,6 +83,9 @@ class Challenges:
             else:
                 self._top_up(self._incumbent.track_record, allowance, self._play_champion)
         return challenger if wins else None
+
+    def _is_decided(self, challenger: Returns, champion: Returns) -> bool:
+        return is_decided_paired(challenger, champion, self._arena.lowest_recent)
 
     def reserved_steps(self) -> int:
         """Return what of the budget the last challenge, after the last window, is likely to need."""
