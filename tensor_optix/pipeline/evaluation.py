@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tensor_optix.core.checks import check_flags, check_int, check_seed
 from tensor_optix.core.protocols import CanAct, EnvSource
 from tensor_optix.core.types import EvaluationResult
+from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.pipeline.acting import acting_in_evaluation
 from tensor_optix.pipeline.environment_names import environment_named
 from tensor_optix.pipeline.stepping.collectors import Act
 from tensor_optix.pipeline.stepping.env_guard import is_env, open_env
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
+from tensor_optix.pipeline.stepping.fresh_wrappers import give_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +78,18 @@ class EvaluationEnv(EnvKeeper):
     Args:
         env: The environment, or a callable that makes one.
         on_env_error: What the pipeline does where its environment fails; here the same, if ``env`` is a callable.
+        gathered: Tells what the wrappers of the environment that is trained in have gathered. Those here are given
+            their statistics before they play: a policy knows only what it saw through them.
     """
 
     _STATE = ()  # how the environment fared is not kept
 
-    def __init__(self, env: Any, on_env_error: str = "raise") -> None:
+    def __init__(
+        self, env: Any, on_env_error: str = "raise", gathered: Callable[[], Mapping[str, Any]] = lambda: {}
+    ) -> None:
         super().__init__(env, "raise" if is_env(env) else on_env_error, open_now=False)
+        self._gathered = gathered
+        self._not_given = ""
 
     def __enter__(self) -> EvaluationEnv:
         if not self.is_open:
@@ -93,9 +101,16 @@ class EvaluationEnv(EnvKeeper):
 
     def __call__(self, act: Callable[[Any], Any], num_episodes: int, *, seed: int) -> EvaluationResult:
         """Play whole seeded episodes, see ``BatchPipeline.play_episodes``."""
+        statistics = self._gathered()
+        if statistics:
+            try:
+                give_statistics(self.guard.env, statistics, own_states=False)
+            except StateMismatchError as error:
+                self._not_given = f"its wrappers do not have the statistics of training: {error}"
         return self.play(act, num_episodes, seed)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the environment at the end of a run, in sentences."""
-        return tuple(f"evaluation_env: {note}" for note in super().notes)
+        own = [self._not_given] if self._not_given else []
+        return tuple(f"evaluation_env: {note}" for note in (*super().notes, *own))

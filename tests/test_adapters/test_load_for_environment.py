@@ -15,6 +15,7 @@ from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from tensor_optix import BatchPipeline, LoopCallback, RLOptimizer, evaluate, load_agent, make_agent
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, StateMismatchError
 from tensor_optix.reporting.summary import loading_code
+from tensor_optix.testing.fakes import StatefulAgent
 
 
 class Line(gym.Env):
@@ -111,3 +112,35 @@ def test_the_code_that_is_shown_gives_them(run: Any) -> None:
     code = loading_code(run[0], "CartPole-v1")
     assert 'env = EnvironmentName("CartPole-v1")()\n' in code
     assert f'load_agent("{run[0].as_posix()}", env=env)\n' in code
+
+
+class Untaught(StatefulAgent):
+    """Acts, and learns nothing."""
+
+
+@pytest.mark.parametrize("make", [wrapped, lambda: gym.vector.SyncVectorEnv([wrapped] * 2)])
+def test_an_evaluation_env_shows_what_training_shows(make: Any, tmp_path: Path) -> None:
+    trained_in, evaluated_in = wrapped(), make()
+    pipeline = BatchPipeline(trained_in, window_size=64)
+    result = RLOptimizer(
+        Untaught(), pipeline, checkpoint_dir=tmp_path, evaluation_env=evaluated_in, max_episodes=4, report_episodes=2
+    ).run()
+    assert not [note for note in result.notes if "evaluation_env" in note]
+    statistics = trained_in.env.obs_rms
+    for layer in [evaluated_in] if make is wrapped else evaluated_in.envs:
+        seen = layer.env.obs_rms
+        assert statistics.count < seen.count < statistics.count + 50  # and the episodes that it played since
+        assert seen.mean == pytest.approx(statistics.mean, abs=0.5)
+        assert seen.var == pytest.approx(statistics.var, abs=0.5)
+
+
+def test_an_evaluation_env_in_other_wrappers_is_said(tmp_path: Path) -> None:
+    result = RLOptimizer(
+        Untaught(),
+        BatchPipeline(wrapped(), window_size=64),
+        checkpoint_dir=tmp_path,
+        evaluation_env=Line(),
+        max_episodes=2,
+        report_episodes=2,
+    ).run()
+    assert any("evaluation_env: its wrappers do not have the statistics of training" in note for note in result.notes)

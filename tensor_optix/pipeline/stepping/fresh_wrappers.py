@@ -18,7 +18,7 @@ _ONLY_FOR_LEARNING = {"NormalizeReward"}
 Layer = Mapping[str, Any]
 
 
-def give_statistics(env: Any, saved: Mapping[str, Layer]) -> None:
+def give_statistics(env: Any, saved: Mapping[str, Layer], *, own_states: bool = True) -> None:
     """Give the wrappers of ``env`` what those of a run had gathered.
 
     The same layers get theirs back as they were. Otherwise each wrapper gets the statistics of the run's wrapper of
@@ -27,12 +27,15 @@ def give_statistics(env: Any, saved: Mapping[str, Layer]) -> None:
     Args:
         env: One environment, or a vector of them.
         saved: What ``env_state`` found in the run's.
+        own_states: Whether wrappers with a ``state_dict`` get theirs, too, and not statistics alone.
 
     Raises:
         StateMismatchError: A wrapper that keeps statistics had none in the run, one that had is missing, or the
             statistics are of another shape.
     """
     fresh = env_state(env)
+    if not own_states:
+        fresh, saved = ({place: one for place, one in states.items() if "kept" in one} for states in (fresh, saved))
     if _kinds(fresh) != _kinds(saved):
         saved = _by_class(fresh, saved)
     lost = [*restore_env_state(env, dict(saved)), *(state["lost"] for state in saved.values() if "lost" in state)]
