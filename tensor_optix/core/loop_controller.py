@@ -154,6 +154,7 @@ class LoopController:
         self._session.open()
         parts.provenance.note()
         self._session.begin(resume, parts.ledger.budget)
+        parts.tuning.check_start()
         self.callbacks.fire("on_loop_start")
         for window in () if self.callbacks.why_to_end else self._session.windows():
             self._process(window)

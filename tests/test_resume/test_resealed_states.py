@@ -120,3 +120,11 @@ def test_a_champion_that_the_agent_cannot_hold(slots, tmp_path, cut):
         del state.meta["rng"]
         write_agent_state(slot / "champion", state)
     assert "set_state could not take a state" in assert_refused(tmp_path, cut[0])
+
+
+def test_an_agent_whose_hyperparameters_lie_outside_the_bounds(slots, tmp_path, cut):
+    for slot in slots:
+        state = read_agent_state(slot / "agent")
+        state.meta["params"]["learning_rate"] = 7.0
+        write_agent_state(slot / "agent", state)
+    assert "must lie inside its bounds" in assert_refused(tmp_path, cut[0])

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from tensor_optix.core.attributes import belongs_to_package
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
@@ -48,6 +49,11 @@ class Tuning(Stateful):
     def add(self, metrics: EvalMetrics) -> None:
         """Take a score that is evidence."""
         self._history.append(metrics)
+
+    def check_start(self) -> None:
+        """Let an optimizer of this package say now what it would say in mid-run: that it cannot tune from here."""
+        if belongs_to_package(type(self.optimizer)) and not self.optimizer.tunes_nothing:
+            self.optimizer.suggest(self.agent.get_hyperparams().copy(), [])
 
     def suggest(self) -> None:
         """Ask for hyperparameters for the next ``learn``, if that is due and anything may be tuned."""
