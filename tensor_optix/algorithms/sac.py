@@ -29,7 +29,7 @@ from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import ActionCritic, build_critic
 from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
 from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
-from tensor_optix.exceptions import IncompatibleModelError, UnsupportedSpaceError
+from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS: dict[str, Setting] = {
@@ -222,12 +222,7 @@ class SACAgent(OffPolicyAgent):
         if self.critic is None:
             seed = derive_seed(self._seed, "critic")
             self.critic = build_critic(observation_space, sampler.num_actions, self.hidden_units, seed, inputs.paths)
-        if size != sampler.num_outputs:
-            raise IncompatibleModelError(
-                f"Actor '{self.model.name}' gives {size} outputs, but {action_space} needs {sampler.num_outputs}: a "
-                "mean and a log of the spread per action dimension. "
-                f"End the model with keras.layers.Dense({sampler.num_outputs})."
-            )
+        model_checks.check_output_size(self.model, size, sampler, action_space)
         self._action_critic = ActionCritic(self.critic, example, sampler.num_actions, inputs)
         return PolicyNetwork(self.model, inputs)
 

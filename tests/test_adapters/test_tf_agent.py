@@ -83,6 +83,19 @@ def test_it_acts_and_learns_before_bind():
     assert np.isfinite(never_acted.learn(play_window(agent, 0))["loss"])
 
 
+def test_a_model_of_any_length_learns_in_an_environment_of_one():
+    layers = [keras.Input((None, 2)), keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(2)]
+    agent = TFAgent(keras.Sequential(layers), keras.optimizers.Adam(1e-2), HyperparamSet({}, 0))
+    agent.bind(gym.spaces.Box(-5.0, 5.0, (2, 2)), gym.spaces.Discrete(2), seed=0)
+    shaped = play_window(make_agent(gym.spaces.Discrete(2)), 0)
+    shaped.observations, shaped.next_observations = (
+        x.reshape(-1, 2, 2) for x in (shaped.observations, shaped.next_observations)
+    )
+    before = agent.model.get_weights()[0].copy()
+    assert np.isfinite(agent.learn(shaped)["loss"])
+    assert not np.array_equal(agent.model.get_weights()[0], before)
+
+
 def test_what_needs_a_model_says_so_before_there_is_one():
     agent = TFAgent(actor(2), keras.optimizers.Adam(), HyperparamSet({}, 0))
     for method in (agent.policy, agent.policy_model, agent.get_state):

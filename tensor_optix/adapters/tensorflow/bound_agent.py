@@ -209,6 +209,7 @@ class BoundAgent(SavedAgent):
         """Make everything that depends on the shapes of observations and actions."""
         self._network, self._inputs = network, network.inputs
         self._part_dtypes = self._inputs.kept_dtypes(example)
+        self._part_shapes = [part.shape for part in self._inputs.flat(example, batched=False)]
         self._architecture = None
         self._log_std = None if sampler.log_std is None else keras.Variable(sampler.log_std, name="log_std")
         self._normalizer = ObservationNormalizer(self._inputs, self._normalizes)

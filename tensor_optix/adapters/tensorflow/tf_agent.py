@@ -274,10 +274,9 @@ class TFAgent(BoundAgent):
     # What learns
 
     def _make_learner(self) -> Any:
-        shapes: Any = self._inputs.shapes
         sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
-        baseline = ValueBaseline(derive_rng(self._seed, "baseline"), shapes, sizes)
-        layout = StepLayout(shapes, self._part_dtypes, self._encoded_action())
+        baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._part_shapes, sizes)
+        layout = StepLayout(self._inputs.shapes, self._part_dtypes, self._encoded_action())
         return PolicyLearner(self._make_update(STEP_RULE), derive_rng(self._seed, "learn"), baseline, layout)
 
     def _make_update(self, rule: StepRule) -> SurrogateUpdate:
