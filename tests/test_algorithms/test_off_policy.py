@@ -1,14 +1,17 @@
 """Which gradient steps env steps bring, and what an off-policy learner goes on from."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from off_policy_makers import VECTOR, play
 
+from tensor_optix import DQNAgent, make_agent
 from tensor_optix.algorithms.off_policy import ReplayLearner
 from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer
 from tensor_optix.core.types import EpisodeData
-from tensor_optix.exceptions import CheckpointError, StateMismatchError
+from tensor_optix.exceptions import CheckpointError, InvalidArgumentError, InvalidTypeError, StateMismatchError
 
 
 def make_learner(seed=0):
@@ -63,3 +66,41 @@ def test_a_changed_world_empties_the_replay():
     assert len(learner._replay) == 5
     learner.on_world_change()
     assert len(learner._replay) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"batch_size": 0}, InvalidArgumentError, "`batch_size` must be an integer >= 1"),
+        ({"buffer_size": 2.5}, InvalidTypeError, "`buffer_size` must be an integer"),
+        ({"num_steps": 0}, InvalidArgumentError, "`num_steps`"),
+        ({"learning_starts": -1}, InvalidArgumentError, "`learning_starts` must be an integer >= 0"),
+        ({"hidden_units": (8, 0)}, InvalidArgumentError, "`hidden_units"),
+        ({"normalize_observations": "no"}, InvalidTypeError, "`normalize_observations`"),
+    ],
+)
+def test_arguments_are_checked_where_they_are_given(arguments, error, message):
+    with pytest.raises(error, match=message):
+        DQNAgent(**arguments)
+
+
+def test_all_holds_the_replay_and_less_does_not():
+    agent = make_agent("CartPole-v1", "dqn", hidden_units=(4,), buffer_size=64, batch_size=4, learning_starts=0, seed=0)
+    agent.bind(VECTOR, gym.spaces.Discrete(2), seed=0)
+    agent.learn(play(agent, 0))
+    everything, less = agent.get_state("all"), agent.get_state("learner")
+    in_the_replay = {name for name in everything.arrays if name.startswith("replay.")}
+    assert in_the_replay
+    assert set(everything.arrays) - in_the_replay == set(less.arrays)
+    assert "replay" not in less.meta
+    other = make_agent("CartPole-v1", "dqn", hidden_units=(4,), buffer_size=64, batch_size=4, learning_starts=0, seed=1)
+    other.bind(VECTOR, gym.spaces.Discrete(2), seed=1)
+    other.set_state(everything)
+    assert len(other.replay) == len(agent.replay) == 40
+    smaller = make_agent("CartPole-v1", "dqn", hidden_units=(4,), buffer_size=32, batch_size=4, seed=1)
+    smaller.bind(VECTOR, gym.spaces.Discrete(2), seed=1)
+    before = smaller.get_state("learner")
+    with pytest.raises((StateMismatchError, CheckpointError)):
+        smaller.set_state(everything)
+    for name, array in smaller.get_state("learner").arrays.items():
+        np.testing.assert_array_equal(array, before.arrays[name], err_msg=name)
