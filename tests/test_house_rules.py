@@ -332,6 +332,13 @@ def test_files_stay_short() -> None:
     assert {name: length for name, length in lengths.items() if length > MAX_FILE_LINES} == {}
 
 
+def test_the_loop_stays_on_its_page() -> None:
+    path = PACKAGE / "core" / "loop_controller.py"
+    assert len(path.read_text().splitlines()) <= 250
+    (process,) = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.FunctionDef) and n.name == "_process"]
+    assert body_lines(process) <= 30
+
+
 def test_functions_stay_short() -> None:
     def offences(tree: ast.Module) -> list[tuple[str, int]]:
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

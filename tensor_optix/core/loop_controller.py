@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -25,10 +24,8 @@ from tensor_optix.core.loop.process import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.storage.run_folder import RunFolder
 from tensor_optix.core.types import EpisodeData, EvalMetrics, LoopState, PolicySnapshot
-
-if TYPE_CHECKING:
-    from tensor_optix.core.storage.run_folder import RunFolder
 
 __all__ = ["LoopCallback", "LoopController"]
 
@@ -194,7 +191,7 @@ class LoopController:
             self._learn(window, metrics)
         self.recorder.record(metrics, self.state, self.best_snapshot, parts.tuning.decisions())
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
-        if parts.closing.ending is None and self.callbacks.why_to_end:
+        if parts.closing.ending is None and self.callbacks.why_to_end:  # the weights are those of this very `learn`
             parts.closing.look(parts.provenance.stamp(metrics, parts.ledger.steps["training"]))
         if parts.closing.ending is None:  # a run resumed with a larger budget must not begin where this one was settled
             self._session.save_if_due(window, parts.ledger, parts.challenges.reserved_steps())

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensor_optix.core.checks import fits_float
 from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.exact_json import to_exact
 from tensor_optix.core.storage.history_lines import line_of
 from tensor_optix.core.storage.json_files import to_jsonable
+from tensor_optix.core.storage.run_folder import RunFolder
 from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError
-
-if TYPE_CHECKING:
-    from tensor_optix.core.storage.run_folder import RunFolder
 
 
 class Recorder(WithState):
