@@ -34,7 +34,7 @@ print(json.dumps(seen))
 """
 
 
-def test_files_outside_precious_ones_and_processes_are_seen(tmp_path: Path) -> None:
+def test_what_must_not_happen_is_seen(tmp_path: Path) -> None:
     benchmarks = Path(__file__).parents[2] / "benchmarks"
     command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(benchmarks)})
