@@ -231,7 +231,7 @@ class PPOLearner(OnPolicyLearner):
         kl_target, max_norm = params["kl_target"] or math.inf, params["max_grad_norm"] or math.inf
         factor = self.kl_factor if math.isfinite(kl_target) else 1.0
         settings = {**params, "learning_rate_factor": factor, "kl_limit": 2 * kl_target, "max_grad_norm": max_norm}
-        found = self._update(rated, advantages, returns, batches, num_steps, settings)
+        found, _ = self._update(rated, advantages, returns, batches, num_steps, settings)
 
         taken = found["num_gradient_steps"]
         if math.isfinite(kl_target):

@@ -118,7 +118,7 @@ def test_nothing_is_traced_twice():
         agent.learn(play_window(agent, i, length))
         new = {"learning_rate": 1e-3 / (i + 1), "gamma": 0.9 + i / 100, "clip_ratio": 0.1, "entropy_coef": i / 100}
         agent.set_hyperparams(HyperparamSet({**new, "kl_target": 0.01 * (i + 1), "num_epochs": i + 1}, i))
-    assert agent._learner._update.num_traces == 2, "what rates the steps, and what learns from them"
+    assert agent._learner._update.num_traces == 1
 
 
 def test_the_learning_rate_is_the_value_that_was_set():

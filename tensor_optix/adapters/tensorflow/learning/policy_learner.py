@@ -25,7 +25,7 @@ from tensor_optix.functional.returns import discounted_returns, lambda_returns
 
 MEMORY_STEPS = 2048
 BATCH_SIZE = 256
-STEP_RULE = StepRule(kl_rows=BATCH_SIZE, oversteps=False, bounds_norm=False)
+STEP_RULE = StepRule(kl_rows=BATCH_SIZE, oversteps=False, bounds_norm=False, batch_size=BATCH_SIZE)
 DIAGNOSTICS = ("loss", "grad_norm", "entropy", "kl", "kl_from_behaviour", "num_gradient_steps")
 WEAK_SIGNAL = 0.1
 """Below it the KL of a step is mostly rounding, and says nothing about the learning rate."""
@@ -73,11 +73,11 @@ class PolicyLearner(OnPolicyLearner):
             "kl_limit": 2.0 * params["kl_target"] * fresh_share(num_new),
         }
         try:
-            found = self._update(rated, scaled, np.zeros_like(scaled), batches, num_steps, settings)
+            found, log_probs = self._update(rated, scaled, np.zeros_like(scaled), batches, num_steps, settings)
         except NonFiniteError:
             self._recent.forget_newest()
             raise
-        self._recent.fill_log_probs(rated.log_probs.reshape(recent.rewards.shape))
+        self._recent.fill_log_probs(log_probs.reshape(recent.rewards.shape))
         factor = self.kl_factor
         if signal > WEAK_SIGNAL:
             # A step shortened by s moves the policy by s^2 in KL.

@@ -47,14 +47,14 @@ class Rated:
         parts: Their observations as the network takes them, one tensor ``[B, ...]`` each.
         actions: A tensor of the encoded actions.
         log_probs: Of the actions, ``[B]``.
-        values: ``[B]``; None where the network has no value function.
-        successor_values: Of ``steps.successors``, ``[C]``.
+        values: ``[B]``.
+        successor_values: Of ``steps.successors``, ``[C]``. All three are None where the network has no value function.
     """
 
     steps: Steps
     parts: list[Any]
     actions: Any
-    log_probs: np.ndarray
+    log_probs: Any = None
     values: Any = None
     successor_values: Any = None
 
@@ -68,6 +68,7 @@ class StepRule:
             is noise.
         oversteps: Whether the gradient step that starts beyond the KL limit is the last one, or is left out.
         bounds_norm: Whether the norm of all gradients together is bounded.
+        batch_size: Rows of a minibatch, where they are always as many: then no shape is worked out in each step.
         jit_compile: Whether XLA compiles the gradient steps, anew for each new size of a window. All else has
             sizes that differ from window to window, and would only add to what is compiled.
     """
@@ -75,6 +76,7 @@ class StepRule:
     kl_rows: int
     oversteps: bool
     bounds_norm: bool
+    batch_size: int | None = None
     jit_compile: bool = False
 
 
@@ -123,9 +125,8 @@ class SurrogateUpdate:
         # Concrete functions on tensors: finding a trace and converting arrays would cost a millisecond a call.
         actions = tf.constant(steps.actions.reshape(-1, *steps.actions.shape[2:]))
         observations = [tf.constant(part) for part in steps.flat_observations()]
-        if not self._network.has_values:
-            parts, log_probs = self._rate(observations, actions)
-            return Rated(steps, parts, actions, log_probs.numpy())
+        if not self._network.has_values:  # then nothing needs the policy's word before the gradient steps
+            return Rated(steps, observations, actions)
         parts, rated, successor_values = self._rate(observations, actions, [tf.constant(x) for x in steps.successors])
         log_probs, values = rated.numpy()
         return Rated(steps, parts, actions, log_probs, values, successor_values.numpy())
@@ -138,8 +139,8 @@ class SurrogateUpdate:
         batches: np.ndarray,
         num_steps: int,
         settings: Mapping[str, float],
-    ) -> dict[str, float]:
-        """Take ``num_steps`` gradient steps, fewer if the KL limit is reached, and return diagnostics.
+    ) -> tuple[dict[str, float], np.ndarray]:
+        """Take ``num_steps`` gradient steps, fewer if the KL limit is reached.
 
         Args:
             rated: From :meth:`rate`.
@@ -149,47 +150,52 @@ class SurrogateUpdate:
             num_steps: How many of the batches to use.
             settings: A value for each name in ``SETTINGS``.
 
+        Returns:
+            Diagnostics, and the log-probabilities ``[B]`` of all actions under the policy before the update.
+
         Raises:
             NonFiniteError: A loss or gradient is NaN or infinite; no variable has changed.
         """
-        behaviour = rated.steps.behaviour_log_probs(rated.log_probs)
-        columns = (advantages, returns, behaviour, rated.log_probs, rated.steps.valid.reshape(-1))
+        before = np.full(len(advantages), np.nan) if rated.log_probs is None else rated.log_probs
+        behaviour = rated.steps.behaviour_log_probs(before)
+        columns = (advantages, returns, behaviour, before, rated.steps.valid.reshape(-1))
         with np.errstate(all="ignore"):  # what is not finite is told and undone
             numbers = np.stack(columns, axis=1).astype(np.float32)
         limits = np.array([settings[name] for name in SETTINGS], np.float32)
         drawn = [tf.constant(x) for x in (numbers, batches, np.int32(num_steps), limits)]
-        *totals, taken, kl, drift, finite = self._learn(rated.parts, rated.actions, *drawn).numpy().tolist()
+        told, before = self._learn(rated.parts, rated.actions, *drawn)
+        *totals, taken, kl, drift, finite = told.numpy().tolist()
         if not finite:
             raise NonFiniteError(
                 "A loss or gradient became NaN or infinite; weights and optimizer are as they were before this window. "
                 "Lower the learning rate, or bound the scale of observations and rewards."
             )
         means = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
-        return {**means, "kl": kl, "kl_from_behaviour": drift, "num_gradient_steps": taken}
+        return {**means, "kl": kl, "kl_from_behaviour": drift, "num_gradient_steps": taken}, before.numpy()
 
     @cached_property
     def _rate(self) -> Any:
-        def rate(parts: Any, actions: Any, *after: Any) -> Any:
+        def rate(parts: Any, actions: Any, successors: Any) -> Any:
             self.num_traces += 1
             parts = self._normalize(parts)
             outputs, values = self._network(parts)
             log_probs = self._density.log_prob(outputs, actions)
-            if values is None:
-                return parts, log_probs
-            return parts, tf.stack([log_probs, values]), self._network.value(self._normalize(*after))
+            return parts, tf.stack([log_probs, values]), self._network.value(self._normalize(successors))
 
         parts, actions = self._specs
-        return _traced(rate, [parts, actions, parts] if self._network.has_values else [parts, actions])
+        return _traced(rate, [parts, actions, parts])
 
     @cached_property
     def _learn(self) -> Any:
-        """All gradient steps, and what became of the policy: sums, steps taken, KL divergences, all finite."""
+        """All gradient steps: what they came to (sums, steps taken, KL divergences, all finite), and what was."""
 
         def learn(parts: Any, actions: Any, numbers: Any, batches: Any, num_steps: Any, settings: Any) -> Any:
             self.num_traces += 1
             settings = dict(zip(SETTINGS, tf.unstack(settings), strict=True))
             variables = [*self._variables, *(v for optimizer, _ in self._groups for v in optimizer.variables)]
             saved = [tf.identity(v) for v in variables]
+            if not self._network.has_values:
+                parts, numbers = self._rated_now(parts, actions, numbers)
             rows = {"parts": parts, "actions": actions, "numbers": numbers}
             sums, finite = self._take_steps_compiled(rows, batches, num_steps, settings)
             after = self._density.log_prob(self._network.outputs(parts), actions)
@@ -201,13 +207,22 @@ class SurrogateUpdate:
             )
             finite = finite & tf.math.is_finite(kl + drift)
             undo_unless(finite, variables, saved)
-            return tf.concat([sums, tf.stack([kl, drift, tf.cast(finite, tf.float32)])], axis=0)
+            return tf.concat([sums, tf.stack([kl, drift, tf.cast(finite, tf.float32)])], axis=0), before
 
-        _, action_spec = self._specs
-        parts = [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
+        parts, action_spec = self._specs
+        if self._network.has_values:
+            parts = [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
         numbers, settings = tf.TensorSpec((None, len(COLUMNS))), tf.TensorSpec((len(SETTINGS),))
-        batches, num_steps = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
+        batches, num_steps = tf.TensorSpec((None, self.rule.batch_size), tf.int32), tf.TensorSpec((), tf.int32)
         return _traced(learn, [parts, action_spec, numbers, batches, num_steps, settings])
+
+    def _rated_now(self, parts: Any, actions: Any, numbers: Any) -> tuple[Any, Any]:
+        """Return parts as the network takes them, and ``COLUMNS`` filled in where only the policy now can tell."""
+        parts = self._normalize(parts)
+        advantages, returns, behaviour, _, valid = tf.unstack(numbers, axis=1)
+        before = self._density.log_prob(self._network.outputs(parts), actions)
+        behaviour = tf.where(tf.math.is_nan(behaviour), before, behaviour)
+        return parts, tf.stack([advantages, returns, behaviour, before, valid], axis=1)
 
     def _take_steps(self, rows: dict[str, Any], batches: Any, num_steps: Any, settings: Mapping[str, Any]) -> Any:
         """Return the sums of ``STEP_MEANS`` and the number of steps taken, and whether all was finite."""
