@@ -31,7 +31,9 @@ class GivesANumber(BaseEvaluator):
 
 class IsInfinite(RewardEvaluator):
     def score(self, episode_data, train_diagnostics):
-        return EvalMetrics(-1e400, {}, episode_data.episode_id)
+        metrics = super().score(episode_data, train_diagnostics)
+        object.__setattr__(metrics, "primary_score", float("-inf"))
+        return metrics
 
 
 class NamesAnotherWindow(RewardEvaluator):
@@ -75,6 +77,11 @@ class PrefersLess(RewardEvaluator):
         return candidate.primary_score < baseline.primary_score
 
 
+class PrefersAnyOther(RewardEvaluator):
+    def compare(self, candidate, baseline):
+        return candidate.primary_score != baseline.primary_score
+
+
 class ComparesWhatItMeasured(RewardEvaluator):
     """By something that a pooled score does not have anew."""
 
@@ -89,6 +96,7 @@ class ComparesWhatItMeasured(RewardEvaluator):
     ("broken", "test", "message"),
     [
         (GivesANumber, "test_a_score_is_a_number_of_its_window", "score returned float"),
+        (IsInfinite, "test_a_score_is_a_number_of_its_window", "the score is -inf"),
         (NamesAnotherWindow, "test_a_score_is_a_number_of_its_window", "the score says window 1"),
         (ScalesRewards, "test_the_window_is_left_alone", "changed the window's rewards"),
         (KeepsScoreInDiagnostics, "test_the_window_is_left_alone", "changed the diagnostics"),
@@ -96,6 +104,7 @@ class ComparesWhatItMeasured(RewardEvaluator):
         (WantsALoss, "test_any_diagnostics_will_do", "no loss"),
         (PrefersEquals, "test_nothing_is_better_than_itself", "better than itself"),
         (PrefersLess, "test_nothing_is_better_than_itself", "does not find 100 better than 1"),
+        (PrefersAnyOther, "test_nothing_is_better_than_itself", "finds 1 better than 100"),
         (ComparesWhatItMeasured, "test_a_pooled_score_is_compared_like_any_other", "pooled score"),
     ],
 )
