@@ -235,8 +235,9 @@ class SurrogateUpdate:
         def step(i: Any, sums: Any, mean_kl: Any, _going: Any, _finite: Any) -> Any:
             batch = tf.nest.map_structure(lambda x: tf.gather(x, batches[i]), rows)
             loss, statistics, kl, grads = self._loss(batch, settings)
-            norm = tf.norm(tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0))  # compiles faster than global_norm
+            norm = tf.linalg.global_norm(grads)
             if self.rule.bounds_norm:
+                norm = tf.norm(tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0))  # compiles faster
                 shrink = tf.minimum(1.0, settings["max_grad_norm"] / (norm + _EPSILON))
                 grads = [g * shrink for g in grads]
             told = tf.stack([loss, *statistics, norm, 1.0])
