@@ -13,8 +13,8 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.judgement.challenges import Challenges
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.diagnosis import LENIENT, STRICT, Cause, find_cause, is_unharmed
-from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.track_record import Returns, TrackRecord
 from tensor_optix.core.storage.stateful import Stateful

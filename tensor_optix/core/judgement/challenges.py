@@ -10,8 +10,8 @@ import numpy as np
 
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.judgement.arena import EVALUATION_SHARE, Arena, is_better_paired, is_decided_paired
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.diagnosis import has_lost
-from tensor_optix.core.judgement.incumbent import Incumbent
 from tensor_optix.core.judgement.track_record import PlayedSet, Returns, TrackRecord
 from tensor_optix.core.types import EvalMetrics, EvaluationResult
 from tensor_optix.functional.statistics import mean_interval

@@ -8,7 +8,7 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.judgement.challenges import FINAL_EPISODES, Challenges
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.track_record import TrackRecord
 from tensor_optix.core.types import EvalMetrics

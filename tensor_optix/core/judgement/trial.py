@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, LoopState

@@ -8,7 +8,7 @@ from typing import Any
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.judgement.alarm import AlarmResponse
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.monitoring.degradation_detector import DegradationDetector

@@ -16,7 +16,7 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.alarm import AlarmResponse
 from tensor_optix.core.judgement.arena import Arena, Player, PlayFn
 from tensor_optix.core.judgement.challenges import Challenges
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.looks import Looks
 from tensor_optix.core.judgement.provenance import Provenance

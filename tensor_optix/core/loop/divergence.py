@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore

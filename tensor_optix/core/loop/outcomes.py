@@ -12,7 +12,7 @@ import numpy as np
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome, read_outcome, write_environment_state, write_outcome
 from tensor_optix.core.run_result import History, RunResult

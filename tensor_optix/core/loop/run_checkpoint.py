@@ -11,7 +11,7 @@ from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.loop.run_info import structure_differences
 from tensor_optix.core.loop.unsaved import NaNInState, UnsavedState
 from tensor_optix.core.storage.agent_files import capture, has_own_state, restore

@@ -13,7 +13,7 @@ from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.loop.outcomes import Outcomes
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome

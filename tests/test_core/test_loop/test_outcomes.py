@@ -6,7 +6,7 @@ from storage_fakes import StateAgent, save_all
 
 from tensor_optix.core.budget import Budget, Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.loop.outcomes import Bar, Outcomes
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.run_result import RunResult

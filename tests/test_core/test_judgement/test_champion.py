@@ -8,7 +8,7 @@ import pytest
 
 from tensor_optix import CheckpointRegistry, EvalMetrics, HyperparamSet
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.incumbent import Incumbent
+from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
 from tensor_optix.testing.fakes import RecordingCallback, SixMethodAgent, StatefulAgent
