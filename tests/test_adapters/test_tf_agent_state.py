@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from agent_makers import CARTPOLE, actor, make_agent, play_window
+from lives import assert_same_lives, live_on
 
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
@@ -17,38 +18,22 @@ from tensor_optix.exceptions import InvalidArgumentError, NotBoundError, StateMi
 SPACES = [(gym.spaces.Discrete(2, start=1), 2), (gym.spaces.Box(-2.0, 2.0, (3,), np.float32), 3)]
 
 
-def live_on(agent, windows):
-    """Act and learn; return everything that can be seen of it."""
-    seen = []
-    for number in windows:
-        window = play_window(agent, number)
-        seen.append((window.actions.tolist(), agent.learn(window)))
-    return seen, agent.get_state().arrays
-
-
-def assert_same_lives(first, second):
-    assert first[0] == second[0]
-    assert first[1].keys() == second[1].keys()
-    for name, array in first[1].items():
-        np.testing.assert_array_equal(array, second[1][name], err_msg=name)
-
-
 @pytest.mark.parametrize(("space", "size"), SPACES)
 def test_a_restored_agent_lives_on_as_the_first_would_have(space, size, tmp_path):
     first = make_agent(space, size)
-    live_on(first, range(3))
+    live_on(first, range(3), play_window)
     first.save_weights(str(tmp_path / "weights"))
     in_memory = first.get_state()
-    expected = live_on(first, range(3, 6))
+    expected = live_on(first, range(3, 6), play_window)
 
     loaded = make_agent(space, size, bound=False, seed=99)
     loaded.load_weights(str(tmp_path / "weights"))
-    assert_same_lives(expected, live_on(loaded, range(3, 6)))
+    assert_same_lives(expected, live_on(loaded, range(3, 6), play_window))
 
     given = make_agent(space, size, seed=98)
-    live_on(given, range(10, 12))
+    live_on(given, range(10, 12), play_window)
     given.set_state(in_memory)
-    assert_same_lives(expected, live_on(given, range(3, 6)))
+    assert_same_lives(expected, live_on(given, range(3, 6), play_window))
 
 
 def test_batch_statistics_seeds_and_vector_windows_are_part_of_the_state():
@@ -91,7 +76,7 @@ def test_a_state_is_a_copy():
     agent = make_agent(gym.spaces.Discrete(2))
     state = agent.get_state()
     kept = copy.deepcopy(state)
-    live_on(agent, range(2))
+    live_on(agent, range(2), play_window)
     assert state.meta == kept.meta
     for name, array in kept.arrays.items():
         np.testing.assert_array_equal(array, state.arrays[name])
@@ -99,7 +84,7 @@ def test_a_state_is_a_copy():
 
 def test_the_policy_scope_is_weights_alone():
     first, second = make_agent(gym.spaces.Discrete(2)), make_agent(gym.spaces.Discrete(2))
-    live_on(first, range(2))
+    live_on(first, range(2), play_window)
     state = first.get_state("policy")
     assert all(name.startswith("model.") for name in state.arrays)
     iterations = int(second.optimizer.iterations)
@@ -147,11 +132,11 @@ def test_an_unknown_scope_is_refused():
 
 def test_without_spaces_the_model_tells_what_it_takes(tmp_path):
     unbound = make_agent(None, bound=False)
-    live_on(unbound, range(3))
+    live_on(unbound, range(3), play_window)
     unbound.save_weights(str(tmp_path / "weights"))
     loaded = make_agent(None, bound=False)
     loaded.load_weights(str(tmp_path / "weights"))
-    assert_same_lives(live_on(unbound, range(3, 5)), live_on(loaded, range(3, 5)))
+    assert_same_lives(live_on(unbound, range(3, 5), play_window), live_on(loaded, range(3, 5), play_window))
 
 
 def test_loading_needs_spaces_from_somewhere(tmp_path):
@@ -177,7 +162,7 @@ def test_loading_needs_spaces_from_somewhere(tmp_path):
 
 def test_states_survive_files_unchanged(tmp_path):
     agent = make_agent(gym.spaces.Box(-1, 1, (2,)), size=2)
-    live_on(agent, range(2))
+    live_on(agent, range(2), play_window)
     state = agent.get_state()
     write_agent_state(tmp_path / "state", state)
     back = read_agent_state(tmp_path / "state")

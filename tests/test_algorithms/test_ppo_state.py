@@ -6,6 +6,7 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
+from lives import assert_same_lives, live_on
 from ppo_makers import ACTION_SPACES, VECTOR, make_agent, network, play_window
 
 from tensor_optix.adapters.tensorflow.loading import load_agent
@@ -15,57 +16,41 @@ from tensor_optix.core.types import EvalMetrics
 from tensor_optix.exceptions import CheckpointError, StateMismatchError, UnsupportedSpaceError
 
 
-def live_on(agent, windows, **shape):
-    """Act and learn; return everything that can be seen of it."""
-    seen = []
-    for number in windows:
-        window = play_window(agent, number, **shape)
-        seen.append((window.actions.tolist(), agent.learn(window)))
-    return seen, agent.get_state().arrays
-
-
-def assert_same_lives(first, second):
-    assert first[0] == second[0]
-    assert first[1].keys() == second[1].keys()
-    for name, array in first[1].items():
-        np.testing.assert_array_equal(array, second[1][name], err_msg=name)
-
-
 @pytest.mark.parametrize("name", ["discrete", "box"])
 def test_a_restored_agent_lives_on_as_the_first_would_have(name, tmp_path):
     space = ACTION_SPACES[name]
     first = make_agent(space)
-    live_on(first, range(3), num_envs=2)
+    live_on(first, range(3), play_window, num_envs=2)
     first.save_weights(str(tmp_path / "weights"))
     in_memory = first.get_state()
-    expected = live_on(first, range(3, 6), num_envs=2)
+    expected = live_on(first, range(3, 6), play_window, num_envs=2)
 
     loaded = PPOAgent(batch_size=16, hidden_units=(8,), jit_compile=False)
     loaded.load_weights(str(tmp_path / "weights"))
-    assert_same_lives(expected, live_on(loaded, range(3, 6), num_envs=2))
+    assert_same_lives(expected, live_on(loaded, range(3, 6), play_window, num_envs=2))
 
     given = make_agent(space, seed=98)
-    live_on(given, range(10, 12))
+    live_on(given, range(10, 12), play_window)
     given.set_state(in_memory)
-    assert_same_lives(expected, live_on(given, range(3, 6), num_envs=2))
+    assert_same_lives(expected, live_on(given, range(3, 6), play_window, num_envs=2))
 
 
 def test_a_compiled_update_goes_on_bit_for_bit_too():
     first, second = (make_agent(jit_compile=True, seed=seed) for seed in (1, 2))
-    live_on(first, range(2))
+    live_on(first, range(2), play_window)
     second.set_state(first.get_state())
-    assert_same_lives(live_on(first, range(2, 4)), live_on(second, range(2, 4)))
+    assert_same_lives(live_on(first, range(2, 4), play_window), live_on(second, range(2, 4), play_window))
 
 
 def test_the_seed_decides_everything():
-    lives = [live_on(make_agent(seed=seed), range(3)) for seed in (5, 5, 6)]
+    lives = [live_on(make_agent(seed=seed), range(3), play_window) for seed in (5, 5, 6)]
     assert_same_lives(lives[0], lives[1])
     assert (lives[0][1]["model.0"] != lives[2][1]["model.0"]).any()
 
 
 def test_the_policy_scope_holds_the_normaliser_and_no_critic():
     agent = make_agent(ACTION_SPACES["box"])
-    live_on(agent, range(2))
+    live_on(agent, range(2), play_window)
     state = agent.get_state("policy")
     groups = {name.split(".")[0] for name in state.arrays}
     assert groups == {"model", "log_std", "observation_normalizer"}
@@ -84,13 +69,13 @@ def test_a_state_of_another_architecture_is_refused():
 @pytest.mark.parametrize("name", ACTION_SPACES)
 def test_a_champion_is_loaded_without_its_script(name, tmp_path):
     agent = make_agent(ACTION_SPACES[name], scale_rewards=False)
-    live_on(agent, range(2))
+    live_on(agent, range(2), play_window)
     registry = CheckpointRegistry(str(tmp_path))
     registry.save(agent, EvalMetrics(1.0, {}, 0), agent.get_hyperparams())
     loaded = load_agent(tmp_path)
     assert type(loaded) is PPOAgent
     assert loaded.get_hyperparams().params == agent.get_hyperparams().params
-    assert_same_lives(live_on(agent, range(2, 4)), live_on(loaded, range(2, 4)))
+    assert_same_lives(live_on(agent, range(2, 4), play_window), live_on(loaded, range(2, 4), play_window))
 
 
 def test_one_model_with_two_outputs_is_loaded_without_its_script(tmp_path):
@@ -113,7 +98,7 @@ def test_an_agent_of_an_unknown_class_is_not_looked_for(tmp_path):
 
 def test_the_state_is_json_and_arrays():
     agent = make_agent()
-    live_on(agent, range(1))
+    live_on(agent, range(1), play_window)
     state = agent.get_state()
     json.dumps(state.meta)
     assert all(isinstance(array, np.ndarray) for array in state.arrays.values())
@@ -149,7 +134,7 @@ def test_bound_again_the_users_models_stay():
 
 def test_a_changed_world_keeps_the_policy_and_forgets_the_rest():
     agent = make_agent()
-    live_on(agent, range(3))
+    live_on(agent, range(3), play_window)
     agent._learner.kl_factor = 0.1
     weights, x = agent.model.get_weights(), np.ones(4, np.float32)
     before = agent._forward.one(x)
@@ -173,12 +158,12 @@ def test_an_optimizer_built_for_other_variables_is_made_anew():
 
 def test_a_hyperparameter_that_a_state_does_not_name_is_as_it_is_by_default():
     agent = make_agent(ACTION_SPACES["discrete"])
-    live_on(agent, range(1))
+    live_on(agent, range(1), play_window)
     state = agent.get_state()
     del state.meta["hyperparams"]["entropy_coef"]
     other = make_agent(ACTION_SPACES["discrete"])
     other.set_state(state)
-    live_on(other, range(1, 2))
+    live_on(other, range(1, 2), play_window)
     assert (
         other.get_hyperparams().params["entropy_coef"]
         == PPOAgent(batch_size=16).get_hyperparams().params["entropy_coef"]
