@@ -12,7 +12,7 @@ from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.judgement.track_record import TrackRecord
-from tensor_optix.core.storage.agent_files import capture, has_own_state, restore
+from tensor_optix.core.storage.agent_files import capture, has_own_state, parked, restore
 from tensor_optix.core.storage.stateful import decode_hyperparams, decode_metrics, encode_hyperparams, encode_metrics
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet, PolicySnapshot
 
@@ -108,12 +108,9 @@ class Incumbent:
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Let the agent act as the champion for a while, then be itself again."""
-        parked = capture(self._agent)
-        self._become_champion()
-        try:
+        with parked(self._agent):
+            self._become_champion()
             yield
-        finally:
-            restore(self._agent, parked)
 
     def _become_champion(self) -> None:
         if self.snapshot is None:

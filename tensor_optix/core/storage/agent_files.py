@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,30 @@ def _set_state(agent: Any, state: AgentState) -> None:
             f"{type(agent).__name__}.set_state could not take a state that was saved: {type(error).__name__}: {error}. "
             "Give it an agent made as the one that was saved; if it is, the file was altered or set_state has a defect."
         ) from error
+
+
+@contextmanager
+def parked(agent: Any) -> Iterator[None]:
+    """Let the agent be another for a while, then make it again what it was, whatever happened.
+
+    One without a state of its own is saved to a path that stays meanwhile and is loaded from there, so that it may keep
+    its weights elsewhere and leave no files.
+    """
+    if has_own_state(agent):
+        state = capture(agent)
+        try:
+            yield
+        finally:
+            restore(agent, state)
+        return
+    with tempfile.TemporaryDirectory(prefix="tensor-optix-") as folder:
+        path, hyperparams = str(Path(folder) / WEIGHTS_NAME), agent.get_hyperparams().copy()
+        agent.save_weights(path)
+        try:
+            yield
+        finally:
+            agent.load_weights(path)
+            agent.set_hyperparams(hyperparams)
 
 
 def has_own_state(agent: Any) -> bool:
