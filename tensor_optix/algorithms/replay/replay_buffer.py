@@ -22,7 +22,7 @@ from tensor_optix.adapters.tensorflow.learning.window_steps import (
     read_raw_steps,
 )
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, require_numbers
-from tensor_optix.algorithms.replay.chunked_array import ChunkedArray
+from tensor_optix.algorithms.replay.memory import ChunkedArray
 from tensor_optix.algorithms.replay.priorities import Priorities, priority_bytes
 from tensor_optix.core.checks import check_int
 from tensor_optix.core.storage.plain_state import as_type

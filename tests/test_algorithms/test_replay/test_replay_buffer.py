@@ -228,12 +228,12 @@ def test_dtypes_and_nesting_stay_what_the_environment_gives():
 @settings(max_examples=25, deadline=None)
 @given(chunk_bytes=st.sampled_from([1, 100, 10**6]), num_windows=st.integers(1, 40), capacity=st.integers(8, 60))
 def test_a_state_stays_what_it_was_while_the_ring_turns(chunk_bytes, num_windows, capacity):
-    from tensor_optix.algorithms.replay import chunked_array
+    from tensor_optix.algorithms.replay import memory
 
     def make():
         buffer = ReplayBuffer(capacity, IMAGE_EXAMPLE, np.int64(0), np.random.default_rng(4), prioritised=True)
         buffer._observations = [
-            chunked_array.ChunkedArray(capacity, x.shape, x.dtype, chunk_bytes) for x in IMAGE_EXAMPLE.values()
+            memory.ChunkedArray(capacity, x.shape, x.dtype, chunk_bytes) for x in IMAGE_EXAMPLE.values()
         ]
         return buffer
 
