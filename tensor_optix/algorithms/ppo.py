@@ -19,12 +19,12 @@ from tensor_optix.adapters.tensorflow.learning.actor_critic import ActorCritic
 from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
     KLControl,
     OnPolicyLearner,
+    RewardScaler,
     advantages_and_returns,
     draw_minibatches,
     explained_variance,
     standardized,
 )
-from tensor_optix.adapters.tensorflow.learning.reward_scaler import RewardScaler
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
