@@ -273,6 +273,9 @@ class TestBadInput:
         with pytest.raises(NonFiniteError, match="loss or gradient"):
             agent.learn(window)
         assert_same_but_for(before, agent.get_state(), noise)
+        assert agent.policy().version == 1, "an update that was undone makes no policy"
+        agent.learn(play_window(agent, 2))
+        assert agent.policy().version == 2
 
     def test_wrong_types(self):
         with pytest.raises(InvalidTypeError, match="batch_size"):
