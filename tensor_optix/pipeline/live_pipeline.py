@@ -21,8 +21,14 @@ from tensor_optix.pipeline.acting import ActingPipeline
 from tensor_optix.pipeline.live.data_source import DataSource, Feed
 from tensor_optix.pipeline.live.feed_items import StepChecker
 from tensor_optix.pipeline.live.live_actor import LiveActor
-from tensor_optix.pipeline.live.live_step import LiveStep
-from tensor_optix.pipeline.live.live_window import EveryNSeconds, EveryNSteps, LiveWindow, OnDoneSignal, WindowEnds
+from tensor_optix.pipeline.live.live_window import (
+    EveryNSeconds,
+    EveryNSteps,
+    LiveStep,
+    LiveWindow,
+    OnDoneSignal,
+    WindowEnds,
+)
 from tensor_optix.pipeline.live.reconnect import ReconnectWaits
 from tensor_optix.pipeline.live.step_queue import Signal, StepQueue
 from tensor_optix.pipeline.live.stream_worker import StreamWorker

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from enum import Enum
 
-from tensor_optix.pipeline.live.live_step import LiveStep
+from tensor_optix.pipeline.live.live_window import LiveStep
 
 
 class Signal(Enum):

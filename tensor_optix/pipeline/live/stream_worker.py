@@ -14,7 +14,7 @@ from tensor_optix.exceptions import StreamError
 from tensor_optix.pipeline.live.data_source import Feed, as_iterator
 from tensor_optix.pipeline.live.feed_items import StepChecker
 from tensor_optix.pipeline.live.live_actor import LiveActor
-from tensor_optix.pipeline.live.live_step import StepPairing
+from tensor_optix.pipeline.live.live_window import StepPairing
 from tensor_optix.pipeline.live.reconnect import ATTEMPTS_BEFORE_FIRST_ITEM, ReconnectWaits
 from tensor_optix.pipeline.live.step_queue import StepQueue
 
