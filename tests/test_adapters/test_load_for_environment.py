@@ -13,8 +13,8 @@ import pytest
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 
 from tensor_optix import BatchPipeline, LoopCallback, RLOptimizer, evaluate, load_agent, make_agent
+from tensor_optix.cli.training import loading_code
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, StateMismatchError
-from tensor_optix.reporting.summary import loading_code
 from tensor_optix.testing.fakes import StatefulAgent
 
 

@@ -1,19 +1,23 @@
-"""What `train` and `resume` do with a plan."""
+"""What `train` and `resume` do with a plan, and the last words of a run."""
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from tensor_optix.cli import training
 from tensor_optix.cli.plan import TrainingPlan, read_plan
-from tensor_optix.cli.training import run_training
+from tensor_optix.cli.training import loading_code, run_training, summary
+from tensor_optix.core.run_result import RunResult
+from tensor_optix.core.types import EvalMetrics, EvaluationResult, HyperparamSet, LoopState, PolicySnapshot
 
 SMALL = {"hidden_units": (4,), "learning_rate": 1e-3}
 
@@ -70,3 +74,55 @@ def test_a_run_goes_on_and_its_new_budget_is_kept(tmp_path: Path) -> None:
     result = run_training(plan(tmp_path, seed=1, max_windows=3), printed()[0], quiet=True, resume=run)
     assert result.windows == 3
     assert read_plan(run).max_windows == 3
+
+
+REPORT = EvaluationResult(497.25, (493.5, 499.0), np.full(100, 497.25), np.full(100, 497), 49_725)
+CHAMPION = PolicySnapshot("000007", EvalMetrics(441.5, {}, 88), HyperparamSet({}, 0), "runs/run-0001/weights", 88)
+
+
+def result(**changes: Any) -> RunResult:
+    values: dict[str, Any] = {
+        "reason": "trained",
+        "explanation": "the loop went DORMANT",
+        "state": LoopState.DORMANT,
+        "champion": CHAMPION,
+        "report": REPORT,
+        "env_steps": {"training": 90_000, "evaluation": 8_000, "report": 49_725},
+        "windows": 450,
+        "seconds": 12.34,
+        "run_dir": "runs/run-0001",
+        "history": {},
+    }
+    return RunResult(**{**values, **changes})
+
+
+class TestSummary:
+    def test_it_says_what_was_reached_why_it_stopped_and_where_it_lies(self) -> None:
+        assert summary(result(), seed=3).splitlines() == [
+            "Reason       trained: the loop went DORMANT",
+            "Reached      mean return 497.25 (95 % interval 493.50 to 499.00)",
+            "Measured on  100 fresh greedy episodes of the champion",
+            "Env steps    147,725 (90,000 training, 8,000 evaluation, 49,725 report)",
+            "Windows      450 in 12.3 seconds",
+            "Seed         3",
+            "Champion     runs/run-0001/weights",
+        ]
+
+    def test_without_a_report_the_training_score_is_called_that(self) -> None:
+        text = summary(result(report=None))
+        assert "score 441.5 while training; no fresh episodes were played" in text
+        assert "Measured on" not in text
+        assert "Seed" not in text
+
+    def test_without_a_champion_it_claims_nothing(self) -> None:
+        text = summary(result(report=None, champion=None, reason="error", env_steps={}))
+        assert "nothing: no window gave a score" in text
+        assert "Run folder  runs/run-0001" in text
+        assert "Env steps   0" in text
+
+
+def test_the_code_that_loads_is_python_and_has_no_backslashes() -> None:
+    code = loading_code("runs/run-0001", "CartPole-v1")
+    ast.parse(code)
+    assert 'load_agent("runs/run-0001")' in code
+    assert 'evaluate(agent, "CartPole-v1")' in code
