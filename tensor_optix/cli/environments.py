@@ -17,7 +17,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from tensor_optix.cli.key_values import typed
+from tensor_optix.cli.key_values import parse_settings, typed
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 from tensor_optix.pipeline.environment_names import EnvironmentName
 from tensor_optix.pipeline.named_modules import keep_off_the_path
@@ -120,6 +120,18 @@ class TypedEnvironment:
         if not self.wrappers:
             wishes += [f"call {wrapper!r}" for wrapper in own.wrappers if not _may_be_called(wrapper)]
         return wishes
+
+
+def typed_environment(
+    env: str | None, env_kwargs: list[str] | None, wrappers: list[str] | None, trust_env: bool = False
+) -> TypedEnvironment:
+    """Return what these options say.
+
+    Raises:
+        InvalidArgumentError: A pair has no ``=`` or no key, or a key comes twice.
+    """
+    kwargs = parse_settings(env_kwargs or [], "--env-kwargs", "size=7")
+    return TypedEnvironment(env, kwargs, tuple(wrappers or ()), trust_env)
 
 
 def is_plain(key: str, value: Any) -> bool:

@@ -10,15 +10,7 @@ import typer
 from rich.console import Console
 
 from tensor_optix.cli.exits import failures_as_messages
-from tensor_optix.cli.options import (
-    EnvKwargs,
-    RunAlgorithm,
-    RunDir,
-    RunEnvironment,
-    TrustEnv,
-    Wrappers,
-    typed_environment,
-)
+from tensor_optix.cli.options import EnvKwargs, RunAlgorithm, RunDir, RunEnvironment, TrustEnv, Wrappers
 
 if TYPE_CHECKING:
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -37,6 +29,7 @@ def evaluate(
 ) -> None:
     """Play a run's champion in fresh greedy episodes."""
     from tensor_optix.cli.algorithms import import_for_run
+    from tensor_optix.cli.environments import typed_environment
     from tensor_optix.cli.quiet import load_tensorflow
     from tensor_optix.core.storage.run_folder import existing_run
 

@@ -6,12 +6,9 @@ Only typer is imported here, so that ``--help`` is there at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from tensor_optix.cli.environments import TypedEnvironment
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No live progress, only the result.")]
@@ -40,18 +37,3 @@ TrustEnv = Annotated[
     bool,
     typer.Option("--trust-env", help="Use modules, wrappers and arguments that only the run's folder names."),
 ]
-
-
-def typed_environment(
-    env: str | None, env_kwargs: list[str] | None, wrappers: list[str] | None, trust_env: bool = False
-) -> TypedEnvironment:
-    """Return what these options say.
-
-    Raises:
-        InvalidArgumentError: A pair has no ``=`` or no key, or a key comes twice.
-    """
-    from tensor_optix.cli.environments import TypedEnvironment
-    from tensor_optix.cli.key_values import parse_settings
-
-    kwargs = parse_settings(env_kwargs or [], "--env-kwargs", "size=7")
-    return TypedEnvironment(env, kwargs, tuple(wrappers or ()), trust_env)

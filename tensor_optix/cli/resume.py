@@ -10,15 +10,7 @@ import typer
 from rich.console import Console
 
 from tensor_optix.cli.exits import failures_as_messages, leave
-from tensor_optix.cli.options import (
-    EnvKwargs,
-    Quiet,
-    RunAlgorithm,
-    RunEnvironment,
-    TrustEnv,
-    Wrappers,
-    typed_environment,
-)
+from tensor_optix.cli.options import EnvKwargs, Quiet, RunAlgorithm, RunEnvironment, TrustEnv, Wrappers
 
 
 def resume(
@@ -38,6 +30,7 @@ def resume(
 ) -> None:
     """Go on with a run as if it had never been interrupted."""
     from tensor_optix.cli.algorithms import import_for_run
+    from tensor_optix.cli.environments import typed_environment
     from tensor_optix.cli.plan import read_plan
     from tensor_optix.cli.training import run_training
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from tensor_optix.cli.exits import failures_as_messages, leave
-from tensor_optix.cli.options import EnvKwargs, Quiet, Wrappers, typed_environment
+from tensor_optix.cli.options import EnvKwargs, Quiet, Wrappers
 
 
 def train(
@@ -53,6 +53,7 @@ def train(
 ) -> None:
     """Train an agent until nothing more is to be gained."""
     from tensor_optix.cli.algorithms import import_typed
+    from tensor_optix.cli.environments import typed_environment
     from tensor_optix.cli.key_values import parse_settings
     from tensor_optix.cli.plan import TrainingPlan
     from tensor_optix.cli.training import run_training

@@ -15,7 +15,10 @@ import pytest
 from command_line import RUN, SMALL, assert_fails, forget, invoke, said, was_imported, write_module
 
 import tensor_optix
+from tensor_optix.cli.environments import typed_environment
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
+from tensor_optix.exceptions import InvalidArgumentError
+from tensor_optix.pipeline.environment_names import EnvironmentName
 
 TRAINED = ["cellar:cellar-v0", "--env-kwargs", "size=7", "--wrapper", "cellar:Plus", "--wrapper", "cellar:twice"]
 RETURN = "mean return 160.00"
@@ -324,3 +327,24 @@ class TestTyped:
     )
     def test_what_cannot_be_made_is_one_message(self, place: Path, naming: list[str], message: str) -> None:
         assert_fails(invoke("train", "cellar:cellar-v0", *naming, *SMALL), 1, message)
+
+
+def test_arguments_are_read_and_wrappers_keep_their_order() -> None:
+    wrappers = ["gymnasium.wrappers:RecordEpisodeStatistics", "gymnasium.wrappers:NormalizeObservation"]
+    typed = typed_environment("CartPole-v1", ["sutton_barto_reward=true"], wrappers)
+    assert typed.alone() == EnvironmentName("CartPole-v1", {"sutton_barto_reward": True}, tuple(wrappers))
+    assert not typed.is_trusted
+
+
+def test_nothing_typed_is_nothing() -> None:
+    typed = typed_environment(None, None, None, True)
+    assert (typed.env_id, dict(typed.kwargs), typed.wrappers, typed.is_trusted) == (None, {}, (), True)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [(["size"], "--env-kwargs takes key=value, for example --env-kwargs size=7"), (["a=1", "a=2"], "gives 'a' twice")],
+)
+def test_what_is_no_pair_is_told_with_its_option(pairs: list[str], message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=message):
+        typed_environment("CartPole-v1", pairs, None)
