@@ -130,9 +130,15 @@ def outcome_of(agent, counts, result):
         "report": [float(value) for value in result.report.returns],
         "hyperparams": repr(agent.get_hyperparams().params),
         "agent": digest_of_state(capture(agent, "all")),
+        "policy": digest_of_state(capture(agent, "policy")),
         "callback": repr(counts.scores),
         "notes": list(result.notes),
     }
+
+
+def is_handed_back(outcome):
+    """Tell whether the run had ended before it was killed: its result and champion come back, nothing is trained."""
+    return outcome["callback"] == "[]"
 
 
 def digest_of_file(path):

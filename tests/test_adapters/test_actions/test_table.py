@@ -60,8 +60,10 @@ class WholeNumber(PolicyHead):
 
 
 @pytest.fixture
-def known_kind(monkeypatch):
-    monkeypatch.setattr(table, "KINDS", (WholeNumber, *table.KINDS))
+def known_kind():
+    table.KINDS.insert(0, WholeNumber)
+    yield
+    table.KINDS.remove(WholeNumber)
 
 
 def window_of(agent, number, length=256):

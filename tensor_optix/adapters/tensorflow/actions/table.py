@@ -12,12 +12,12 @@ from tensor_optix.adapters.tensorflow.actions.multi_binary import MultiBinarySam
 from tensor_optix.adapters.tensorflow.actions.multi_discrete import MultiDiscreteSampler
 from tensor_optix.exceptions import UnsupportedSpaceError
 
-KINDS: tuple[type[PolicyHead], ...] = (
+KINDS: list[type[PolicyHead]] = [
     DiscreteSampler,
     MultiDiscreteSampler,
     MultiBinarySampler,
     GaussianSampler,
-)
+]
 
 ONE_OUTPUT_EACH: tuple[type[PolicyHead], ...] = (DiscreteSampler, GaussianSampler)
 """Those in which a model gives one number per action, or per dimension of an action."""
