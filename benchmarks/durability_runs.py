@@ -130,7 +130,7 @@ def outcome_of(agent, counts, result):
         "report": [float(value) for value in result.report.returns],
         "hyperparams": repr(agent.get_hyperparams().params),
         "agent": digest_of_state(capture(agent, "all")),
-        "policy": digest_of_state(capture(agent, "policy")),
+        "weights": digest_of_state(dataclasses.replace(capture(agent, "policy"), meta={})),
         "callback": repr(counts.scores),
         "notes": list(result.notes),
     }
