@@ -13,7 +13,7 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.window_steps import flat_parts
-from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, check_generator
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
 from tensor_optix.algorithms.replay.memory import require_memory
@@ -78,9 +78,9 @@ class ReplayLearner:
 
     def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Raise unless :meth:`load_state_dict` can take this."""
-        require_like(meta, self.state_dict()[1], "learner")
-        counts = meta["progress"] or {}
-        check_counts("learner", **{name: counts.get(name) for name in self._COUNTS})
+        require_like(meta, self.state_dict()[1], "learner", is_fixed=True)
+        check_counts("learner", **{name: meta["progress"][name] for name in self._COUNTS})
+        check_generator("learner", meta["generator"])
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""

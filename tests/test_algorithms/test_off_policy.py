@@ -40,9 +40,11 @@ def test_what_is_left_over_is_part_of_the_state():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"progress": {"env_steps": 1}}, StateMismatchError, "`exploration_steps` is None"),
-        ({"progress": None}, StateMismatchError, "`env_steps` is None"),
+        ({"progress": {"env_steps": 1}}, CheckpointError, "lacks exploration_steps"),
+        ({"progress": None}, CheckpointError, "is None, where a dict was expected"),
         ({"progress": [1, 2]}, CheckpointError, "where a .* was expected"),
+        ({"generator": None}, CheckpointError, "is None, where a dict was expected"),
+        ({"generator": {}}, CheckpointError, "lacks bit_generator"),
     ],
 )
 def test_a_state_that_cannot_be_is_refused(change, error, message):

@@ -21,7 +21,7 @@ from tensor_optix.adapters.tensorflow.learning.window_steps import (
     nested_like,
     read_raw_steps,
 )
-from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, require_numbers
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, check_generator, require_numbers
 from tensor_optix.algorithms.replay.memory import ChunkedArray
 from tensor_optix.algorithms.replay.priorities import Priorities, priority_bytes
 from tensor_optix.core.checks import check_int
@@ -368,6 +368,7 @@ def _check_meta(meta: Any) -> None:
     for name, hint in hints.items():
         as_type(found.get(name), hint, f"replay's {name}")
     check_counts("replay", num_written=found["num_written"])
+    check_generator("replay", found["generator"])
 
 
 def memory_bytes(capacity: int, observation: Any, action: Any, *, prioritised: bool = False) -> int:

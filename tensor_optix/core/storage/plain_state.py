@@ -102,11 +102,18 @@ def _is_odd(plain: Any, hint: Any) -> bool:
 
 
 def require_like(
-    state: Any, own: Any, name: str, *, of_others: Collection[str] = (), may_lack: Collection[str] = ()
+    state: Any,
+    own: Any,
+    name: str,
+    *,
+    of_others: Collection[str] = (),
+    may_lack: Collection[str] = (),
+    is_fixed: bool = False,
 ) -> None:
     """Raise unless ``state`` is built as ``own``.
 
-    Its own keys must all be there; those of dicts within may be others, such as names of hyperparameters.
+    Its own keys must all be there; those of dicts within may be others, such as names of hyperparameters, unless the
+    form is fixed.
     What ``own`` leaves open (None, a key that it has not) may be anything; where it counts in whole numbers, so does
     ``state``. A list holds things of one kind, unless those of ``own`` are of several.
 
@@ -116,6 +123,8 @@ def require_like(
         name: How to call it in an error.
         of_others: Keys, at any depth, of what users' own parts say of themselves, which may be anything.
         may_lack: Keys of its own that states of before do not have.
+        is_fixed: Whether the form never changes: dicts within must hold all of their own keys, too, and nothing is
+            None that is not so here.
 
     Raises:
         CheckpointError: Something is missing, or of a kind that it cannot be.
@@ -129,7 +138,21 @@ def require_like(
     missing = set(own) - set(state) - set(may_lack) if isinstance(state, Mapping) and isinstance(own, Mapping) else ()
     if missing:
         raise CheckpointError(f"The saved `{name}` lacks {', '.join(sorted(map(str, missing)))[:200]}.")
+    if is_fixed:
+        _require_filled(state, own, name, may_lack)
     _require_kind(_without(of_others, state), own, name)
+
+
+def _require_filled(state: Any, own: Any, name: str, may_lack: Collection[str] = ()) -> None:
+    if state is None and own is not None:
+        raise CheckpointError(f"The saved `{name}` is None, where a {_kind(own)} was expected.")
+    if not isinstance(state, Mapping) or not isinstance(own, Mapping):
+        return
+    for key in own:
+        if key in state:
+            _require_filled(state[key], own[key], f"{name}[{key!r:.40}]")
+        elif key not in may_lack:
+            raise CheckpointError(f"The saved `{name}` lacks {key!s:.200}.")
 
 
 def _without(names: Collection[str], state: Any) -> Any:

@@ -65,6 +65,19 @@ CHANGES = {
     "learning_rate": with_meta("hyperparams", {"learning_rate": "fast"}),
     "lacks generator": lambda state: state.meta["learner"].pop("generator"),
     r"`kl_factor` is -1.0, not a number above zero": lambda state: state.meta["learner"].update(kl_factor=-1.0),
+    r"`learner\['generator'\]` is None": lambda state: state.meta["learner"].update(generator=None),
+    r"`learner\['kl_factor'\]` is None": lambda state: state.meta["learner"].update(kl_factor=None),
+    r"`learner\['usual_spread'\]` is None": lambda state: state.meta["learner"].update(usual_spread=None),
+    r"`learner\['generator'\]\['state'\]` lacks inc": lambda state: state.meta["learner"]["generator"]["state"].pop(
+        "inc"
+    ),
+    "learner's `generator` is": lambda state: state.meta["learner"]["generator"].update(bit_generator="MT19937"),
+    r"`state\['learner'\]` is None": with_meta("learner", None),
+    r"`state\['attached'\]` is None": with_meta("attached", None),
+    r"`state\['hyperparams'\]` is None": with_meta("hyperparams", None),
+    r"`state\['noise'\]` lacks": with_meta("noise", {}),
+    r"`state\['noise'\]\['generator'\]` is None": lambda state: state.meta["noise"].update(generator=None),
+    "noise's `generator` is": lambda state: state.meta["noise"]["generator"]["state"].update(inc=-1),
     "baseline's `mean` is": in_array("learner.baseline.mean", lambda a: np.repeat(a, 2)),
     "recent steps hold": lambda state: state.arrays.pop("learner.recent.rewards"),
     "recent `terminated` are of float64": in_array("learner.recent.terminated", lambda a: a.astype(np.float64)),
@@ -78,8 +91,11 @@ CHANGES = {
 @pytest.mark.parametrize("message", CHANGES)
 def test_what_cannot_be_is_refused(learned, message):
     agent, state = learned
+    agent.act(np.zeros(4, np.float32))
+    before = agent.get_state()
     with pytest.raises(TensorOptixError, match=message):
         agent.set_state(changed(state, CHANGES[message]))
+    assert {**agent.get_state().meta, "architecture": None} == {**before.meta, "architecture": None}
     agent.set_state(state)
     agent.learn(play_window(agent, 1))
     agent.set_state(state)

@@ -411,6 +411,8 @@ def test_arrays_that_no_buffer_can_hold_are_refused(name, change):
         {"num_written": 2.5},
         {"last_window": "a"},
         {"generator": []},
+        {"generator": {}},
+        {"generator": {**np.random.default_rng(0).bit_generator.state, "bit_generator": "MT19937"}},
         {"priorities": None},
         *({"priorities": {"exponent": exponent, "largest": 1.0}} for exponent in ({}, -1.0, 2.0, np.nan)),
         *({"priorities": {"exponent": 0.6, "largest": largest}} for largest in (None, 0.0, np.inf, "a")),

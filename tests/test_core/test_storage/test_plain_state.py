@@ -74,6 +74,24 @@ def test_a_state_that_is_built_otherwise_is_named(state, own, message):
         require_like(state, own, "part")
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"a": {"b": {}}, "n": 1}, r"`part\['a'\]\['b'\]` lacks c"),
+        ({"a": {}, "n": 1}, r"`part\['a'\]` lacks b"),
+        ({"a": None, "n": 1}, r"`part\['a'\]` is None, where a dict was expected"),
+        ({"a": {"b": {"c": None}}, "n": 1}, r"\['c'\]` is None, where a text was expected"),
+        ({"a": {"b": {"c": 5}}, "n": 1}, r"\['c'\]` is 5, where a text was expected"),
+    ],
+)
+def test_what_is_missing_below_the_top_of_a_fixed_form_is_named(state, message):
+    own = {"a": {"b": {"c": "x"}}, "n": 0, "later": {"d": 1}, "open": {}, "unknown": None}
+    whole = {"a": {"b": {"c": "y"}}, "n": 2, "open": {"any": None}, "unknown": [1]}
+    require_like(whole, own, "part", may_lack=("later",), is_fixed=True)
+    with pytest.raises(CheckpointError, match=message):
+        require_like({**whole, **state}, own, "part", may_lack=("later",), is_fixed=True)
+
+
 def test_what_is_left_open_may_be_anything():
     require_like({"a": 2.0, "b": None, "c": [1, 2], "d": {}}, {"a": 1, "b": {"x": 1}, "c": [], "d": None}, "part")
 

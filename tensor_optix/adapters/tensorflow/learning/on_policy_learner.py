@@ -11,7 +11,7 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
-from tensor_optix.adapters.tensorflow.saving.state_checks import check_positive
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_generator, check_positive
 from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.functional.linear_baseline import merge_moments
 from tensor_optix.functional.returns import discounted_sums, generalized_advantages
@@ -113,8 +113,9 @@ class OnPolicyLearner(ABC):
 
     def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Raise unless :meth:`load_state_dict` can take this."""
-        require_like(meta, self._told(), "learner")
+        require_like(meta, self._told(), "learner", is_fixed=True)
         check_positive("learner", kl_factor=meta["kl_factor"])
+        check_generator("learner", meta["generator"])
         for name, part in self._parts().items():
             part.check_state(_below(name, arrays))
 

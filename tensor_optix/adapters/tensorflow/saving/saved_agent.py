@@ -23,7 +23,7 @@ from tensor_optix.adapters.tensorflow.saving.forewarning import (
     generators_of_the_process,
     loading_caveats,
 )
-from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts
+from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, check_generator
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checks import check_choice, check_instance
 from tensor_optix.core.storage.plain_state import require_like
@@ -302,9 +302,10 @@ class SavedAgent(BaseAgent):
         if state.scope == "policy":
             return
         own = {"seed": 0, "hyperparams": {}, "hyperparams_episode_id": 0, "noise": self._noise.state_dict()}
-        require_like(meta, {**own, "learner": None}, "state")
+        require_like(meta, {**own, "learner": {}, "attached": {}}, "state", may_lack=("attached",), is_fixed=True)
         counts = {name: meta[name] for name in ("seed", "hyperparams_episode_id")}
         check_counts("state", **counts, position=meta["noise"]["position"])
+        check_generator("noise", meta["noise"]["generator"])
         self._saved_hyperparams(state)
         self._learner.check_state(_learner_arrays(state), meta["learner"])
 

@@ -35,6 +35,21 @@ def check_positive(name: str, **values: Any) -> None:
             raise StateMismatchError(f"The saved {name}'s `{key}` is {value!r:.80}, not a number above zero.")
 
 
+def check_generator(name: str, saved: Any) -> None:
+    """Raise unless a saved state is one that a NumPy generator of this package can be in.
+
+    Raises:
+        StateMismatchError: It is not.
+    """
+    try:
+        np.random.PCG64(0).state = saved
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise StateMismatchError(
+            f"The saved {name}'s `generator` is {saved!r:.80}, not the state of a PCG64 generator "
+            f"({type(error).__name__}: {error}). The file was altered; an earlier one may be whole."
+        ) from error
+
+
 def require_numbers(array: np.ndarray, dtype: Any, name: str, least: float = -math.inf, most: float = math.inf) -> None:
     """Raise unless a saved array is of a type and holds only numbers from ``least`` to ``most``, NaN not among them.
 
