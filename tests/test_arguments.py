@@ -345,7 +345,6 @@ METHODS: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
     "CheckpointRegistry.load_best": (filled_registry, {"agent": StatefulAgent()}),
     "CheckpointRegistry.load_state": (filled_registry, {"snapshot_id": "000001"}),
     "CheckpointRegistry.set_best": (filled_registry, {"snapshot_id": "000001"}),
-    "CheckpointRegistry.update_metrics": (filled_registry, {"snapshot_id": "000001", "eval_metrics": METRICS}),
     "BackoffOptimizer.suggest": (lambda _: tx.BackoffOptimizer({"a": (0.0, 2.0)}), SUGGESTION),
     "PBTOptimizer.suggest": (lambda _: tx.PBTOptimizer({"a": (0.0, 2.0)}), SUGGESTION),
     "BackoffOptimizer.bind_bounds": (lambda _: tx.BackoffOptimizer("agent"), {"bounds": {"a": (0.0, 1.0)}}),

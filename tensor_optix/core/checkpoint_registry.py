@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,19 +198,6 @@ class CheckpointRegistry:
             self._shelf.best_id = snapshot_id
         if is_news:
             self._writer.request()
-        return entry.snapshot
-
-    def update_metrics(self, snapshot_id: str, eval_metrics: EvalMetrics) -> PolicySnapshot:
-        """Replace a snapshot's score, for example by a confirmed one; who is the best stays.
-
-        Raises:
-            CheckpointError: There is no such snapshot, or that cannot be written down.
-        """
-        self._refuse_if_read_only()
-        with self._shelf.lock:
-            entry = self._entry(snapshot_id)
-            entry.snapshot = replace(entry.snapshot, eval_metrics=eval_metrics)
-        self._writer.request()
         return entry.snapshot
 
     @property

@@ -7,7 +7,7 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -54,10 +54,6 @@ class Decision:
         if not self.param:
             return self.reason
         return f"{self.param} {self.old:.6g} -> {self.new:.6g}: {self.reason}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return a JSON-able copy."""
-        return asdict(self)
 
 
 class BoundedOptimizer(BaseOptimizer, Stateful):

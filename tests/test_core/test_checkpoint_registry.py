@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 import json
 import math
@@ -131,23 +130,20 @@ def test_a_relative_folder_survives_a_change_of_directory(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("is_threaded", [False, True])
-def test_the_loop_may_declare_the_best_and_correct_scores(tmp_path, is_threaded):
+def test_the_loop_may_declare_the_best(tmp_path, is_threaded):
     registry = CheckpointRegistry(tmp_path)
     first, second = save_all(registry, [1.0, 2.0])
     if is_threaded:
         registry.save_state(capture(StateAgent()), metrics(0.5), HyperparamSet({}, 0))
     assert registry.set_best(first.snapshot_id) == first
-    confirmed = EvalMetrics(0.75, {"confirmed": True}, 9)
-    updated = registry.update_metrics(first.snapshot_id, confirmed)
-    assert updated == dataclasses.replace(first, eval_metrics=confirmed)
     registry.flush()
     again = CheckpointRegistry(tmp_path)
-    assert again.best == updated
+    assert again.best == first
     assert load_value(again) == 1.0
     agent = StateAgent()
     assert again.load(agent, second.snapshot_id) == second
     assert agent.value[0] == 2.0
-    assert again.best == updated
+    assert again.best == first
 
 
 @pytest.mark.parametrize("cls", AGENTS)
@@ -168,7 +164,6 @@ def test_unknown_ids_are_named(tmp_path):
         lambda: registry.load(StateAgent(), "9"),
         lambda: registry.load_state("9"),
         lambda: registry.set_best("9"),
-        lambda: registry.update_metrics("9", metrics(1.0)),
     ]
     for call in calls:
         with pytest.raises(CheckpointError, match=r"no snapshot '9' in .*Known: 000001"):
@@ -204,7 +199,6 @@ def test_read_only_writes_nothing(tmp_path):
         lambda: save_one(registry, 3.0),
         lambda: registry.save_state(AgentState({}), metrics(1.0), HyperparamSet({}, 0)),
         lambda: registry.set_best(snapshot_id),
-        lambda: registry.update_metrics(snapshot_id, metrics(1.0)),
     ]
     for call in calls:
         with pytest.raises(CheckpointError, match="opened with read_only=True"):

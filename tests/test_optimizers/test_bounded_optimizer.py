@@ -121,7 +121,6 @@ def test_decisions_are_kept_and_handed_out_once():
     assert str(decision) == "a 1 -> 2: twice as much"
     assert optimizer.pop_decisions() == []
     assert optimizer.decisions == [decision]
-    assert json.loads(json.dumps(decision.as_dict()))["param"] == "a"
     assert str(Decision(1, "", None, None, "nothing moved")) == "nothing moved"
 
 

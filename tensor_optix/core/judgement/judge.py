@@ -255,7 +255,7 @@ class Judge(Stateful):
 
     def _watch_for_drop(self, score: float) -> bool:
         if self._drop.alarmed:
-            self._watch_for_recovery(score)
+            self._watch_for_recovery()
             return False
         if self._drop.baseline is not None and self._drop.update(score) and self._is_large_drop():
             self._alarm_level = score
@@ -283,7 +283,7 @@ class Judge(Stateful):
         while baseline is not None and len(self._normal) > 1 and self._normal[-1] < baseline.mean - baseline.sd:
             self._normal.pop()
 
-    def _watch_for_recovery(self, score: float) -> None:
+    def _watch_for_recovery(self) -> None:
         """Arm the alarm again once the scores are back, or have settled at another level."""
         self._num_since_alarm += 1
         baseline = statistics.median(self._normal)

@@ -107,7 +107,7 @@ def write_snapshot(
         sync_all(folder)
         write_weights(folder / WEIGHTS_NAME)
         stored = StoredSnapshot(snapshot, written_by, _list_files(folder))
-        write_metadata(root, stored, flush=False)
+        _write_metadata(root, stored)
         files, folders = list_tree(folder)
         sync_all(folder, *(regular_file(folder, name) for name in files), *(inside(folder, name) for name in folders))
         (folder / _UNFINISHED).unlink()
@@ -120,8 +120,8 @@ def write_snapshot(
     return stored
 
 
-def write_metadata(root: Path, stored: StoredSnapshot, *, flush: bool = True) -> None:
-    """Write ``metadata.json`` of a snapshot whose files are there, or replace it with new metrics."""
+def _write_metadata(root: Path, stored: StoredSnapshot) -> None:
+    """Write ``metadata.json`` of a snapshot whose files are there; whoever asked brings all of it to the disk."""
     snapshot = stored.snapshot
     document = {
         "format": _FORMAT,
@@ -135,7 +135,7 @@ def write_metadata(root: Path, stored: StoredSnapshot, *, flush: bool = True) ->
         "written_by": stored.written_by,
         "files": list(stored.files),
     }
-    write_sealed_json(root / folder_name(snapshot.snapshot_id) / METADATA_FILE, to_jsonable(document), flush=flush)
+    write_sealed_json(root / folder_name(snapshot.snapshot_id) / METADATA_FILE, to_jsonable(document), flush=False)
 
 
 def read_snapshot(root: Path, snapshot_id: str) -> StoredSnapshot:

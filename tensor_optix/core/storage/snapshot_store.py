@@ -46,9 +46,6 @@ class SnapshotStore(Protocol):
     def write(self, snapshot: PolicySnapshot, written_by: str, write_weights: Callable[[Path], None]) -> StoredSnapshot:
         """Write a snapshot whole, or leave nothing of it; ``write_weights`` writes below or beside a path."""
 
-    def update(self, stored: StoredSnapshot) -> None:
-        """Replace what is said about a snapshot, its files apart."""
-
     def write_index(self, snapshots: Iterable[StoredSnapshot], best_id: str | None) -> None:
         """Say which snapshots there are to be, and which is the best."""
 
@@ -103,10 +100,6 @@ class SnapshotFolder:
     def write(self, snapshot: PolicySnapshot, written_by: str, write_weights: Callable[[Path], None]) -> StoredSnapshot:
         """Write the folder; ``metadata.json`` comes last."""
         return snapshot_files.write_snapshot(self._root, snapshot, written_by, write_weights)
-
-    def update(self, stored: StoredSnapshot) -> None:
-        """Write ``metadata.json`` anew."""
-        snapshot_files.write_metadata(self._root, stored)
 
     def write_index(self, snapshots: Iterable[StoredSnapshot], best_id: str | None) -> None:
         """Write ``manifest.json``."""

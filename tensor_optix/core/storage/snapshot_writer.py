@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 @dataclass
 class Entry:
     """A snapshot in memory (``state``), on disk (``stored``), or on its way.
-
-    Where ``stored`` speaks of another snapshot than this one, the metrics on disk are out of date.
 
     Attributes:
         snapshot: What users see.
@@ -121,7 +119,7 @@ class SnapshotWriter:
             return Entry(snapshot, stored)
 
     def write_entry(self, entry: Entry) -> None:
-        """Bring one entry to the disk, here and now, unless it is there as it is in memory.
+        """Bring one entry to the disk, here and now, unless it is there.
 
         Raises:
             CheckpointError: It cannot be written; nothing of it is left.
@@ -133,10 +131,6 @@ class SnapshotWriter:
                 entry.state = None
                 self._on_disk.add(entry.snapshot.snapshot_id)
                 self._is_index_due = True
-            if entry.stored is not None and entry.stored.snapshot is not entry.snapshot:
-                stored = replace(entry.stored, snapshot=entry.snapshot)
-                self._store.update(stored)
-                entry.stored = stored
 
     def write_index(self) -> None:
         """Write the manifest, here and now, and remove the snapshots that it no longer lists.

@@ -56,20 +56,16 @@ class TableStore:
                 archive.add(folder, "")
         content = packed.getvalue()
         stored = StoredSnapshot(snapshot, written_by, ({"sha256": hashlib.sha256(content).hexdigest()},))
-        self._table.execute("INSERT INTO snapshots VALUES (?, '', ?)", (snapshot.snapshot_id, content))
-        self.update(stored)
-        return stored
-
-    def update(self, stored):
-        snapshot = stored.snapshot
         facts = {
             "id": snapshot.snapshot_id,
             "score": snapshot.eval_metrics.primary_score,
             "params": snapshot.hyperparams.params,
-            "written_by": stored.written_by,
+            "written_by": written_by,
             "files": stored.files,
         }
-        self._table.execute("UPDATE snapshots SET facts = ? WHERE id = ?", (json.dumps(facts), snapshot.snapshot_id))
+        row = (snapshot.snapshot_id, json.dumps(facts), content)
+        self._table.execute("INSERT INTO snapshots VALUES (?, ?, ?)", row)
+        return stored
 
     def write_index(self, snapshots, best_id):
         self._table.execute("DELETE FROM best")
