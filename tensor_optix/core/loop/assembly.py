@@ -18,9 +18,8 @@ from tensor_optix.core.judgement.arena import Arena, Player, PlayFn
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
-from tensor_optix.core.judgement.looks import Looks
+from tensor_optix.core.judgement.looks import Looks, Shortfall
 from tensor_optix.core.judgement.provenance import Provenance
-from tensor_optix.core.judgement.shortfall import Shortfall
 from tensor_optix.core.judgement.succession import Succession
 from tensor_optix.core.judgement.target import Target
 from tensor_optix.core.judgement.trial import BoldTrial

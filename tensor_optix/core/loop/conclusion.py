@@ -10,7 +10,7 @@ from tensor_optix.core.budget import Ledger
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.champion import Incumbent
-from tensor_optix.core.judgement.shortfall import Shortfall
+from tensor_optix.core.judgement.looks import Shortfall
 from tensor_optix.core.loop.divergence import DivergenceGuard
 from tensor_optix.core.loop.outcomes import Bar
 from tensor_optix.core.loop.process import REPORT_EPISODES_AFTER_INTERRUPT, StopRequest

@@ -1,16 +1,21 @@
-"""What follows from a look: what is counted, who is told, and what the end waits for."""
+"""What follows from a look: what is counted, who is told, what the end waits for; a champion that falls far short."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix import BackoffOptimizer, BackoffScheduler, CheckpointRegistry, LoopController
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.judge import Verdict
-from tensor_optix.core.judgement.looks import Looks
-from tensor_optix.core.types import EvalMetrics, LoopState
+from tensor_optix.core.judgement.challenges import ASSESSMENT_EPISODES
+from tensor_optix.core.judgement.judge import Judge, Verdict
+from tensor_optix.core.judgement.looks import Looks, Shortfall
+from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
+from tensor_optix.core.types import EvalMetrics, EvaluationResult, LoopState
+from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.monitoring.trend import Trend
-from tensor_optix.testing.fakes import RecordingCallback
+from tensor_optix.testing.fakes import PlayablePipeline, RecordingCallback, RewardEvaluator, StatefulAgent
 
 
 class Around:
@@ -102,3 +107,154 @@ def test_the_end_waits(reason):
     setattr(around, reason, False)
     around.look(Trend.PLATEAU)
     assert around.scheduler.consecutive_non_improvements == 1
+
+
+class Sampler(StatefulAgent):
+    """Its sampled score grows by one a window up to 40; its greedy one follows `late` windows later, if ever."""
+
+    def __init__(self, late):
+        super().__init__({"x": 1.0})
+        self.late = late
+
+    @property
+    def sampled(self):
+        return min(self.weight, 40.0)
+
+    @property
+    def greedy(self):
+        return 0.0 if self.weight < self.late else self.sampled
+
+
+class LongWindows(PlayablePipeline):
+    """Windows of 100 steps, so that episodes of one step are cheap beside them."""
+
+    def _window(self, score):
+        window = super()._window(score)
+        for name in ("observations", "actions", "terminated", "truncated", "rewards"):
+            setattr(window, name, np.repeat(getattr(window, name), 100, axis=0))
+        window.rewards = window.rewards / 100
+        window.infos = [{}] * 100
+        return window
+
+
+class FiveEpisodes(RewardEvaluator):
+    """Takes each window's reward for the mean return of five episodes."""
+
+    def score(self, episode_data, train_diagnostics):
+        return replace(super().score(episode_data, train_diagnostics), num_episodes=5)
+
+
+def run(tmp_path, late, pipeline_class=LongWindows, evaluator=None):
+    agent = Sampler(late)
+    rng = np.random.default_rng(3)
+    pipeline = pipeline_class(lambda k: agent.sampled + 0.3 * rng.normal(), lambda: agent.greedy, 0.3, barrier_every=2)
+    loop = LoopController(
+        agent,
+        evaluator or FiveEpisodes(),
+        BackoffOptimizer(),
+        pipeline,
+        CheckpointRegistry(str(tmp_path / "run")),
+        BackoffScheduler(),
+        seed=0,
+        report_episodes=20,
+        max_episodes=400,
+    )
+    return loop.run()
+
+
+def is_told(result):
+    return any("fall far short" in note for note in result.notes)
+
+
+def test_the_end_waits_until_greedy_episodes_have_caught_up(tmp_path):
+    at_once, later = run(tmp_path / "at once", late=0), run(tmp_path / "later", late=110)
+    assert at_once.reason == later.reason == "trained"
+    assert at_once.windows < 100 < later.windows < 160
+    assert later.confirmed_mean == pytest.approx(40.0, abs=0.5)
+    assert not is_told(at_once)
+    assert not is_told(later)
+
+
+def test_the_end_is_put_off_by_as_many_looks_again_at_most(tmp_path):
+    at_once, never = run(tmp_path / "at once", late=0), run(tmp_path / "never", late=10_000)
+    assert never.reason == "trained"
+    assert 1.5 * at_once.windows < never.windows < 2.5 * at_once.windows
+    note = next(note for note in never.notes if "fall far short" in note)
+    assert f"{never.confirmed_mean:.4g}" in note
+    assert note in str(never)
+
+
+def test_scores_that_are_no_mean_returns_are_not_held_against_episodes(tmp_path):
+    result, at_once = (run(tmp_path / str(late), late, evaluator=RewardEvaluator()) for late in (10_000, 0))
+    assert result.windows == at_once.windows
+    assert not is_told(result)
+
+
+def test_a_champion_that_never_played_is_assessed_before_the_end(tmp_path):
+    result = run(tmp_path, late=10_000, pipeline_class=PlayablePipeline)  # its windows pay for no episodes
+    assert result.env_steps["report"] == ASSESSMENT_EPISODES + 20
+    assert result.windows > 1.5 * run(tmp_path / "good", late=0, pipeline_class=PlayablePipeline).windows
+    assert is_told(result)
+
+
+def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spread=1.0, can_play=False, windows=200):
+    rng = np.random.default_rng(0)
+    judge, scheduler = Judge(), BackoffScheduler()
+    for k in range(windows):
+        mean = first_level + (level - first_level) * min(1.0, k / 30)
+        metrics = EvalMetrics(mean + spread * rng.normal(), {}, k, num_episodes=5)
+        judge.weigh(metrics)
+    judge.crown(metrics)
+    for _ in range(looks_of_plateau):
+        scheduler.record_non_improvement()
+    record = TrackRecord([PlayedSet(1, np.asarray(returns, float))] if len(returns) else [])
+    return Shortfall(judge, SimpleNamespace(track_record=record), scheduler, ask=lambda name: can_play)
+
+
+@pytest.mark.parametrize(
+    ("returns", "expected"),
+    [
+        (np.full(20, 50.0), True),
+        (np.full(20, 88.0), True),
+        (np.full(20, 92.0), False),
+        (np.full(20, 150.0), False),
+        (np.linspace(40.0, 140.0, 20), False),  # its interval reaches up to the windows
+        (np.full(4, 50.0), False),  # too few to tell
+    ],
+)
+def test_a_tenth_of_the_gain_is_far(returns, expected):
+    assert shortfall_of(returns).puts_off_the_end() is expected
+
+
+@pytest.mark.parametrize("can_play", [True, False])
+def test_the_end_waits_for_an_assessment_where_one_is_possible(can_play):
+    assert shortfall_of([], can_play=can_play).puts_off_the_end() is can_play
+
+
+def test_only_the_look_that_would_be_the_last_is_put_off():
+    assert not shortfall_of(np.zeros(20), looks_of_plateau=18).puts_off_the_end()
+
+
+def test_a_difference_inside_the_noise_is_none():
+    assert not shortfall_of(np.full(20, 88.0), spread=80.0).puts_off_the_end()
+
+
+def test_state_goes_with_the_run():
+    one, other = shortfall_of(np.zeros(20)), shortfall_of(np.zeros(20))
+    assert one.puts_off_the_end()
+    other.load_state_dict(one.state_dict())
+    assert other.state_dict() == one.state_dict() == {"first_look": 200}
+
+
+@pytest.mark.parametrize(("returns", "expected"), [([50.0, 51.0, 50.0], 1), ([99.0, 100.0, 101.0], 0), ([50.0], 0)])
+def test_the_report_is_held_against_the_windows(returns, expected):
+    array = np.array(returns)
+    report = EvaluationResult(float(array.mean()), mean_interval(array), array, np.ones(len(array), np.int64), 3)
+    assert len(shortfall_of([]).notes_on(report)) == expected
+    assert shortfall_of([]).notes_on(None) == ()
+
+
+def test_a_run_that_is_on_no_plateau_is_told_nothing():
+    array = np.zeros(20)
+    report = EvaluationResult(0.0, (0.0, 0.0), array, np.ones(20, np.int64), 20)
+    assert shortfall_of([], windows=20).notes_on(report) == ()
