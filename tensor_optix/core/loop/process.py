@@ -106,12 +106,11 @@ def stop_on_interrupt(request: StopRequest) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_BLAS = ThreadpoolController().select(user_api="blas")
-"""Looking for it takes a while in a process that has loaded TensorFlow: done once."""
-
-
 class OneBlasThread:
-    """Limits the library to one thread, from the first run that begins to the last that ends.
+    """Limits BLAS to one thread, from the first run that begins to the last that ends.
+
+    Those libraries are limited that are loaded when the first run begins, such as NumPy's and SciPy's (they are looked
+    for then, in some 10 ms); what a user's code loads in mid-run keeps its threads.
 
     Two threads on small matrices wait for each other more than they work. Runs may overlap, and the number belongs to
     the process: it comes back to what it was when no run is on.
@@ -125,7 +124,7 @@ class OneBlasThread:
     def __enter__(self) -> OneBlasThread:
         with self._lock:
             if self._num_runs == 0:
-                self._limit = _BLAS.limit(limits=1)
+                self._limit = ThreadpoolController().select(user_api="blas").limit(limits=1)
                 self._limit.__enter__()
             self._num_runs += 1
         return self

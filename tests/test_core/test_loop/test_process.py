@@ -129,9 +129,33 @@ def test_sent_to_the_whole_process_group_it_ends_the_run_as_cleanly(tmp_path, ki
 
 
 def blas_threads():
-    """Return the threads of NumPy's libraries: others, as SciPy's, may be loaded later than the loop."""
-    libraries = ThreadpoolController().select(user_api="blas").info()
-    return [library["num_threads"] for library in libraries if "numpy" in library["filepath"]]
+    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+
+
+LOADS_SCIPY_LATE = """
+from threadpoolctl import ThreadpoolController
+from tensor_optix.core.loop.process import ONE_BLAS_THREAD
+
+def threads():
+    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+
+first = len(threads())
+import scipy.linalg
+before = threads()
+with ONE_BLAS_THREAD:
+    print(len(before) - first, max(before), threads(), end=" ")
+print(threads() == before)
+"""
+
+
+def test_a_library_that_was_loaded_after_the_loop_has_one_thread_too():
+    command = [sys.executable, "-c", LOADS_SCIPY_LATE]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    num_later, most, during = told.split(maxsplit=2)
+    if int(num_later) == 0 or int(most) < 2:
+        pytest.skip("SciPy has no library of its own, or there is one thread as it is")
+    assert set(during.removesuffix(" True\n")) <= set("[1, ]"), told
+    assert told.endswith("True\n")
 
 
 def test_the_number_of_blas_threads_comes_back_after_runs_that_overlap(tmp_path):
