@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from harness.tuning_figures import count_found, count_four_found, neutral_moves, score_loss
 
-from tensor_optix.core.types import ParamSpec
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.optimizers import BackoffOptimizer, PBTOptimizer
 
 MAKERS = {

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from tensor_optix.core.checkpoint_registry import CheckpointRegistry as CheckpointRegistry
     from tensor_optix.core.loop_controller import LoopController as LoopController
     from tensor_optix.core.run_result import RunResult as RunResult
+    from tensor_optix.core.search_space import ParamSpec as ParamSpec
     from tensor_optix.core.types import AgentState as AgentState
     from tensor_optix.core.types import EpisodeData as EpisodeData
     from tensor_optix.core.types import EvalMetrics as EvalMetrics
     from tensor_optix.core.types import EvaluationResult as EvaluationResult
     from tensor_optix.core.types import HyperparamSet as HyperparamSet
     from tensor_optix.core.types import LoopState as LoopState
-    from tensor_optix.core.types import ParamSpec as ParamSpec
     from tensor_optix.core.types import PolicySnapshot as PolicySnapshot
     from tensor_optix.exceptions import TensorOptixError as TensorOptixError
     from tensor_optix.monitoring.degradation_detector import DegradationDetector as DegradationDetector
@@ -68,6 +68,7 @@ else:
             "core.checkpoint_registry": ["CheckpointRegistry"],
             "core.loop_controller": ["LoopController"],
             "core.run_result": ["RunResult"],
+            "core.search_space": ["ParamSpec"],
             "core.types": [
                 "AgentState",
                 "EpisodeData",
@@ -75,7 +76,6 @@ else:
                 "EvaluationResult",
                 "HyperparamSet",
                 "LoopState",
-                "ParamSpec",
                 "PolicySnapshot",
             ],
             "exceptions": ["TensorOptixError"],

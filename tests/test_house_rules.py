@@ -22,6 +22,7 @@ FLOOR_OF = {
     "functional": 0,
     "core.checks": 0,
     "core.rewards": 0,
+    "core.search_space": 0,
     "core.types": 0,
     "core.base_agent": 1,
     "core.base_evaluator": 1,
@@ -158,7 +159,7 @@ def dotted(node: ast.AST) -> str:
     ("importer", "imported", "is_allowed"),
     [
         ("core.judgement.judge", "monitoring.trend", True),
-        ("core.types", "functional.search_space", True),
+        ("core.types", "functional.statistics", True),
         ("optimizer", "adapters.tensorflow.tf_evaluator", True),
         ("pipeline.batch_pipeline", "pipeline.stepping.window_builder", True),
         ("algorithms.ppo", "adapters.tensorflow.tf_agent", True),

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.tuning_loop import tune_in_loop
 from tensor_optix.core.base_optimizer import BaseOptimizer
-from tensor_optix.core.types import Bounds, ParamSpec
+from tensor_optix.core.search_space import Bounds, ParamSpec
 from tensor_optix.testing.optimizer_conformance import TuningTask
 
 MakeOptimizer = Callable[[Bounds, int], BaseOptimizer]

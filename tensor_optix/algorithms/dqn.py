@@ -27,7 +27,8 @@ from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import build_q_network
 from tensor_optix.algorithms.shadow_network import ShadowNetwork
 from tensor_optix.core.checks import check_flags
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
 from tensor_optix.exceptions import UnsupportedSpaceError
 
 SETTINGS: dict[str, Setting] = {

@@ -31,7 +31,8 @@ from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checks import check_choice, check_flags, check_int, check_ints
-from tensor_optix.core.types import HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 

@@ -28,7 +28,8 @@ from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import ActionCritic, build_critic
 from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
-from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 

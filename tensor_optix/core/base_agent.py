@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, ParamSpec, StateScope
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
 
 
 @runtime_checkable

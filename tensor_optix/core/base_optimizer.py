@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tensor_optix.core.types import EvalMetrics, HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import EvalMetrics, HyperparamSet
 
 
 class BaseOptimizer(ABC):

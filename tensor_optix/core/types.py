@@ -10,7 +10,7 @@ import enum
 import math
 import time
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,18 +20,14 @@ import numpy.typing as npt
 from tensor_optix.core.checks import (
     check_choice,
     check_fields,
-    check_flags,
     check_instance,
     check_is_number,
     check_mapping,
-    is_number,
     received,
 )
 from tensor_optix.core.rewards import rewards_of_window
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
-from tensor_optix.functional.search_space import SCALES, from_latent, guess_scale, to_latent
 
-Scale = Literal["linear", "log", "one_minus_log"]
 StateScope = Literal["policy", "learner", "all"]
 
 
@@ -241,81 +237,6 @@ class AgentState:
             check_instance(f"arrays[{name!r}]", array, np.ndarray)
         check_mapping("meta", self.meta)
         check_choice("scope", self.scope, typing.get_args(StateScope))
-
-
-@dataclass(frozen=True)
-class ParamSpec:
-    """The range of one tunable hyperparameter and the scale on which it is searched.
-
-    Attributes:
-        low: Smallest value, included.
-        high: Largest value, included.
-        scale: ``"linear"``, ``"log"`` (needs ``low > 0``) or ``"one_minus_log"``, which is
-            ``-log(1 - x)``, for discounts (needs ``high < 1``).
-        integer: Whether values are rounded to whole numbers when handed out.
-
-    Example:
-        >>> ParamSpec(1e-5, 1e-2, scale="log").clip(1.0)
-        0.01
-
-    Raises:
-        InvalidArgumentError: The bounds are reversed, not finite, or do not fit the scale.
-    """
-
-    low: float
-    high: float
-    scale: Scale = "linear"
-    integer: bool = False
-
-    def __post_init__(self) -> None:
-        check_flags(integer=self.integer)
-        for name, bound in (("low", self.low), ("high", self.high)):
-            if not is_number(bound):
-                raise InvalidTypeError(f"The bound `{name}` must be a number. {received(bound)}")
-            if not math.isfinite(bound):
-                raise InvalidArgumentError(f"The bound `{name}` must be finite. Received: {bound!r}.")
-        if self.low > self.high:
-            raise InvalidArgumentError(
-                f"Bounds must satisfy low <= high. Received: low={self.low!r}, high={self.high!r}. "
-                "Swap them if they are reversed."
-            )
-        check_choice("scale", self.scale, SCALES)
-        if self.scale == "log" and self.low <= 0:
-            raise InvalidArgumentError(f"A log scale needs low > 0. Received: low={self.low!r}.")
-        if self.scale == "one_minus_log" and self.high >= 1:
-            raise InvalidArgumentError(f"A one_minus_log scale needs high < 1. Received: high={self.high!r}.")
-
-    @classmethod
-    def of(cls, bounds: ParamSpec | Sequence[float]) -> ParamSpec:
-        """Return ``bounds`` as a spec; a plain ``(low, high)`` gets the scale that suits it."""
-        if isinstance(bounds, ParamSpec):
-            return bounds
-        try:
-            low, high = bounds
-        except (TypeError, ValueError):
-            raise InvalidTypeError(f"Bounds must be a ParamSpec or a pair (low, high). Received: {bounds!r}.") from None
-        checked = cls(low, high)
-        return cls(checked.low, checked.high, guess_scale(checked.low, checked.high))  # type: ignore[arg-type]
-
-    def clip(self, value: float) -> float:
-        """Return the nearest value inside the bounds."""
-        return min(max(value, self.low), self.high)
-
-    def contains(self, value: float) -> bool:
-        """Tell whether ``value`` lies inside the bounds."""
-        return bool(self.low <= value <= self.high)
-
-    def to_latent(self, value: float) -> float:
-        """Map a value of the parameter onto its straight scale."""
-        return to_latent(self.clip(value), self.scale)
-
-    def from_latent(self, latent: float) -> float:
-        """Map a point of the straight scale to a value inside the bounds, rounded if integer."""
-        value = self.clip(from_latent(latent, self.scale))
-        return float(round(value)) if self.integer else value
-
-
-Bounds = Mapping[str, ParamSpec | tuple[float, float]]
 
 
 @dataclass(frozen=True)

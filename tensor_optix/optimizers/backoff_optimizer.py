@@ -6,7 +6,8 @@ import math
 from typing import Any, ClassVar, Literal
 
 from tensor_optix.core.checks import check_int, check_number
-from tensor_optix.core.types import Bounds, EvalMetrics
+from tensor_optix.core.search_space import Bounds
+from tensor_optix.core.types import EvalMetrics
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.coordinate import BOLD_SHARE, Side
 from tensor_optix.optimizers.evidence import noise_sd, small_sample_inflation, spent_threshold

@@ -14,8 +14,9 @@ import numpy as np
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.checks import check_instance, check_mapping, check_seed
+from tensor_optix.core.search_space import Bounds, ParamSpec
 from tensor_optix.core.storage.stateful import Stateful
-from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
+from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from tensor_optix.core.types import ParamSpec
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.optimizers.evidence import PooledMean, parabola_through
 
 # Distances in units. Nothing but a gain takes probes further than BOLD: where a parameter makes no

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tensor_optix.core.checks import check_int, check_number
-from tensor_optix.core.types import Bounds, EvalMetrics
+from tensor_optix.core.search_space import Bounds
+from tensor_optix.core.types import EvalMetrics
 from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer
 from tensor_optix.optimizers.evidence import ResponseModel, fit_response

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.storage.plain_state import as_type, require_finite
 from tensor_optix.core.storage.stateful import Stateful, to_plain
-from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.bounded_optimizer import is_same
 from tensor_optix.optimizers.coordinate import Coordinate
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.storage.agent_files import has_own_state
-from tensor_optix.core.types import EpisodeData, ParamSpec
+from tensor_optix.core.types import EpisodeData
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.evaluation import evaluate
 from tensor_optix.testing.checking import check, is_same

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tensor_optix.core.base_optimizer import BaseOptimizer
-from tensor_optix.core.types import Bounds, EvalMetrics, HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import Bounds, ParamSpec
+from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.testing.checking import check
 
 _LEARNING_RATE = {"learning_rate": ParamSpec(0.01, 1.0, "log")}

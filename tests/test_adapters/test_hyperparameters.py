@@ -15,7 +15,8 @@ from tensor_optix.adapters.tensorflow.hyperparameters import (
     smaller_steps,
 )
 from tensor_optix.algorithms import dqn, ppo, sac
-from tensor_optix.core.types import HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 KNOWN = {

@@ -2,8 +2,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tensor_optix import (
     AgentState,
@@ -12,8 +10,6 @@ from tensor_optix import (
     EvaluationResult,
     HyperparamSet,
     LoopState,
-    ParamSpec,
-    TensorOptixError,
 )
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
@@ -80,61 +76,6 @@ def test_copy_of_hyperparams_is_independent():
 
 
 @pytest.mark.parametrize(
-    ("bounds", "scale"),
-    [
-        ((1e-5, 1e-2), "log"),
-        ((0.1, 1.0), "log"),
-        ((0.2, 1.0), "linear"),
-        ((0.0, 1.0), "linear"),
-        ((-1.0, 100.0), "linear"),
-        ((0.9, 0.999), "one_minus_log"),
-        ((0.9, 1.0), "linear"),
-    ],
-)
-def test_plain_bounds_get_the_scale_that_suits_them(bounds, scale):
-    assert ParamSpec.of(bounds).scale == scale
-
-
-@given(st.floats(1e-6, 1e-3), st.floats(2.0, 1e6), st.floats(0.0, 1.0))
-def test_latent_scale_round_trips_inside_the_bounds(low, ratio, share):
-    spec = ParamSpec(low, low * ratio, "log")
-    value = low * ratio**share
-    back = spec.from_latent(spec.to_latent(value))
-    assert spec.contains(back)
-    assert back == pytest.approx(spec.clip(value), rel=1e-9)
-
-
-def test_integers_are_rounded_on_the_way_out_only():
-    spec = ParamSpec(1, 10, integer=True)
-    assert spec.from_latent(2.6) == 3.0
-    assert spec.to_latent(2.6) == 2.6
-
-
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        ((2.0, 1.0), "low <= high. Received: low=2.0, high=1.0"),
-        ((float("nan"), 1.0), "The bound `low` must be finite"),
-        ((0.0, float("inf")), "The bound `high` must be finite"),
-        (("a", 1.0), "The bound `low` must be a number"),
-        ((0.0, 1.0, "log"), "A log scale needs low > 0"),
-        ((0.5, 1.0, "one_minus_log"), "needs high < 1"),
-        ((0.5, 0.9, "cubic"), "`scale` must be one of"),
-    ],
-)
-def test_bad_specs(arguments, match):
-    with pytest.raises((ValueError, TypeError), match=match) as caught:
-        ParamSpec(*arguments)
-    assert isinstance(caught.value, TensorOptixError)
-
-
-@pytest.mark.parametrize("bounds", [3, (1.0,), (1.0, 2.0, 3.0), None])
-def test_bounds_that_are_no_pair(bounds):
-    with pytest.raises(TypeError, match="a pair \\(low, high\\)"):
-        ParamSpec.of(bounds)
-
-
-@pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (
@@ -173,7 +114,6 @@ def test_bounds_that_are_no_pair(bounds):
             InvalidArgumentError,
             r"one number for each episode, .*Received shapes: \(2,\) and \(3,\)",
         ),
-        (lambda: ParamSpec(0.0, 1.0, integer="yes"), InvalidTypeError, "`integer` must be True or False"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_when_it_is_made(make, error, message):

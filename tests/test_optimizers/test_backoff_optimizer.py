@@ -8,7 +8,8 @@ from histories import params, stamped, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensor_optix.core.types import HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.optimizers import BackoffOptimizer
 from tensor_optix.testing.optimizer_conformance import TuningTask, tune

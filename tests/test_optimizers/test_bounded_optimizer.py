@@ -6,7 +6,8 @@ import logging
 import numpy as np
 import pytest
 
-from tensor_optix.core.types import EvalMetrics, HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StateMismatchError
 from tensor_optix.optimizers.bounded_optimizer import BoundedOptimizer, Decision, as_specs, is_same
 

@@ -3,9 +3,9 @@ import math
 
 import pytest
 
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.storage.plain_state import made_of
 from tensor_optix.core.storage.stateful import to_plain
-from tensor_optix.core.types import ParamSpec
 from tensor_optix.optimizers.coordinate import BOLD, COARSE, FINE, Coordinate, Side, unit_of
 
 LOG = ParamSpec(0.01, 1.0, "log")

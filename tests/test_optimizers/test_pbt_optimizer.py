@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from histories import params, stamped, told
 
-from tensor_optix.core.types import ParamSpec
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, StateMismatchError
 from tensor_optix.optimizers import PBTOptimizer
 from tensor_optix.testing.optimizer_conformance import TuningTask, tune

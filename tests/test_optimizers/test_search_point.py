@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tensor_optix.core.types import ParamSpec
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.optimizers.search_point import Probe, SearchPoint, with_specs
 
 SPECS = {"a": ParamSpec(0.01, 1.0, "log"), "b": ParamSpec(0.0, 1.0)}

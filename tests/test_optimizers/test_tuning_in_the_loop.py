@@ -10,7 +10,7 @@ from harness.tuning_loop import TunedAgent, tune_in_loop
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.loop_controller import LoopController
-from tensor_optix.core.types import ParamSpec
+from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.optimizers import BackoffOptimizer, PBTOptimizer
 from tensor_optix.testing.fakes import RewardEvaluator, ScriptedPipeline
 from tensor_optix.testing.optimizer_conformance import TuningTask, tune

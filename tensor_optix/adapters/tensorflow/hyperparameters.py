@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tensor_optix.core.checks import check_int, check_number
-from tensor_optix.core.types import HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 

@@ -41,7 +41,8 @@ from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import Policy
-from tensor_optix.core.types import EpisodeData, HyperparamSet, ParamSpec
+from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
