@@ -42,17 +42,6 @@ def sample_and_log_prob(outputs: Any, noise: Any) -> tuple[Any, Any]:
     return tf.tanh(u), tf.reduce_sum(normal - log_tanh_slope(u), axis=-1)
 
 
-def log_prob(outputs: Any, actions: Any) -> Any:
-    """Return ``log p`` of unit actions ``[B, K]`` under outputs ``[B, 2 K]``, in nats, ``[B]``.
-
-    Actions are held 1e-6 away from the bounds, where the density is not finite.
-    """
-    mean, log_std = mean_and_log_std(outputs)
-    u = tf.atanh(tf.clip_by_value(actions, -_LARGEST_UNIT, _LARGEST_UNIT))
-    normal = -0.5 * tf.square((u - mean) * tf.exp(-log_std)) - log_std - _HALF_LOG_TWO_PI
-    return tf.reduce_sum(normal - log_tanh_slope(u), axis=-1)
-
-
 def log_tanh_slope(u: Any) -> Any:
     """Return ``log(1 - tanh(u)^2)`` without cancellation or overflow, for any u."""
     return 2.0 * (math.log(2.0) - u - tf.math.softplus(-2.0 * u))
@@ -92,7 +81,10 @@ class SquashedSampler(BoxSampler):
         return np.concatenate([normal, rng.uniform(-1.0, 1.0, normal.shape).astype(np.float32)], axis=1)
 
     def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
-        """Return ``log p`` ``[N]`` of the unit actions that these are."""
+        """Return ``log p`` ``[N]`` of the unit actions that these are, in nats.
+
+        They are held 1e-6 away from the bounds, where the density is not finite.
+        """
         k = self.num_actions
         if self.uniform:
             return np.full(len(outputs), -k * math.log(2.0))

@@ -25,7 +25,7 @@ def constant(value: float) -> np.ndarray:
     return np.array(value, np.float32)
 
 
-ZERO, ONE, HALF = constant(0.0), constant(1.0), constant(0.5)
+ZERO, ONE = constant(0.0), constant(1.0)
 
 
 def ufunc(function: Callable[..., object]) -> Activation:
