@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -313,9 +313,19 @@ def _default_hyperparameter_optimizer() -> BaseOptimizer:
 
 
 def _prepare_hyperparameter_optimizer(tuner: BaseOptimizer, agent: BaseAgent, seed: int) -> None:
-    """Hand on the seed, and the agent's own bounds where the tuner was told to use them."""
+    """Hand on the seed, and the agent's own bounds where the tuner was told to use them.
+
+    What has bounds and was not given is tuned from the agent's default on, and told among its hyperparameters.
+    """
     tuner.set_seed(derive_seed(seed, "hyperparameter_optimizer"))
     tuner.bind_bounds(agent.hyperparam_bounds())
+    tuned = tuner.param_bounds if isinstance(tuner.param_bounds, Mapping) else {}
+    defaults = {name: value for name, value in agent.default_hyperparams().items() if name in tuned}
+    if defaults:
+        current = agent.get_hyperparams().copy()
+        if not defaults.keys() <= current.params.keys():
+            current.params = {**defaults, **current.params}
+            agent.set_hyperparams(current)
 
 
 def _play_in(evaluation_env: Any, pipeline: Any) -> EvaluationEnv:

@@ -144,6 +144,10 @@ class BaseAgent(ABC):
         """Return what may be tuned, in which range, on which scale. Default: nothing."""
         return {}
 
+    def default_hyperparams(self) -> dict[str, Any]:
+        """Return what stands for hyperparameters that ``get_hyperparams`` does not tell. Default: nothing."""
+        return {}
+
     def bold_hyperparams(self) -> HyperparamSet | None:
         """Return one bold, reversible trial for COOLING, or None. Default: None."""
         return None

@@ -68,6 +68,7 @@ def test_what_a_bare_agent_lacks_is_the_default_and_calls_what_it_has():
     assert agent.act_greedy(1.0) == 1
     np.testing.assert_array_equal(agent.act_batch([-1.0, 2.0]), [0, 1])
     assert agent.bold_hyperparams() is None
+    assert agent.default_hyperparams() == {}
     assert (agent.undoes_bad_updates, agent.tells_what_it_used, agent.barrier_interval_steps) == (False, False, None)
     with pytest.raises(NotImplementedError, match="policy"):
         agent.policy()

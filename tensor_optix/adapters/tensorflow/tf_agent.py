@@ -51,7 +51,7 @@ SETTINGS: dict[str, Setting] = {
     "gamma": discount(0.99),
     "gae_lambda": discount(0.95, 0.8, 0.999),
     "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
-    "entropy_coef": Setting(0.003, ParamSpec(1e-4, 0.1, scale="log"), {"low": 0.0}),
+    "entropy_coef": Setting(0.003, ParamSpec(0.0, 0.05), {"low": 0.0}),
     "kl_target": Setting(0.02, ParamSpec(1e-3, 0.1, scale="log"), {"above": 0.0}),
     "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0, "high": MOST_REPEATS}),
 }
@@ -259,8 +259,15 @@ class TFAgent(BoundAgent):
                 optimizer.learning_rate.assign(self._hyperparams.params["learning_rate"])
 
     def hyperparam_bounds(self) -> dict[str, ParamSpec]:
-        """Return ranges around the usual values of what ``learn`` reads."""
-        return bounds_of(self._settings)
+        """Return ranges around the usual values of what ``learn`` reads; a loss of your own reads less."""
+        bounds = bounds_of(self._settings)
+        if self._compute_loss_fn is None:
+            return bounds
+        return {name: bounds[name] for name in ("learning_rate", "gamma", "gae_lambda")}
+
+    def default_hyperparams(self) -> dict[str, Any]:
+        """Return the defaults of what ``learn`` reads."""
+        return in_force({}, self._settings)
 
     def bold_hyperparams(self) -> HyperparamSet:
         """Return smaller, surer steps: a third of the learning rate and of a KL target, no entropy bonus."""
