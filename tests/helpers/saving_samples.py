@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import Rebuilder, configs_of
+
 VECTOR, SEQUENCE, IMAGE, VOLUME = (4,), (6, 4), (8, 8, 3), (4, 4, 4, 2)
 IMAGE_LAYERS = """
     AugMix AutoContrast CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix MixUp RandAugment
@@ -87,3 +89,13 @@ def model_with(name):
     shape, dtype = ((2,), "int32") if name in INTEGERS else (shape_for(name), "float32")
     inputs = keras.Input(shape, dtype=dtype)
     return keras.Model(inputs, made(inputs)), rng.random((2, *shape)).astype(dtype)
+
+
+def config_of(thing):
+    """Return the Keras configuration of one model or optimizer as JSON, None where a subclass gives none."""
+    return configs_of({"": thing})[""]
+
+
+def build_from_config(text, custom_objects, demands):
+    """Return the Keras model or optimizer that :func:`config_of` described."""
+    return Rebuilder(custom_objects, demands).build(text)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from agent_makers import CARTPOLE, make_agent, play_window
+from saving_samples import build_from_config
 
 from tensor_optix.adapters.tensorflow.loading import load_agent
-from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state

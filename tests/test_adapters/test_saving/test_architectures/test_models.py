@@ -6,12 +6,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from saving_samples import build_from_config, config_of
 
-from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import (
-    build_from_config,
-    check_rebuildable,
-    config_of,
-)
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import check_rebuildable
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 

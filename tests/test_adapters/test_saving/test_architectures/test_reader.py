@@ -5,15 +5,11 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from saving_samples import NOT_IN_A_GRAPH, RANDOM_EVERY_TIME, make_layer, model_with
+from saving_samples import NOT_IN_A_GRAPH, RANDOM_EVERY_TIME, build_from_config, config_of, make_layer, model_with
 
 from tensor_optix.adapters.tensorflow.saving.architectures import allowed
 from tensor_optix.adapters.tensorflow.saving.architectures.reader import ConfigReader
-from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import (
-    build_from_config,
-    check_rebuildable,
-    config_of,
-)
+from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import check_rebuildable
 from tensor_optix.adapters.tensorflow.saving.demands import Demands
 from tensor_optix.exceptions import UnsafeFileError
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 from harness import crafted_architectures as crafted
+from saving_samples import build_from_config
 
-from tensor_optix.adapters.tensorflow.saving.architectures.rebuild import build_from_config
 from tensor_optix.exceptions import TensorOptixError
 
 HARMLESS = ("a module in build_config", "a loss in compile_config", "eval as a registered name")

@@ -14,11 +14,6 @@ from tensor_optix.adapters.tensorflow.saving.demands import Demands
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 
-def config_of(thing: Any) -> str | None:
-    """Return the Keras configuration as JSON, or None where a subclass gives none."""
-    return configs_of({"": thing})[""]
-
-
 def configs_of(parts: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the Keras configurations of models and optimizers that belong together, as JSON.
 
@@ -58,11 +53,6 @@ class Rebuilder:
             raise
         except Exception as error:
             raise CheckpointError(f"The saved model or optimizer cannot be built: {error}") from error
-
-
-def build_from_config(text: str, custom_objects: Mapping[str, Any] | None, demands: Demands | int) -> Any:
-    """Return the Keras model or optimizer that :func:`config_of` described, see :class:`Rebuilder`."""
-    return Rebuilder(custom_objects, demands).build(text)
 
 
 def check_rebuildable(thing: Any, custom_objects: Mapping[str, Any] | None = None) -> None:
