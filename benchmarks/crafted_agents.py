@@ -21,6 +21,8 @@ from pathlib import Path
 
 from harness import crafted_architectures, crafted_states
 
+from tensor_optix.core.storage import json_files
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -209,6 +211,7 @@ def main():
     parser.add_argument("--together", type=int, default=8, help="how many files one process loads")
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
+    json_files.MAX_JSON_PARTS = sys.maxsize  # who crafts keeps to no bound; the processes that read do
     versions = subprocess.run([args.interpreter, "-c", VERSIONS], capture_output=True, text=True, check=True)
     names = ("keras", "tensorflow", "numpy", "gymnasium")
     with tempfile.TemporaryDirectory() as folder:
