@@ -18,6 +18,8 @@ from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
 _METRICS_KEPT = 512
+_SAME = 1e-6
+"""What the rounding of a 32-bit float takes out of bounds is left to the optimizer."""
 
 
 @dataclass(eq=False)
@@ -64,7 +66,7 @@ class Tuning(Stateful):
         if not is_due or self.optimizer.tunes_nothing:
             return
         current = self.agent.get_hyperparams()
-        suggested = self.optimizer.suggest(current.copy(), list(self._history))
+        suggested = self.optimizer.suggest(_inside_bounds(current, self.optimizer), list(self._history))
         _check_suggestion(suggested, current, type(self.optimizer).__name__)
         if differ(suggested, current):
             self.agent.set_hyperparams(suggested)
@@ -81,6 +83,19 @@ class Tuning(Stateful):
     def forget(self) -> None:
         """Drop the scores of a world that is no more."""
         self._history.clear()
+
+
+def _inside_bounds(current: HyperparamSet, optimizer: BaseOptimizer) -> HyperparamSet:
+    """Return a copy in which what a trial or a divergence took out of its bounds is at the nearest of them."""
+    inside = current.copy()
+    if not belongs_to_package(type(optimizer)) or optimizer.param_bounds is None:
+        return inside
+    for name, spec in optimizer.param_bounds.items():
+        value: Any = inside.params.get(name)
+        is_tuned = spec.low < spec.high and is_number(value)
+        if is_tuned and not math.isclose(value, spec.clip(value), rel_tol=_SAME):
+            inside.params[name] = spec.clip(value)
+    return inside
 
 
 def _check_suggestion(suggested: Any, current: HyperparamSet, optimizer: str) -> None:

@@ -12,6 +12,7 @@ from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
+from tensor_optix.optimizers.backoff_optimizer import BackoffOptimizer
 from tensor_optix.testing.fakes import RecordingCallback, SixMethodAgent
 
 
@@ -53,6 +54,23 @@ def test_the_tuner_sees_all_scores_and_its_suggestion_is_set_and_announced():
     assert agent.get_hyperparams().params == {"rate": 0.2}
     assert recorder.arguments("on_hyperparam_update") == [({"rate": 0.1}, {"rate": 0.2})]
     assert tuning.latest.primary_score == 2.0
+
+
+@pytest.mark.parametrize(("value", "nearest"), [(0.02, 0.1), (7.0, 1.0), (0.0, 0.1)])
+def test_what_the_loop_took_out_of_its_bounds_is_brought_inside(value, nearest):
+    """As half the rate after a divergence, or a third of it in a trial that paid."""
+    tuning, agent, recorder = tuning_of(
+        BackoffOptimizer({"rate": (0.1, 1.0), "other": (1.0, 1.0)}), {"rate": 0.5, "other": 9.0}
+    )
+    tuning.check_start()
+    agent.set_hyperparams(HyperparamSet({"rate": value, "other": 9.0}, 0))
+    tuning.add(scored(1.0))
+    tuning.suggest()
+    found = agent.get_hyperparams().params
+    assert 0.1 <= found["rate"] <= 1.0
+    assert found["rate"] == pytest.approx(nearest, rel=0.2), "not far from where it was"
+    assert found["other"] == 9.0
+    assert recorder.count("on_hyperparam_update") == 1
 
 
 @pytest.mark.parametrize("value", [0.1, np.array([1.0, math.nan])])
