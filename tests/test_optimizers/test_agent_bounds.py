@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tensor_optix import BatchPipeline, HyperparamSet, PBTOptimizer, RLOptimizer, TFAgent
+from tensor_optix.testing.fakes import RecordingCallback
 
 DEFAULTS = {
     "learning_rate": 3e-4,
@@ -19,19 +20,23 @@ DEFAULTS = {
 GIVEN = {"learning_rate": 1e-3, "mine": "kept"}
 
 
-def run_of(folder, tuner, windows=1, loss=None):
+def run_of(folder, tuner, windows=1, loss=None, callbacks=None):
+    keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     agent = TFAgent(model, keras.optimizers.Adam(), HyperparamSet(GIVEN, 0), loss)
     pipeline = BatchPipeline(lambda: gym.make("CartPole-v1"), window_size=32)
-    run = RLOptimizer(agent, pipeline, optimizer=tuner, checkpoint_dir=folder, max_episodes=windows, seed=3)
+    run = RLOptimizer(
+        agent, pipeline, optimizer=tuner, checkpoint_dir=folder, max_episodes=windows, seed=3, callbacks=callbacks
+    )
     return agent, run
 
 
 def test_what_was_not_given_is_tuned_from_its_default_on(tmp_path, caplog):
-    agent, run = run_of(tmp_path, PBTOptimizer("agent"), windows=12)
+    recorder = RecordingCallback()
+    agent, run = run_of(tmp_path, PBTOptimizer("agent"), windows=12, callbacks=[recorder])
     assert agent.get_hyperparams().params == pytest.approx({**DEFAULTS, **GIVEN}), "told as soon as it may be tuned"
     run.run()
-    tuned = agent.get_hyperparams().params
+    _, tuned = recorder.arguments("on_hyperparam_update")[0]  # in the end the champion's are in force
     assert "it is not tuned" not in caplog.text
     assert tuned["mine"] == "kept"
     for name in set(DEFAULTS) - {"num_epochs"}:
