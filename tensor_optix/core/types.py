@@ -26,6 +26,7 @@ from tensor_optix.core.checks import (
     received,
 )
 from tensor_optix.core.rewards import rewards_of_window
+from tensor_optix.core.search_space import ParamSpec as ParamSpec
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 StateScope = Literal["policy", "learner", "all"]

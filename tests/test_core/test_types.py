@@ -119,3 +119,9 @@ def test_copy_of_hyperparams_is_independent():
 def test_a_value_of_the_wrong_kind_is_refused_when_it_is_made(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_param_spec_is_found_among_the_values_too():
+    from tensor_optix.core import search_space, types
+
+    assert types.ParamSpec is search_space.ParamSpec
