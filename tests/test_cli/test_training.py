@@ -9,15 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from results import result
 from rich.console import Console
 
 from tensor_optix.cli import training
 from tensor_optix.cli.plan import TrainingPlan, read_plan
 from tensor_optix.cli.training import loading_code, run_training, summary
-from tensor_optix.core.run_result import RunResult
-from tensor_optix.core.types import EvalMetrics, EvaluationResult, HyperparamSet, LoopState, PolicySnapshot
 
 SMALL = {"hidden_units": (4,), "learning_rate": 1e-3}
 
@@ -74,26 +72,6 @@ def test_a_run_goes_on_and_its_new_budget_is_kept(tmp_path: Path) -> None:
     result = run_training(plan(tmp_path, seed=1, max_windows=3), printed()[0], quiet=True, resume=run)
     assert result.windows == 3
     assert read_plan(run).max_windows == 3
-
-
-REPORT = EvaluationResult(497.25, (493.5, 499.0), np.full(100, 497.25), np.full(100, 497), 49_725)
-CHAMPION = PolicySnapshot("000007", EvalMetrics(441.5, {}, 88), HyperparamSet({}, 0), "runs/run-0001/weights", 88)
-
-
-def result(**changes: Any) -> RunResult:
-    values: dict[str, Any] = {
-        "reason": "trained",
-        "explanation": "the loop went DORMANT",
-        "state": LoopState.DORMANT,
-        "champion": CHAMPION,
-        "report": REPORT,
-        "env_steps": {"training": 90_000, "evaluation": 8_000, "report": 49_725},
-        "windows": 450,
-        "seconds": 12.34,
-        "run_dir": "runs/run-0001",
-        "history": {},
-    }
-    return RunResult(**{**values, **changes})
 
 
 class TestSummary:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_summary import result
+from results import result
 
 from tensor_optix.core.types import LoopState
 from tensor_optix.exceptions import (
