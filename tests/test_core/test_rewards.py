@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -157,7 +158,7 @@ def test_a_vector_environment_must_pay_each_of_its_environments() -> None:
             evaluate(lambda observation: 0, PaysMany(rewards, 5), 2)
 
 
-def test_a_pipeline_of_ones_own_that_tells_decimals_runs() -> None:
+def test_a_pipeline_of_ones_own_that_tells_decimals_runs(tmp_path: Path) -> None:
     class Own(BasePipeline):
         is_live = False  # type: ignore[assignment]
 
@@ -170,7 +171,7 @@ def test_a_pipeline_of_ones_own_that_tells_decimals_runs() -> None:
                 rewards = [Decimal(k)] * 4
                 yield EpisodeData(np.zeros((4, 1)), np.zeros(4, int), rewards, *flags(4), [{}] * 4, k)
 
-    result = RLOptimizer(StatefulAgent(), Own(), max_episodes=5, seed=0).run()
+    result = RLOptimizer(StatefulAgent(), Own(), checkpoint_dir=str(tmp_path), max_episodes=5, seed=0).run()
     assert result.history["score"] == [0.0, 4.0, 8.0, 12.0, 16.0]
 
 
