@@ -5,7 +5,8 @@ import keras
 import numpy as np
 
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
-from tensor_optix.core.types import EpisodeData, HyperparamSet
+from tensor_optix.core.checkpoint_registry import CheckpointRegistry
+from tensor_optix.core.types import EpisodeData, EvalMetrics, HyperparamSet
 
 CARTPOLE = gym.spaces.Box(-5.0, 5.0, (4,), np.float32)
 
@@ -42,3 +43,14 @@ def play_window(agent, number, length=40, num_envs=None):
         episode_id=number,
         next_observations=observations[1:],
     )
+
+
+def save(agent, folder, *, by_state):
+    """Write an agent as a run's only champion."""
+    registry = CheckpointRegistry(folder)
+    metrics = EvalMetrics(1.0, {}, 0)
+    if by_state:
+        registry.save_state(agent.get_state(), metrics, agent.get_hyperparams(), background=False)
+    else:
+        registry.save(agent, metrics, agent.get_hyperparams())
+    registry.close()

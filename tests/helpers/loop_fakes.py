@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, LoopController
+from tensor_optix import BackoffScheduler, BaseOptimizer, CheckpointRegistry, HyperparamSet, LoopController
 from tensor_optix.testing.fakes import (
     PlayablePipeline,
     RecordingCallback,
@@ -50,6 +50,32 @@ def make_loop(tmp_path, scores, agent=None, live=False, optimizer=None, callback
         **arguments,
     )
     return loop, recorder
+
+
+class BareAgent:
+    """Six methods, and no class of ours above it."""
+
+    def __init__(self):
+        self.weight, self.params = 0.0, {"rate": 0.1}
+
+    def act(self, observation):
+        return 0
+
+    def learn(self, window):
+        self.weight += 1.0
+        return {"loss": 0.5}
+
+    def get_hyperparams(self):
+        return HyperparamSet(dict(self.params), 0)
+
+    def set_hyperparams(self, hyperparams):
+        self.params = dict(hyperparams.params)
+
+    def save_weights(self, path):
+        np.save(path + ".npy", self.weight)
+
+    def load_weights(self, path):
+        self.weight = float(np.load(path + ".npy"))
 
 
 class Learner(StatefulAgent):

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from agent_makers import save
 from echo_env import SPACES, EchoEnv
 from play_saved import played
-from test_loading import save
 
 from tensor_optix import BatchPipeline, RLOptimizer, load_agent
 from tensor_optix.presets import make_agent, make_pipeline

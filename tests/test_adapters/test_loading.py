@@ -7,7 +7,7 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
-from agent_makers import CARTPOLE, make_agent, play_window
+from agent_makers import CARTPOLE, make_agent, play_window, save
 from saving_samples import build_from_config
 
 from tensor_optix.adapters.tensorflow.loading import load_agent
@@ -16,16 +16,6 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.storage.state_files import read_agent_state, write_agent_state
 from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
-
-
-def save(agent, folder, *, by_state):
-    registry = CheckpointRegistry(folder)
-    metrics = EvalMetrics(1.0, {}, 0)
-    if by_state:
-        registry.save_state(agent.get_state(), metrics, agent.get_hyperparams(), background=False)
-    else:
-        registry.save(agent, metrics, agent.get_hyperparams())
-    registry.close()
 
 
 @pytest.mark.parametrize("by_state", [True, False])

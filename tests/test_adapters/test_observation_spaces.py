@@ -6,8 +6,8 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
+from agent_makers import save
 from gymnasium import spaces
-from test_loading import save
 
 from tensor_optix import BatchPipeline, DQNAgent, HyperparamSet, PPOAgent, SACAgent, TFAgent, load_agent
 from tensor_optix.exceptions import IncompatibleModelError, UnsupportedSpaceError

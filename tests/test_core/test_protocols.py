@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 import pytest
+from loop_fakes import BareAgent
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
@@ -14,29 +15,14 @@ from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.testing.fakes import SixMethodAgent
 
 
-class Bare:
-    """An agent with the six methods and nothing else."""
-
-    def __init__(self):
-        self.params = {"a": 1.0}
+class Bare(BareAgent):
+    """One whose answers tell what was asked, and that has nowhere to save."""
 
     def act(self, observation):
         return int(observation > 0)
 
-    def learn(self, window):
-        return {"loss": 0.5}
-
-    def get_hyperparams(self):
-        return HyperparamSet(dict(self.params), 0)
-
-    def set_hyperparams(self, hyperparams):
-        self.params = dict(hyperparams.params)
-
     def save_weights(self, path):
         raise OSError("nowhere to go")
-
-    def load_weights(self, path):
-        pass
 
 
 class Own(Bare):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.loop_fakes import NoTuning
+from loop_fakes import BareAgent, NoTuning
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -13,32 +13,6 @@ from tensor_optix.core.storage.run_folder import RunFolder
 from tensor_optix.core.types import EpisodeData, EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import InvalidTypeError
 from tensor_optix.testing.fakes import RecordingCallback, RewardEvaluator, ScriptedPipeline, SixMethodAgent
-
-
-class BareAgent:
-    """Six methods, and no class of ours above it."""
-
-    def __init__(self):
-        self.weight, self.params = 0.0, {"rate": 0.1}
-
-    def act(self, observation):
-        return 0
-
-    def learn(self, window):
-        self.weight += 1.0
-        return {"loss": 0.5}
-
-    def get_hyperparams(self):
-        return HyperparamSet(dict(self.params), 0)
-
-    def set_hyperparams(self, hyperparams):
-        self.params = dict(hyperparams.params)
-
-    def save_weights(self, path):
-        np.save(path + ".npy", self.weight)
-
-    def load_weights(self, path):
-        self.weight = float(np.load(path + ".npy"))
 
 
 class BarePipeline:
