@@ -52,8 +52,8 @@ class DQNAgent(OffPolicyAgent):
     """Learns the value of each action, from a replay, with a target network.
 
     Hyperparameters, read at each ``learn``: ``learning_rate``, ``gamma``; ``gradient_steps`` for every
-    ``train_frequency`` env steps; the target moves by ``tau`` (1: is copied) every
-    ``target_update_interval`` env steps; exploration falls linearly from ``epsilon_start`` to
+    ``train_frequency`` env steps; the target moves by ``tau`` (1: is copied) every ``target_update_interval``
+    env steps, with or without gradient steps between; exploration falls linearly from ``epsilon_start`` to
     ``epsilon_end`` over ``epsilon_decay_steps`` env steps; ``max_grad_norm`` limits the gradient;
     ``priority_exponent`` and ``importance_exponent`` count where ``prioritised``.
 
@@ -130,11 +130,17 @@ class DQNAgent(OffPolicyAgent):
         before = 0 if self._sampler is None else self._learner.env_steps
         num_updates = self._remember(episode_data)
         moves_target = self._target_moves(before, num_updates)
+        if not num_updates and moves_target.any() and self._learner.gradient_steps:
+            self._move_target(int(moves_target.sum()), self._hyperparams.params["tau"])
         diagnostics = self._learn_in_calls(num_updates, lambda part: self._update(moves_target[part]))
         return {**diagnostics, "epsilon": self._sampler.epsilon}
 
     def _update(self, moves_target: np.ndarray) -> dict[str, float]:
-        """Take one gradient step for each entry of ``moves_target``, in one traced call."""
+        """Take one gradient step for each entry of ``moves_target``, in one traced call.
+
+        Args:
+            moves_target: How often the target moves after each.
+        """
         params, num_batches = self._hyperparams.params, len(moves_target)
         batch = self.replay.sample(
             num_batches * self.batch_size,
@@ -182,12 +188,13 @@ class DQNAgent(OffPolicyAgent):
     def apply(self, gradients: Any, batch: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         """Move the network, and where it is time the target."""
         apply_gradients(self.optimizer, gradients, self.model.trainable_variables)
+        moves = tf.cast(batch["moves_target"], tf.float32)
 
         def move() -> Any:
-            self._target.move_towards(self.model.trainable_variables, settings["tau"])
+            self._move_target(moves, settings["tau"])
             return tf.constant(0)
 
-        tf.cond(batch["moves_target"], move, lambda: tf.constant(0))
+        tf.cond(moves > 0, move, lambda: tf.constant(0))
 
     # ---------------------------------------------------------------- exploration and target, by env steps
 
@@ -198,14 +205,20 @@ class DQNAgent(OffPolicyAgent):
         self._sampler = self._sampler.with_epsilon((1.0 - passed) * start + passed * end)
 
     def _target_moves(self, env_steps_before: int, num_updates: int) -> np.ndarray:
-        """Return for each gradient step whether the target moves after it, ``[K]`` bool.
+        """Return how often the target moves after each gradient step, ``[K]``; ``[1]``, in all, where there is none.
 
         The gradient steps of a window are spread evenly over its env steps.
         """
-        taken = self._learner.env_steps - env_steps_before
-        at = env_steps_before + taken * np.arange(num_updates + 1) / max(1, num_updates)
+        taken, num_parts = self._learner.env_steps - env_steps_before, max(1, num_updates)
+        at = env_steps_before + taken * np.arange(num_parts + 1) / num_parts
         rounds = np.floor(at / self._hyperparams.params["target_update_interval"])
-        return np.asarray(rounds[1:] > rounds[:-1])
+        moves: np.ndarray = np.diff(rounds).astype(np.int32)
+        return moves
+
+    def _move_target(self, times: Any, tau: Any) -> None:
+        """Let the target move by ``tau`` so many times, towards the network as it is; can be traced."""
+        share = tf.where(times > 1, 1.0 - tf.pow(1.0 - tau, tf.cast(times, tf.float32)), tau)
+        self._target.move_towards(self.model.trainable_variables, share)
 
     def get_state(self, scope: StateScope = "learner") -> AgentState:
         """Return weights, and with the scope what learning and exploring go on from; "all" adds the replay."""

@@ -145,6 +145,39 @@ def test_gradient_steps_and_target_moves_come_with_env_steps(window, frequency, 
         assert moved == expected
 
 
+@pytest.mark.parametrize("num_envs", [None, 3])
+@pytest.mark.parametrize(("interval", "frequency", "tau"), [(10, 2, 1.0), (10, 7, 1.0), (2, 7, 0.1), (1, 4, 0.2)])
+def test_every_move_that_is_due_is_made_where_windows_are_of_one_step(num_envs, interval, frequency, tau):
+    params = {"target_update_interval": interval, "train_frequency": frequency, "tau": tau, "learning_rate": 1e-2}
+    agent = make(params=params, learning_starts=41)
+    width = num_envs or 1
+    target = [v.numpy() for v in agent._target.variables]
+    num_moves, env_steps = 0, 0
+    for number in range(90):
+        rng = np.random.default_rng(number)
+        observations = rng.normal(size=(2, *(() if num_envs is None else (num_envs,)), 4)).astype(np.float32)
+        shape = observations.shape[1:-1]
+        window = EpisodeData(
+            observations[:1],
+            rng.integers(0, 3, (1, *shape)),
+            rng.normal(size=(1, *shape)),
+            np.zeros((1, *shape), bool),
+            np.zeros((1, *shape), bool),
+            [],
+            number,
+            next_observations=observations[1:],
+        )
+        agent.learn(window)
+        due = (env_steps + width) // interval - env_steps // interval
+        env_steps += width
+        for _ in range(due):
+            target = [t + tau * (v.numpy() - t) for t, v in zip(target, agent.model.trainable_variables, strict=True)]
+        num_moves += due if env_steps > 41 else 0
+        for own, expected in zip(agent._target.variables, target, strict=True):
+            np.testing.assert_allclose(own.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert num_moves >= 5
+
+
 def test_the_target_moves_within_a_call():
     agent = make(params={"learning_rate": 1e-2})
     agent.replay.add(play(agent, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,7 @@ class Priorities:
         self._tree.rebuild(np.zeros(0))
         self._exponent: float | None = None
         self._largest = 1.0
+        self._smallest: float | None = math.inf
 
     def remove(self, rows: np.ndarray) -> None:
         """Let these rows never be drawn."""
@@ -59,7 +61,8 @@ class Priorities:
             rng: Source of randomness.
             size: B.
             exponent: Rows are drawn in proportion to their priority to this power.
-            correction: Weights are ``(num_steps * probability) ** -correction``, over their largest.
+            correction: Weights are ``(num_steps * probability) ** -correction``, over the largest of all rows: that of
+                a row does not depend on what is drawn with it.
             num_steps: How many rows could be drawn.
 
         Returns:
@@ -71,8 +74,10 @@ class Priorities:
             self._tree.rebuild(_power(self._values, exponent))
         shares = (np.arange(size) + rng.random(size)) * (self._tree.total / size)
         rows = rng.permutation(self._tree.find(shares))
-        weights = (num_steps * self._tree.values(rows) / self._tree.total) ** -correction
-        return rows, (weights / weights.max()).astype(np.float32)
+        rarest = _power(np.array([self._least()]), exponent)
+        scale = num_steps / self._tree.total
+        weights, largest = ((scale * x) ** -correction for x in (self._tree.values(rows), rarest))
+        return rows, np.minimum(weights / largest, 1.0).astype(np.float32)
 
     def state_dict(self, num_rows: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays of the first ``num_rows`` rows and JSON-able values."""
@@ -99,10 +104,21 @@ class Priorities:
         self.clear()
         self._values[: len(arrays["priorities"])] = arrays["priorities"]
         self._tree.rebuild(arrays["powers"])
-        self._exponent, self._largest = meta["exponent"], float(meta["largest"])
+        self._exponent, self._largest, self._smallest = meta["exponent"], float(meta["largest"]), None
+
+    def _least(self) -> float:
+        """Return the smallest priority of all rows that may be drawn."""
+        if self._smallest is None:
+            self._smallest = float(self._values.min(where=self._values > 0, initial=math.inf))
+        return self._smallest
 
     def _set(self, rows: np.ndarray, values: Any) -> None:
-        self._values[rows] = values
+        before, self._values[rows] = self._values[rows], values
+        after = self._values[rows]
+        if (before == self._smallest).any():
+            self._smallest = None  # it may be gone: looked for when it is asked for
+        elif self._smallest is not None:
+            self._smallest = float(after.min(where=after > 0, initial=self._smallest))
         if self._exponent is not None:
             self._tree.update(rows, _power(self._values[rows], self._exponent))
 

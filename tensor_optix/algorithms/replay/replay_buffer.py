@@ -47,7 +47,8 @@ class Batch:
         returns: ``G_t``, ``[B]`` float32.
         discounts: ``gamma^k``, 0 where the episode terminated, ``[B]`` float32.
         next_observations: ``o_{t+k}``; without meaning where the discount is 0.
-        weights: Importance weights, at most 1, ``[B]`` float32; all 1 where sampling is uniform.
+        weights: Importance weights over the largest of all steps, at most 1, ``[B]`` float32; all 1 where sampling is
+            uniform.
     """
 
     rows: np.ndarray

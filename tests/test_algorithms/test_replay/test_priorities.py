@@ -47,6 +47,35 @@ def test_weights_correct_for_it(priorities, correction):
     np.testing.assert_allclose(weights, (expected / expected[rows].max())[rows], rtol=1e-5)
 
 
+@given(st.lists(st.tuples(st.sampled_from(["new", "update", "remove"]), st.integers(0, 11)), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_the_weight_of_a_row_depends_on_the_buffer_alone(changes):
+    """However many are drawn at once, it is the largest over all rows, as they are now, that weights are over."""
+    rng, held, found = np.random.default_rng(1), np.zeros(12), Priorities(12)
+    found.put_new(np.array([0, 5]))
+    held[[0, 5]] = largest = 1.0
+    for kind, row in changes:
+        rows, errors = np.array([row, 11 - row, row]), np.round(rng.exponential(size=3), 1)
+        if kind == "new":
+            found.put_new(rows)
+            held[rows] = largest
+        elif kind == "remove":
+            found.remove(rows)
+            held[rows] = 0.0
+        else:
+            found.update(rows, errors)
+            held[rows] = errors + 1e-6
+            largest = max(largest, errors.max() + 1e-6)
+        if not held.any():
+            continue
+        kept = held > 0
+        expected = np.zeros(12)
+        expected[kept] = (held[kept] / held[kept].min()) ** (-0.7 * 0.4)
+        for size in (1, 3, 64):
+            drawn, weights = found.draw(rng, size, 0.7, 0.4, int(kept.sum()))
+            np.testing.assert_allclose(weights, expected[drawn], rtol=1e-5)
+
+
 def test_new_rows_have_the_largest_priority_so_far(priorities):
     priorities.put_new(np.array([7]))
     np.testing.assert_allclose(shares_of(priorities, 1.0)[7], 8.0 / 23.0, atol=1e-3)
