@@ -45,6 +45,7 @@ class ReplayLearner:
     """
 
     _COUNTS = ("env_steps", "exploration_steps", "gradient_steps", "_credit_steps")
+    """What counts time. What was learned, and what is drawn, goes with the weights."""
 
     def __init__(self, rng: np.random.Generator, replay: ReplayBuffer) -> None:
         self.rng = rng
@@ -63,6 +64,17 @@ class ReplayLearner:
         rounds, self._credit_steps = divmod(self._credit_steps, train_frequency)
         return rounds * gradient_steps
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was counted so far, by name."""
+        return {name: getattr(self, name) for name in self._COUNTS}
+
+    def go_on_from(self, counts: Mapping[str, int]) -> None:
+        """Go on from counts taken earlier, unless these are further on: then they belong to a longer life."""
+        if counts["env_steps"] >= self.env_steps:
+            for name in self._COUNTS:
+                setattr(self, name, int(counts[name]))
+
     def on_world_change(self) -> None:
         """Forget the steps of the old world."""
         self._replay.clear()
@@ -73,8 +85,7 @@ class ReplayLearner:
 
     def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays (none) and JSON-able values."""
-        counts = {name: getattr(self, name) for name in self._COUNTS}
-        return {}, {"progress": counts, "generator": self.rng.bit_generator.state}
+        return {}, {"progress": self.counts, "generator": self.rng.bit_generator.state}
 
     def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Raise unless :meth:`load_state_dict` can take this."""
@@ -255,6 +266,14 @@ class OffPolicyAgent(TFAgent):
             self.replay.load_state_dict(arrays, state.meta["replay"])
         if state.scope != "policy":
             self._follow_progress()
+
+    def go_back_to(self, state: AgentState) -> None:
+        """Become what an earlier state says; env steps, exploration and what is owed to them stay as they are."""
+        self._require_ready()
+        counts = self._learner.counts
+        super().go_back_to(state)
+        self._learner.go_on_from(counts)
+        self._follow_progress()
 
     def _check(self, state: AgentState) -> None:
         super()._check(state)

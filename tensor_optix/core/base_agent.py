@@ -123,6 +123,15 @@ class BaseAgent(ABC):
         """Become what ``state`` says; everything it does not speak of stays."""
         raise NotImplementedError("set_state(state)")
 
+    def go_back_to(self, state: AgentState) -> None:
+        """Become what an earlier state of the same run says, but for what counts time: that never goes back.
+
+        So the loop brings its champion back: exploration that has faded does not begin anew, and what was waited
+        for at the start is not waited for again. A run that is resumed is given its state by ``set_state``, with all
+        that it counted. Default: ``set_state``, for agents whose state counts no time.
+        """
+        self.set_state(state)
+
     def acting_copy(self, observation_space: Any, action_space: Any, *, seed: int) -> BaseAgent | None:
         """Return an agent that acts as this one does now, in an environment of these spaces.
 

@@ -87,7 +87,8 @@ class Incumbent:
     def bring_back(self, go_on_with: HyperparamSet | None = None) -> bool:
         """Make the agent the champion again: weights, optimizer, normalisers, hyperparameters.
 
-        What made its weights is noted, then hyperparameters that changed are announced.
+        What counts time stays, see ``BaseAgent.go_back_to``. What made its weights is noted, then hyperparameters that
+        changed are announced.
 
         Args:
             go_on_with: Hyperparameters of the next ``learn``; None: the champion's own.
@@ -98,7 +99,7 @@ class Incumbent:
         if self.snapshot is None:
             return False
         before = self._agent.get_hyperparams()
-        self._become_champion()
+        self._become_champion(keeps_time=True)
         self._provenance.note(self._made_by)
         if go_on_with is not None:
             self._agent.set_hyperparams(go_on_with)
@@ -112,11 +113,11 @@ class Incumbent:
             self._become_champion()
             yield
 
-    def _become_champion(self) -> None:
+    def _become_champion(self, *, keeps_time: bool = False) -> None:
         if self.snapshot is None:
             return
         if self.state is not None:
-            restore(self._agent, self.state)
+            restore(self._agent, self.state, keeps_time=keeps_time)
         else:
             self._registry.load(self._agent, self.snapshot.snapshot_id)
             self._agent.set_hyperparams(self.snapshot.hyperparams.copy())

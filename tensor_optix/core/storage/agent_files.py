@@ -54,8 +54,13 @@ def capture(agent: Any, scope: str = "learner") -> AgentState:
     return state
 
 
-def restore(agent: Any, state: AgentState) -> None:
+def restore(agent: Any, state: AgentState, *, keeps_time: bool = False) -> None:
     """Make the agent what ``capture`` found.
+
+    Args:
+        agent: Any agent.
+        state: What was captured.
+        keeps_time: Whether the run goes on from there: what counts time then stays, see ``BaseAgent.go_back_to``.
 
     Raises:
         InvalidTypeError: The agent has no ``set_state`` and the state holds no files.
@@ -74,12 +79,15 @@ def restore(agent: Any, state: AgentState) -> None:
             f"{type(agent).__name__} has no set_state, so it cannot take a state that another agent's get_state made."
         )
     else:
-        _set_state(agent, state)
+        _set_state(agent, state, keeps_time)
 
 
-def _set_state(agent: Any, state: AgentState) -> None:
+def _set_state(agent: Any, state: AgentState, keeps_time: bool) -> None:
     try:
-        agent.set_state(state)
+        if keeps_time:
+            agent.go_back_to(state)
+        else:
+            agent.set_state(state)
     except TensorOptixError:
         raise
     except Exception as error:
