@@ -81,7 +81,7 @@ class PPOAgent(TFAgent):
         hyperparams: What differs from the defaults.
         batch_size: Steps of a minibatch.
         normalize_observations: Whether vectors of numbers reach the models at zero mean and unit
-            spread, by running moments; images and integers always pass as they are.
+            spread, by the moments of all windows before; images and integers always pass as they are.
         scale_rewards: Whether rewards are divided by the running spread of returns.
         hidden_units: Of the networks built here; 64 and 64 with tanh.
         jit_compile: Whether XLA compiles the update: True, False, or "auto" to decide by the amount

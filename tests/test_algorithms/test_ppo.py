@@ -307,3 +307,45 @@ def test_a_compiled_update_learns_the_same():
         agent.learn(play_window(agent, 0))
     for a, b in zip(agents[0].model.get_weights(), agents[1].model.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@keras.saving.register_keras_serializable(package="test_ppo")
+class Softsign(keras.layers.Layer):
+    """A layer that acting does not know."""
+
+    def call(self, x):
+        return x / (1.0 + keras.ops.abs(x))
+
+
+@pytest.mark.parametrize("num_envs", [None, 3])
+@pytest.mark.parametrize("own", ["known", "unknown", None])
+@pytest.mark.parametrize("name", ["discrete", "box"])
+def test_ratios_start_at_one_in_every_window(num_envs, own, name):
+    """What was recorded in acting, held against what the first minibatch finds: they differ by rounding alone."""
+    space = ACTION_SPACES[name]
+    size = 3 if name == "discrete" else 2
+    layers = (keras.layers.Dense(16), Softsign()) if own == "unknown" else (keras.layers.Dense(16, "tanh"),)
+    models = () if own is None else (network(4, size, *layers), network(4, 1))
+    params = {"learning_rate": 1e-12, "num_epochs": 1, "clip_ratio": 1e-3}
+    agent = make_agent(space, models=models, params=params, batch_size=10_000)
+    agent._log_std is None or agent._log_std.assign([-1.0, 0.3])
+    agent.refresh()
+    assert own is None or agent._forward.kind == ("numpy" if own == "known" else "traced")
+    for number in range(3):
+        rng, shape = np.random.default_rng(number), (40,) if num_envs is None else (40, num_envs)
+        observations = (10 * rng.normal(size=(*shape, 4))).astype(np.float32)
+        policy = agent.policy()
+        chosen = [policy.act_with_log_prob(one) for one in observations.reshape(-1, 4)]
+        actions = np.array([action for action, _ in chosen])
+        recorded = np.array([log_prob for _, log_prob in chosen]).reshape(shape)
+        window = play_window(
+            agent,
+            number,
+            40,
+            num_envs,
+            observations=observations,
+            next_observations=observations,
+            actions=actions.reshape(*shape, *actions.shape[1:]),
+            action_log_probs=recorded,
+        )
+        assert agent.learn(window)["clip_fraction"] == 0.0

@@ -80,8 +80,8 @@ class BoundAgent(SavedAgent):
             self._make(spaces, seed)
             if self._normalizes:
                 logger.warning(
-                    "The networks hold weights of your own, and %s will normalise observations from its first window "
-                    "on. If they were trained on observations as they are, make the agent with "
+                    "The networks hold weights of your own, and %s will normalise observations once it has seen a "
+                    "window of them. If they were trained on observations as they are, make the agent with "
                     "normalize_observations=False.",
                     type(self).__name__,
                 )

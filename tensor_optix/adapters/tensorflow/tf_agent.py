@@ -43,7 +43,6 @@ from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_mo
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.types import EpisodeData, HyperparamSet
-from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
 SETTINGS: dict[str, Setting] = {
@@ -209,16 +208,9 @@ class TFAgent(BoundAgent):
         if self._sampler is None:
             self._infer(first_of(episode_data.observations))
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
-        is_first = not self._normalizer.has_seen
-        if is_first:
-            self._normalizer.observe(steps.valid_observations())
-        try:
-            diagnostics = self._learned_from(episode_data, steps)
-        except NonFiniteError:
-            if is_first:
-                self._normalizer.forget()
-            raise
-        if not is_first and self._normalizer.is_active:
+        diagnostics = self._learned_from(episode_data, steps)
+        # Only now: actions are learned from as they were chosen, so that ratios start at 1 in every window.
+        if self._normalizer.is_active:
             self._normalizer.observe(steps.valid_observations())
         self._after_learn()
         base_rate = self._base_learning_rate()

@@ -90,11 +90,6 @@ class ObservationNormalizer:
         return any(layer is not None for layer in self._layers)
 
     @property
-    def has_seen(self) -> bool:
-        """Whether the moments are those of observations."""
-        return not self.is_active or any(m is not None and m["count"].numpy() > 0 for m in self._moments)
-
-    @property
     def variables(self) -> list[Any]:
         """Count, mean and variance of each part that is normalised: the whole state."""
         return [variable for moments in self._moments if moments is not None for variable in moments.values()]
@@ -131,12 +126,6 @@ class ObservationNormalizer:
                 still = spread <= STILL * np.abs(mean)
                 layer.shift.assign(mean)
                 layer.scale.assign(np.where(still, 0.0, 1.0 / np.where(still, 1.0, spread)))
-
-    def forget(self) -> None:
-        """Let observations pass as they are, as before the first."""
-        for variable in self.variables:
-            variable.assign(np.zeros(variable.shape))
-        self.refresh()
 
     def on_world_change(self) -> None:
         """Let new observations weigh more than old ones."""
