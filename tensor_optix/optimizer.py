@@ -30,6 +30,7 @@ from tensor_optix.core.storage.run_folder import RunFolder, how_to_resume, list_
 from tensor_optix.core.types import LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
+from tensor_optix.reporting.named_callbacks import with_named
 
 if TYPE_CHECKING:
     from tensor_optix.pipeline.evaluation import EvaluationEnv
@@ -57,7 +58,8 @@ class RLOptimizer:
         plateau_threshold: Looks in a row on a plateau that make COOLING.
         dormant_threshold: Looks in a row on a plateau that make DORMANT.
         degradation_threshold: Share used by ``BackoffScheduler.check_degradation``.
-        callbacks: Hooks, see :class:`LoopCallback`.
+        callbacks: Hooks, see :class:`LoopCallback`; those of this package also by name, as in
+            ``["progress", "tensorboard"]``; see ``docs/watching.md``.
         seed: Source of all randomness of the run; None draws one and records it.
         max_env_steps: Environment steps of one run, training and evaluation, up to a tenth of which is
             kept for the last choice of a champion; None: no limit. The final report's steps come on top.
@@ -91,7 +93,7 @@ class RLOptimizer:
         plateau_threshold: int = 5,
         dormant_threshold: int = 20,
         degradation_threshold: float = 0.95,
-        callbacks: Iterable[LoopCallback] | None = None,
+        callbacks: Iterable[LoopCallback | str] | None = None,
         *,
         seed: int | None = None,
         max_env_steps: int | None = None,
@@ -114,7 +116,7 @@ class RLOptimizer:
         agent, evaluator, tuner, pipeline = complete_parts(agent, evaluator, tuner, pipeline)
         _check_place(checkpoint_dir, max_snapshots)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
-        callbacks, stop_on = checked_callbacks(callbacks), checked_stop_on(stop_on)
+        callbacks, stop_on = checked_callbacks(with_named(callbacks)), checked_stop_on(stop_on)
         seed = fresh_seed() if seed is None else int(seed)
         self._evaluation = None if evaluation_env is None else _play_in(evaluation_env, pipeline)
         _prepare_hyperparameter_optimizer(tuner, agent, seed)

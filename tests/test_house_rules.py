@@ -44,12 +44,12 @@ FLOOR_OF = {
     "adapters": 5,
     "algorithms": 6,
     "adapters.tensorflow.loading": 7,
-    "optimizer": 10,
     "presets": 10,
     "testing": 10,
     "reporting": 11,
-    "cli": 12,
-    "__main__": 13,
+    "optimizer": 12,
+    "cli": 13,
+    "__main__": 14,
 }
 """Imports go to a lower floor, or to the same one inside the same top folder."""
 

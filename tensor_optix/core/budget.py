@@ -79,6 +79,11 @@ class Ledger(Stateful):
     def seconds(self, seconds: float) -> None:
         self._seconds_before = seconds
 
+    @property
+    def seconds_before(self) -> float:
+        """Wall time of all runs before the present one."""
+        return self._seconds_before
+
     def count_window(self, env_steps: int) -> None:
         """Add one window of training."""
         self.windows += 1

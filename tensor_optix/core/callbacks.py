@@ -11,11 +11,12 @@ import numpy as np
 
 from tensor_optix.core.checks import can_be_called, nearest, received
 from tensor_optix.core.protocols import completed
-from tensor_optix.core.types import EvalMetrics, LoopState, PolicySnapshot
+from tensor_optix.core.types import EpisodeData, EvalMetrics, LoopState, PolicySnapshot
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, StopRun
 
 if TYPE_CHECKING:
     from tensor_optix.core.run_result import RunResult
+    from tensor_optix.core.run_view import RunView
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,17 @@ class LoopCallback:
         ...         print("new best:", snapshot.eval_metrics.primary_score)
     """
 
+    def on_run_start(self, run: RunView) -> None:
+        """Called once, before anything else happens, with what may be read of the run from then on."""
+
     def on_loop_start(self) -> None:
         """Called once, before the first window of a run."""
+
+    def on_window(self, row: Mapping[str, Any], window: EpisodeData) -> None:
+        """Called after every window, before ``on_episode_end``, with its row of the history; neither may be changed."""
+
+    def on_greedy_episodes(self, use: str, num_episodes: int) -> None:
+        """Called before greedy episodes are played; ``use`` is what their steps are booked as, see ``RunResult``."""
 
     def on_run_end(self, result: RunResult) -> None:
         """Called once with what the run came to, before ``on_loop_stop``: after the report, or after an error.

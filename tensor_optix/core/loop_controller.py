@@ -148,6 +148,7 @@ class LoopController:
 
     def _play_out(self, resume: bool) -> RunResult:
         parts = self.parts
+        self.callbacks.fire("on_run_start", parts.view)
         self._session.open()
         parts.provenance.note()
         self._session.begin(resume, parts.ledger.budget)
@@ -189,7 +190,8 @@ class LoopController:
         comes_from_these_weights = parts.provenance.num_changes == weights
         if comes_from_these_weights and not (was_frozen or self.scheduler.is_frozen or parts.alarm.is_open):
             self._learn(window, metrics)
-        self.recorder.record(metrics, self.state, self.best_snapshot, parts.tuning.decisions())
+        row = self.recorder.record(metrics, self.state, self.best_snapshot, parts.tuning.decisions())
+        self.callbacks.fire("on_window", row, window)
         self.callbacks.fire("on_episode_end", window.episode_id, metrics if metrics.is_evidence else None)
         if parts.closing.ending is None and self.callbacks.why_to_end:  # the weights are those of this very `learn`
             parts.closing.look(parts.provenance.stamp(metrics, parts.ledger.steps["training"]))

@@ -42,6 +42,9 @@ class AlarmResponse(Stateful):
         forget_scores: Called where the world is another one.
         callbacks: Told of the alarm.
         may_roll_back: Whether the champion may be brought back.
+
+    Attributes:
+        cause: Of the latest alarm, once it was found.
     """
 
     _STATE = ("_counts_before",)
@@ -55,6 +58,7 @@ class AlarmResponse(Stateful):
     forget_scores: Callable[[], None]
     callbacks: CallbackList
     may_roll_back: bool
+    cause: Cause | None = field(default=None, init=False)
     _counts_before: dict[str, Any] | None = field(default=None, init=False)
 
     @property
@@ -65,6 +69,7 @@ class AlarmResponse(Stateful):
     def sound(self, metrics: EvalMetrics) -> None:
         """Take an alarm: tell of it, become ACTIVE, and see to the cause, now or at the next barrier."""
         logger.warning("Window %d: score %.4g is a degradation.", metrics.episode_id, metrics.primary_score)
+        self.cause = None
         counts = self.scheduler.state_dict()
         self.scheduler.record_degradation()
         self.callbacks.fire("on_degradation", metrics.episode_id, metrics)
@@ -108,6 +113,7 @@ class AlarmResponse(Stateful):
         if cause is Cause.FALSE_ALARM and not is_unharmed(then, champion, current, replayed):
             changed = self.challenges.plays_otherwise(played[1], "diagnosis")
             cause = Cause.WORLD_CHANGED if changed else cause_of(current, champion, LENIENT)
+        self.cause = cause
         logger.warning(
             "Cause of the degradation: %s (%d greedy episodes: current %.4g, champion %.4g).",
             cause.value,

@@ -44,12 +44,22 @@ class Challenges:
         arena: Plays.
         ledger: Pays.
         played_together: Environments that are stepped together while episodes are played.
+        announce: Called before episodes are played, with what their steps are booked as and how many there are.
     """
 
-    def __init__(self, incumbent: Incumbent, arena: Arena, ledger: Ledger, *, played_together: int = 1) -> None:
+    def __init__(
+        self,
+        incumbent: Incumbent,
+        arena: Arena,
+        ledger: Ledger,
+        *,
+        played_together: int = 1,
+        announce: Callable[[str, int], object] = lambda use, num_episodes: None,
+    ) -> None:
         self._incumbent = incumbent
         self._arena = arena
         self._ledger = ledger
+        self._announce = announce
         self._round_episodes = min(max(ROUND_EPISODES, played_together), FINAL_EPISODES)
 
     def winner(self, num_episodes: int | None = None) -> TrackRecord | None:
@@ -205,6 +215,7 @@ class Challenges:
 
     def play(self, num_episodes: int, seed: int, use: str) -> EvaluationResult | None:
         """Play the agent as it is, and book the steps as ``use``."""
+        self._announce(use, num_episodes)
         result = self._arena.play(num_episodes, seed)
         if result is not None:
             self._ledger.steps[use] += result.env_steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ from tensor_optix.core.loop.stopping import (
     TargetReached,
 )
 from tensor_optix.core.loop.tuning import Tuning
+from tensor_optix.core.loop.view import LiveView
 from tensor_optix.core.protocols import completed, original
 from tensor_optix.core.storage.stateful import WithState
 from tensor_optix.functional.seeding import derive_seed
@@ -92,7 +94,13 @@ class Parts:
         self.judge = Judge(given.improvement_margin, given.evaluator.compare)
         self.incumbent = Incumbent(agent, given.registry, self.provenance)
         played_together = 1 if plays_elsewhere else pipeline.num_envs
-        self.challenges = Challenges(self.incumbent, self.arena, self.ledger, played_together=played_together)
+        self.challenges = Challenges(
+            self.incumbent,
+            self.arena,
+            self.ledger,
+            played_together=played_together,
+            announce=functools.partial(callbacks.fire, "on_greedy_episodes"),
+        )
         self.succession = Succession(self.incumbent, self.challenges, self.judge, scheduler, given.optimizer, callbacks)
         self.agenda = Agenda(self.arena, pipeline, needs_barrier=not plays_elsewhere)
         self.alarm = AlarmResponse(
@@ -120,6 +128,9 @@ class Parts:
         save = given.session.save_before_the_end
         self.closing = Closing(self._rules(given), pipeline, self.succession, given.stop_request, save)
         self.conclusion = self._conclusion(given)
+        self.view = LiveView(
+            agent, pipeline, given.recorder, given.session, self.ledger, scheduler, self.incumbent, self.alarm
+        )
         given.session.keep_on_disk(
             self.incumbent, self._with_state(given), given.evaluator, given.optimizer, given.callbacks.callbacks
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tensor_optix.core.checks import fits_float
@@ -47,8 +49,8 @@ class Recorder(WithState):
 
     def record(
         self, metrics: EvalMetrics, state: LoopState, champion: PolicySnapshot | None, decisions: list[str]
-    ) -> None:
-        """Add the row of one window, with the numbers among the diagnostics of the latest ``learn``."""
+    ) -> Mapping[str, Any]:
+        """Add the row of one window, with the numbers among the diagnostics of the latest ``learn``; return it."""
         row: dict[str, Any] = {
             "window": metrics.episode_id,
             "state": state.value,
@@ -69,6 +71,7 @@ class Recorder(WithState):
         self.history.append(row)
         if self.run_folder is not None:
             self.run_folder.history.append_line(line)
+        return MappingProxyType(row)
 
     def settle(self) -> None:
         """End with these rows: older ones that a resumed run did not make again go to a file beside."""

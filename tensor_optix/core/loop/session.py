@@ -43,6 +43,9 @@ class RunSession:
         registry: Keeps champions.
         recorder: Keeps the history.
         seed: Source of all randomness; None draws one.
+
+    Attributes:
+        is_resumed: Whether the present run goes on from a checkpoint.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class RunSession:
         self._incumbent: Incumbent | None = None
         self._is_bound = False
         self._has_begun = False
-        self._is_resumed = False
+        self.is_resumed = False
         self.outcomes = Outcomes(registry, recorder)
         self._budget: dict[str, Any] = {}
         self._omissions: Omissions | None = None
@@ -149,7 +152,7 @@ class RunSession:
         Raises:
             CheckpointError: There is none to go on from.
         """
-        self._budget, self._has_begun, self._is_resumed = asdict(budget), False, resume
+        self._budget, self._has_begun, self.is_resumed = asdict(budget), False, resume
         if not resume:
             self._has_begun = True
             self.outcomes.begin_anew()
@@ -206,7 +209,7 @@ class RunSession:
     def windows(self) -> Iterator[EpisodeData]:
         """Yield the pipeline's windows, and watch from here on what changes and is not saved."""
         if self._omissions is not None:
-            self._omissions.begin(is_resumed=self._is_resumed)
+            self._omissions.begin(is_resumed=self.is_resumed)
         yield from self._pipeline.episodes()
 
     def save_if_due(self, window: EpisodeData, ledger: Ledger, reserved_steps: int) -> None:

@@ -1,0 +1,93 @@
+"""What a window's row is called in logs: the keys of Stable-Baselines3, which dashboards and scripts expect."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tensor_optix.core.run_view import RunView
+from tensor_optix.core.types import EpisodeData
+
+STEP_KEY = "time/total_timesteps"
+"""Env steps of training so far: what every row is drawn over."""
+
+WINDOW_KEY = "time/iterations"
+"""Windows so far."""
+
+EPISODES_IN_MEAN = 100
+"""As in Stable-Baselines3."""
+
+_KEY_OF = {
+    "kl": "train/approx_kl",
+    "policy_loss": "train/policy_gradient_loss",
+    "alpha": "train/ent_coef",
+    "epsilon": "rollout/exploration_rate",
+    "score": "run/score",
+    "champion": "run/champion",
+}
+_NO_DIAGNOSTICS = {"window", "env_steps", "num_gradient_steps", "alarm"}
+
+
+class LogKeys:
+    """Turns rows of the history into named numbers.
+
+    ``rollout/``, ``time/`` and ``train/`` are as in Stable-Baselines3: returns and lengths are means over the latest
+    100 episodes, ``train/entropy_loss`` is the negative entropy. What it has no key for goes under ``train/`` by its
+    own name; ``run/`` holds what the loop thinks: score, champion, looks without gain.
+
+    Args:
+        run: Whose rows they are.
+    """
+
+    def __init__(self, run: RunView) -> None:
+        self._run = run
+        self._returns: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
+        self._lengths: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
+        self._num_updates = float(sum(filter(None, run.history.get("num_gradient_steps", []))))
+        self._began: tuple[float, int] | None = None
+
+    def of_window(self, row: Mapping[str, Any], window: EpisodeData) -> dict[str, float]:
+        """Return the numbers of one window, every one finite."""
+        if window.completed_returns is not None:
+            self._returns.extend(map(float, window.completed_returns))
+        if window.completed_lengths is not None:
+            self._lengths.extend(map(float, window.completed_lengths))
+        values = {**self._time(row), **self._rollout(), **self._train(row)}
+        values["run/looks_without_gain"] = float(self._run.looks.without_gain)
+        return {key: value for key, value in values.items() if math.isfinite(value)}
+
+    def _time(self, row: Mapping[str, Any]) -> dict[str, float]:
+        seconds, steps = self._run.seconds, int(row["env_steps"] or 0)
+        if self._began is None:
+            self._began = (0.0, 0) if not self._run.is_resumed else (seconds, steps)
+        passed, taken = seconds - self._began[0], steps - self._began[1]
+        return {
+            STEP_KEY: float(steps),
+            WINDOW_KEY: float(self._run.windows),
+            "time/time_elapsed": seconds,
+            "time/fps": taken / passed if passed > 0 else math.nan,
+        }
+
+    def _rollout(self) -> dict[str, float]:
+        means = {"rollout/ep_rew_mean": self._returns, "rollout/ep_len_mean": self._lengths}
+        return {key: float(np.mean(values)) for key, values in means.items() if values}
+
+    def _train(self, row: Mapping[str, Any]) -> dict[str, float]:
+        numbers = {
+            name: float(value)
+            for name, value in row.items()
+            if type(value) in (int, float) and name not in _NO_DIAGNOSTICS
+        }
+        self._num_updates += float(row.get("num_gradient_steps") or 0.0)
+        values = {_KEY_OF.get(name, f"train/{name}"): value for name, value in numbers.items()}
+        if "entropy" in numbers:
+            values["train/entropy_loss"] = -numbers["entropy"]
+        if "actor_loss" in numbers and "loss" in numbers:
+            values["train/critic_loss"] = values["train/loss"]
+        if self._num_updates:
+            values["train/n_updates"] = self._num_updates
+        return values
