@@ -39,7 +39,7 @@ SETTINGS: dict[str, Setting] = {
     "train_frequency": count(2),
     "gradient_steps": count(1, low=0, high=MOST_REPEATS),
     "epsilon_start": share(1.0),
-    "epsilon_end": share(0.05, ParamSpec(0.005, 0.2, scale="log")),
+    "epsilon_end": share(0.05),
     "epsilon_decay_steps": count(10_000, low=0),
     "max_grad_norm": Setting(10.0, None, {"above": 0.0}),
     "priority_exponent": share(0.6),
@@ -81,6 +81,7 @@ class DQNAgent(OffPolicyAgent):
     _metrics = METRICS
     _saved_as = "DQNAgent"
     undoes_bad_updates = True
+    exploration_hyperparams = ("epsilon_start", "epsilon_end", "epsilon_decay_steps")
     _structure = (*OffPolicyAgent._structure, "double", "dueling", "prioritised")
 
     def __init__(
@@ -204,6 +205,20 @@ class DQNAgent(OffPolicyAgent):
         passed = min(1.0, self._learner.exploration_steps / steps) if steps else 1.0
         self._sampler = self._sampler.with_epsilon((1.0 - passed) * start + passed * end)
 
+    @property
+    def explores(self) -> bool:
+        """Whether an action may be random, whatever the network says."""
+        return self._sampler is None or self._sampler.epsilon > 0.0
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether epsilon has still to fall, or the first gradient step to come."""
+        if self._sampler is None or self._learner.env_steps < self.learning_starts:
+            return True
+        params = self._hyperparams.params
+        falls = params["epsilon_end"] < params["epsilon_start"]
+        return bool(falls and self._learner.exploration_steps < params["epsilon_decay_steps"])
+
     def _target_moves(self, env_steps_before: int, num_updates: int) -> np.ndarray:
         """Return how often the target moves after each gradient step, ``[K]``; ``[1]``, in all, where there is none.
 
@@ -239,12 +254,6 @@ class DQNAgent(OffPolicyAgent):
         if self._sampler is not None:
             self._learner.exploration_steps = int(self._hyperparams.params["epsilon_decay_steps"]) // 2
             self._follow_progress()
-
-    def bold_hyperparams(self) -> HyperparamSet:
-        """Return smaller, surer steps: a third of the learning rate, half the exploration."""
-        trial = super().bold_hyperparams()
-        trial.params["epsilon_end"] /= 2.0
-        return trial
 
     # ---------------------------------------------------------------- being made
 

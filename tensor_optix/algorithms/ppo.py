@@ -41,7 +41,7 @@ SETTINGS = {
     "gamma": discount(0.995),
     "gae_lambda": discount(0.95, 0.8, 0.999),
     "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
-    "entropy_coef": Setting(0.0, ParamSpec(0.0, 0.05), {"low": 0.0}),
+    "entropy_coef": Setting(0.0, None, {"low": 0.0}),
     "value_coef": Setting(0.5, ParamSpec(0.1, 2.0, scale="log"), {"low": 0.0}),
     "kl_target": Setting(0.02, ParamSpec(1e-3, 0.1, scale="log"), {"low": 0.0}, can_be_off=True),
     "max_grad_norm": Setting(0.5, ParamSpec(0.1, 10.0, scale="log"), {"low": 0.0}, can_be_off=True),

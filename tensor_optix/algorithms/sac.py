@@ -82,6 +82,7 @@ class SACAgent(OffPolicyAgent):
     _model_arguments: ClassVar[Mapping[str, str]] = {"actor": "model", "critic": "critic"}
     barrier_interval_steps = 4_000  # a gradient step for each env step: 20,000 of them take minutes
     undoes_bad_updates = True
+    exploration_hyperparams = ("alpha", "target_entropy", "initial_alpha")
 
     def __init__(
         self,
@@ -200,6 +201,16 @@ class SACAgent(OffPolicyAgent):
             target.move_towards(variables, settings["tau"])
 
     # ---------------------------------------------------------------- exploration
+
+    @property
+    def explores(self) -> bool:
+        """Whether actions are still drawn evenly, whatever the actor says."""
+        return self._sampler is None or self._sampler.uniform
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether actions are still drawn evenly, and nothing is learned."""
+        return self.explores
 
     def _follow_progress(self) -> None:
         self._sampler = self._sampler.with_uniform(self._learner.env_steps < self.learning_starts)

@@ -202,6 +202,24 @@ class BaseAgent(ABC):
     used_hyperparams: HyperparamSet | None = None
     """What the latest ``learn`` read."""
 
+    @property
+    def explores(self) -> bool:
+        """Whether acting in training now differs from the policy that is learned, as epsilon makes it.
+
+        Then greedy episodes, and not the scores of training, decide what is a champion and whether a trial paid,
+        wherever they can be played. Default: False, for agents that sample from the policy that they learn.
+        """
+        return False
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether exploration has still to fall, or learning to begin: such windows do not count towards a plateau."""
+        return False
+
+    exploration_hyperparams: Sequence[str] = ()
+    """Hyperparameters that change how much training explores. Scores of training favour less of it, whatever it is
+    good for: they are not to be tuned by them."""
+
     undoes_bad_updates: bool = False
     """Whether ``learn`` raises ``NonFiniteError``, and leaves everything as it was, where an update
     gives NaN or infinity. For any other agent the loop keeps a copy from before each ``learn``."""

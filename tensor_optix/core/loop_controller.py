@@ -215,9 +215,9 @@ class LoopController:
             if parts.watch.raises_alarm(metrics):
                 self.recorder.note(alarm=True)
             return
-        verdict = parts.judge.weigh(metrics)
+        verdict = parts.judge.weigh(metrics, is_warming_up=parts.agent.is_warming_up)
         if verdict.improved:
-            parts.succession.crown(metrics)
+            parts.succession.improve(metrics, is_trial=parts.trial.is_running)
         if verdict.trend is not None:
             parts.looks.count(verdict, metrics)
             if self.state is LoopState.DORMANT and self.pipeline.is_live:

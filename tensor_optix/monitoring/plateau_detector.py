@@ -158,6 +158,12 @@ class PlateauDetector(Detector):
             self._trend = self._confirm(*self._test())
         return self._trend
 
+    def take_back(self) -> None:
+        """Take a verdict of PLATEAU or STALLED back: it has to be shown anew, by scores that are still to come."""
+        self._passes = 0
+        if self._trend in (Trend.PLATEAU, Trend.STALLED):
+            self._trend = Trend.WARMING_UP
+
     def _follow_run(self, value: float) -> None:
         """Keep the extremes, and the length of the run of equal scores at the end."""
         if self._looks == 1:

@@ -13,7 +13,6 @@ DEFAULTS = {
     "gamma": 0.99,
     "gae_lambda": 0.95,
     "clip_ratio": 0.2,
-    "entropy_coef": 0.003,
     "kl_target": 0.02,
     "num_epochs": 10,
 }

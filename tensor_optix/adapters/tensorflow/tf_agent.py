@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -50,7 +50,7 @@ SETTINGS: dict[str, Setting] = {
     "gamma": discount(0.99),
     "gae_lambda": discount(0.95, 0.8, 0.999),
     "clip_ratio": Setting(0.2, ParamSpec(0.05, 0.4), {"above": 0.0}),
-    "entropy_coef": Setting(0.003, ParamSpec(0.0, 0.05), {"low": 0.0}),
+    "entropy_coef": Setting(0.003, None, {"low": 0.0}),
     "kl_target": Setting(0.02, ParamSpec(1e-3, 0.1, scale="log"), {"above": 0.0}),
     "num_epochs": Setting(10, ParamSpec(1, 30, scale="log", integer=True), {"above": 0.0, "high": MOST_REPEATS}),
 }
@@ -112,6 +112,7 @@ class TFAgent(BoundAgent):
     """Whether others are kept, for subclasses to read."""
 
     undoes_bad_updates = tells_what_it_used = True
+    exploration_hyperparams: Sequence[str] = ("entropy_coef",)
 
     def __init__(
         self,

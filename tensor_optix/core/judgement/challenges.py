@@ -62,6 +62,16 @@ class Challenges:
         self._announce = announce
         self._round_episodes = min(max(ROUND_EPISODES, played_together), FINAL_EPISODES)
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether episodes can be played at all."""
+        return self._arena.is_possible
+
+    def affords(self, num_pairs: int) -> bool:
+        """Tell whether a challenge that began now could play so many pairs."""
+        steps = self._ledger.steps
+        return self._arena.affordable_episodes(steps["training"], steps["evaluation"]) >= num_pairs
+
     def winner(self, num_episodes: int | None = None) -> TrackRecord | None:
         """Let the agent as it is play the champion on the same seeds; return what it played if it won.
 

@@ -84,8 +84,9 @@ class Judge(Stateful):
 
     _STATE = (
         *("standing", "plateau", "_drop", "last_trend", "num_looks", "latest", "_first_scores", "_recent", "_normal"),
-        *("_fresh", "_look", "_alarm_level", "_num_since_alarm", "_num_since_calibration"),
+        *("_fresh", "_look", "_alarm_level", "_num_since_alarm", "_num_since_calibration", "_warms_up"),
     )
+    state_may_lack = ("warms_up",)
     _STATE_KINDS: ClassVar = {
         "standing": Standing,
         "latest": EvalMetrics,
@@ -113,9 +114,16 @@ class Judge(Stateful):
         self._fresh: deque[tuple[float, int]] = deque(maxlen=100)
         self._num_since_calibration = 0
         self._look: list[tuple[float, int]] = []
+        self._warms_up = False
 
-    def weigh(self, metrics: EvalMetrics) -> Verdict:
-        """Weigh one window that gave evidence."""
+    def weigh(self, metrics: EvalMetrics, *, is_warming_up: bool = False) -> Verdict:
+        """Weigh one window that gave evidence.
+
+        Args:
+            metrics: Of the window.
+            is_warming_up: Whether the agent explored more in it than it will: its look says nothing about a plateau.
+        """
+        self._warms_up |= is_warming_up
         self.latest = metrics
         score, weight = metrics.primary_score, metrics.num_episodes or 1
         self._recent.append(score)
@@ -147,10 +155,18 @@ class Judge(Stateful):
         if not self._drop.alarmed:
             self._calibrate()
 
+    def keep(self) -> None:
+        """Take note that the champion stays, though windows scored more: so would its own, explored as they were."""
+        pool = list(self._fresh)[-_LEVEL_WINDOWS:]
+        if self.standing is not None and pool and robust_level(pool) > self.standing.level:
+            self.standing.level, self.standing.num_windows = robust_level(pool), len(pool)
+            self._fresh.clear()
+
     def forgive(self) -> None:
         """Forget the windows of a policy that was rolled back."""
         self._fresh.clear()
         self._look.clear()
+        self._warms_up = False
 
     def be_slower_to_cry(self) -> None:
         """Take a false alarm back: the same scores will not raise the next one."""
@@ -319,6 +335,10 @@ class Judge(Stateful):
         self._look.clear()
         self.num_looks += 1
         self.last_trend = self.plateau.update(score)
+        if self._warms_up:
+            self._warms_up = False
+            self.plateau.take_back()
+            self.last_trend = self.plateau.trend
         return Verdict(trend=self.last_trend, look_score=score)
 
 

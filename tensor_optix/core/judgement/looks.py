@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.challenges import FEWEST_EPISODES
+from tensor_optix.core.judgement.challenges import FEWEST_EPISODES, FINAL_EPISODES
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge, Verdict
+from tensor_optix.core.judgement.succession import Succession
 from tensor_optix.core.judgement.trial import BoldTrial
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, EvaluationResult, LoopState
@@ -29,6 +31,7 @@ class Looks:
         scheduler: Counts those without improvement.
         trial: One bold step from a plateau, which the end waits for.
         shortfall: What else puts the end off.
+        comparison: What the last look waits for.
         on_plateau: Called where a plateau begins.
         callbacks: Told of COOLING and DORMANT.
         ask: Asks for a free environment, by the name of what it is for.
@@ -38,6 +41,7 @@ class Looks:
     scheduler: BackoffScheduler
     trial: BoldTrial
     shortfall: Shortfall
+    comparison: Comparison
     on_plateau: Callable[[], None]
     callbacks: CallbackList
     ask: Callable[[str], bool]
@@ -53,7 +57,9 @@ class Looks:
         self._enter(before, metrics)
 
     def _is_end_put_off(self) -> bool:
-        return self.trial.is_waited_for or self.shortfall.puts_off_the_end()
+        if self.trial.is_waited_for:
+            return True
+        return self.comparison.puts_off_the_end() or self.shortfall.puts_off_the_end()
 
     def _enter(self, before: LoopState, metrics: EvalMetrics) -> None:
         """Act on the state that is entered, or on a COOLING that goes on."""
@@ -67,6 +73,52 @@ class Looks:
             self.ask("challenge")
         if now is LoopState.DORMANT:
             self.callbacks.fire("on_dormant", metrics.episode_id)
+
+
+@dataclass(eq=False)
+class Comparison(Stateful):
+    """Lets the agent play the champion greedily before the last look, where training explores.
+
+    What exploring costs may hide what the greedy policy still gains. If it wins, the count of looks begins again.
+    Until enough episodes can be paid for the look waits, at most until there were twice as many.
+
+    Args:
+        agent: Knows whether it explores.
+        succession: Lets it play.
+        judge: Counts looks.
+        scheduler: Counts the looks of a plateau.
+        ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
+    """
+
+    _STATE = ("_is_done", "_first_look")
+
+    agent: BaseAgent
+    succession: Succession
+    judge: Judge
+    scheduler: BackoffScheduler
+    ask: Callable[[str], bool]
+    _is_done: bool = field(default=False, init=False)
+    _first_look: int | None = field(default=None, init=False)
+
+    def puts_off_the_end(self) -> bool:
+        """Tell whether the look that would be the run's last is not to count yet."""
+        if not self.scheduler.is_one_look_from_dormant:
+            self._is_done, self._first_look = False, None
+            return False
+        challenges = self.succession.challenges
+        if self._is_done or not (self.agent.explores and challenges.is_possible):
+            return False
+        if self._first_look is None:
+            self._first_look = self.judge.num_looks
+        may_wait = self.judge.num_looks < 2 * self._first_look
+        if challenges.affords(FINAL_EPISODES if may_wait else FEWEST_EPISODES):
+            return self.ask("comparison")
+        return may_wait
+
+    def play(self, metrics: EvalMetrics) -> None:
+        """Let the agent play; the environment is free."""
+        self.succession.challenge(metrics)
+        self._is_done = True
 
 
 @dataclass(eq=False)

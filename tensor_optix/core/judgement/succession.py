@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
+from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.challenges import FINAL_EPISODES, Challenges
+from tensor_optix.core.judgement.challenges import FEWEST_EPISODES, FINAL_EPISODES, Challenges
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.track_record import TrackRecord
@@ -18,21 +20,46 @@ from tensor_optix.core.types import EvalMetrics
 class Succession:
     """Crowns the policy that acted in a window, and tells everyone.
 
+    Where training explores, a rise of its scores may be less exploration and nothing else: it asks for greedy
+    episodes, and these decide, also that there was more to be gained on a plateau of scores. Only a champion that
+    never played may be replaced by scores, while there is nothing to pay for episodes: a run that is cut short is to
+    hand back what it learned.
+
     Args:
+        agent: Knows whether it explores.
         incumbent: Holds the champion.
         challenges: Plays for its place.
         judge: Holds scores against it.
         scheduler: Takes the first champion's score for the best, and knows whether the policy is frozen.
         optimizer: Told of improvements.
         callbacks: Told of new champions.
+        ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
     """
 
+    agent: BaseAgent
     incumbent: Incumbent
     challenges: Challenges
     judge: Judge
     scheduler: BackoffScheduler
     optimizer: BaseOptimizer
     callbacks: CallbackList
+    ask: Callable[[str], bool]
+    _challenged_in: int | None = field(default=None, init=False)
+
+    def improve(self, metrics: EvalMetrics, *, is_trial: bool) -> None:
+        """Take the verdict that the policy of this window scores more than the champion did.
+
+        Args:
+            metrics: Of the window.
+            is_trial: Whether it learns under trial hyperparameters, which may explore less.
+        """
+        if self.incumbent.snapshot is None or not self.agent.explores:
+            self.crown(metrics)
+        elif self.challenges.affords(FEWEST_EPISODES):
+            if not self.ask("challenge"):
+                self.crown(metrics)
+        elif not is_trial and not len(self.incumbent.track_record):
+            self.crown(metrics)
 
     def crown(self, metrics: EvalMetrics, track_record: TrackRecord | None = None, *, is_final: bool = False) -> None:
         """Keep the weights that acted in this window: before anything is learned from it.
@@ -51,8 +78,10 @@ class Succession:
 
     def challenge(self, metrics: EvalMetrics) -> None:
         """Let the policy that acted in this window play for the championship, if it is not frozen."""
-        if not self.scheduler.is_frozen:
-            self._challenge(metrics, None, is_final=False)
+        if self.scheduler.is_frozen or self._challenged_in == metrics.episode_id:
+            return
+        self._challenged_in = metrics.episode_id
+        self._challenge(metrics, None, is_final=False)
 
     def choose_for_the_last_time(self, metrics: EvalMetrics) -> None:
         """Let the policy of the last window play for the championship, in a fixed number of episodes at most."""
@@ -64,7 +93,12 @@ class Succession:
             return
         track_record = self.challenges.winner(num_episodes)
         if track_record is not None:
-            self.crown(self.evidence_for(metrics), track_record, is_final=is_final)
+            evidence = self.evidence_for(metrics)
+            self.crown(evidence, track_record, is_final=is_final)
+            if self.agent.explores and not is_final:
+                self.scheduler.record_improvement(evidence.primary_score)
+        elif self.agent.explores:
+            self.judge.keep()
 
     def evidence_for(self, metrics: EvalMetrics) -> EvalMetrics:
         """Return these metrics or, where the window gave no evidence, the latest that did."""

@@ -25,7 +25,8 @@ class BoldTrial(Stateful):
     """Tries the agent's bold hyperparameters from the champion's state, once per plateau.
 
     The end waits for it, and one that made a better champion puts the end off: the next plateau, of
-    the bolder agent, has a trial of its own.
+    the bolder agent, has a trial of its own. Where training explores, a trial may explore less than
+    what it is held against: greedy episodes judge it, and there is none where they cannot be played.
 
     Args:
         agent: Names them.
@@ -57,7 +58,7 @@ class BoldTrial(Stateful):
 
     def begin_when_free(self, metrics: EvalMetrics) -> None:
         """Begin at the next barrier, or at once where there is none."""
-        if not self.ask("trial"):
+        if not self.ask("trial") and not self.agent.explores:
             self.begin(metrics)
 
     def begin(self, metrics: EvalMetrics) -> None:

@@ -19,7 +19,7 @@ from tensor_optix.core.judgement.arena import Arena, Player, PlayFn
 from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
-from tensor_optix.core.judgement.looks import Looks, Shortfall
+from tensor_optix.core.judgement.looks import Comparison, Looks, Shortfall
 from tensor_optix.core.judgement.provenance import Provenance
 from tensor_optix.core.judgement.succession import Succession
 from tensor_optix.core.judgement.target import Target
@@ -85,6 +85,7 @@ class Parts:
 
     def __init__(self, given: Given) -> None:
         agent, pipeline, scheduler, callbacks = given.agent, given.pipeline, given.scheduler, given.callbacks
+        self.agent = agent
         plays_elsewhere = given.play_episodes is not None
         player = completed(given.play_episodes or pipeline.play_episodes, Player)
         self.arena = Arena(agent, player, derive_seed(given.session.seed, "arena"), given.give_way)
@@ -101,8 +102,17 @@ class Parts:
             played_together=played_together,
             announce=functools.partial(callbacks.fire, "on_greedy_episodes"),
         )
-        self.succession = Succession(self.incumbent, self.challenges, self.judge, scheduler, given.optimizer, callbacks)
         self.agenda = Agenda(self.arena, pipeline, needs_barrier=not plays_elsewhere)
+        self.succession = Succession(
+            agent,
+            self.incumbent,
+            self.challenges,
+            self.judge,
+            scheduler,
+            given.optimizer,
+            callbacks,
+            self.agenda.ask,
+        )
         self.alarm = AlarmResponse(
             agent,
             self.incumbent,
@@ -116,12 +126,20 @@ class Parts:
         )
         self.trial = BoldTrial(agent, self.incumbent, self.judge, scheduler, self.agenda.ask)
         self.shortfall = Shortfall(self.judge, self.incumbent, scheduler, self.agenda.ask)
+        self.comparison = Comparison(agent, self.succession, self.judge, scheduler, self.agenda.ask)
         self.target = Target(
             given.target_score, self.agenda.ask, self.arena, self.challenges, self.succession, self.judge, self.ledger
         )
         self.agenda.activities = self._activities()
         self.looks = Looks(
-            self.judge, scheduler, self.trial, self.shortfall, self.tuning.on_plateau, callbacks, self.agenda.ask
+            self.judge,
+            scheduler,
+            self.trial,
+            self.shortfall,
+            self.comparison,
+            self.tuning.on_plateau,
+            callbacks,
+            self.agenda.ask,
         )
         self.watch = Watch(self.incumbent, scheduler, self.alarm, callbacks)
         self.guard = DivergenceGuard(agent, self.incumbent, self.judge, self.provenance)
@@ -140,7 +158,13 @@ class Parts:
         parts = {"pipeline": original(given.pipeline), "optimizer": original(given.optimizer)}
         parts |= {"scheduler": given.scheduler, "ledger": self.ledger, "judge": self.judge, "watch": self.watch}
         parts |= {"provenance": self.provenance, "tuning": self.tuning, "arena": self.arena, "target": self.target}
-        parts |= {"agenda": self.agenda, "trial": self.trial, "shortfall": self.shortfall, "alarm": self.alarm}
+        parts |= {
+            "agenda": self.agenda,
+            "trial": self.trial,
+            "shortfall": self.shortfall,
+            "comparison": self.comparison,
+            "alarm": self.alarm,
+        }
         parts |= {"guard": self.guard, "recorder": given.recorder}
         players = [] if given.play_episodes is None else [given.play_episodes]
         others = by_class([original(given.evaluator), *players, *given.callbacks.callbacks])
@@ -151,6 +175,7 @@ class Parts:
         return (
             Activity("diagnosis", self.alarm.diagnose),
             Activity("target", self.target.play),
+            Activity("comparison", self.comparison.play, unless="diagnosis"),
             Activity("challenge", self.succession.challenge, is_regular=True, unless="diagnosis"),
             Activity("assessment", self.challenges.assess),
             Activity("settlement", self.trial.settle),

@@ -31,6 +31,7 @@ class Around:
             self.scheduler,
             self,
             self,
+            SimpleNamespace(puts_off_the_end=lambda: False),
             lambda: self.told.append("plateau"),
             CallbackList([self.recorder]),
             lambda name: self.told.append(f"ask {name}") or True,

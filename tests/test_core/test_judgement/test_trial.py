@@ -12,6 +12,8 @@ METRICS = EvalMetrics(5.0, {}, 0)
 
 
 class Agent:
+    explores = False
+
     def __init__(self):
         self.params = HyperparamSet({"x": 1.0}, 0)
 

@@ -30,7 +30,7 @@ def test_every_part_with_a_state_is_saved(scene):
 def test_the_order_of_what_needs_a_free_environment(scene):
     loop, _ = scene
     names = [activity.name for activity in loop.parts.agenda.activities]
-    assert names == ["diagnosis", "target", "challenge", "assessment", "settlement", "trial"]
+    assert names == ["diagnosis", "target", "comparison", "challenge", "assessment", "settlement", "trial"]
 
 
 def test_parts_that_share_something_share_the_same(scene):
