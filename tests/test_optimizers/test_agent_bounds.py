@@ -4,8 +4,9 @@ import gymnasium as gym
 import keras
 import pytest
 import tensorflow as tf
+from four_agents import SMALL, fresh_agent
 
-from tensor_optix import BatchPipeline, HyperparamSet, PBTOptimizer, RLOptimizer, TFAgent
+from tensor_optix import BackoffOptimizer, BatchPipeline, HyperparamSet, PBTOptimizer, RLOptimizer, TFAgent
 from tensor_optix.testing.fakes import RecordingCallback
 
 DEFAULTS = {
@@ -68,3 +69,19 @@ def test_beside_a_loss_of_ones_own_only_what_is_read_is_tuned(tmp_path):
     agent, _ = run_of(tmp_path, PBTOptimizer("agent"), loss=loss)
     assert set(agent.hyperparam_bounds()) == {"learning_rate", "gamma", "gae_lambda"}
     assert set(agent.get_hyperparams().params) == {"learning_rate", "gamma", "gae_lambda", "mine"}
+
+
+@pytest.mark.parametrize("algorithm", SMALL)
+def test_no_agent_offers_what_changes_its_exploration(algorithm):
+    """Scores of training favour less of it: of two choices, a share of epsilon / 2 of the steps costs what is right."""
+    agent = fresh_agent(algorithm)
+    assert agent.exploration_hyperparams
+    assert not set(agent.exploration_hyperparams) & set(agent.hyperparam_bounds())
+    known = {**agent.default_hyperparams(), **dict.fromkeys(("alpha", "target_entropy"))}
+    assert set(agent.exploration_hyperparams) <= set(known)
+
+
+def test_a_run_that_tunes_it_all_the_same_says_so(tmp_path):
+    _, run = run_of(tmp_path, BackoffOptimizer({"entropy_coef": (1e-4, 0.1)}), windows=3)
+    result = run.run()
+    assert any("entropy_coef changed how much training explores" in note for note in result.notes)

@@ -103,16 +103,7 @@ class Parts:
             announce=functools.partial(callbacks.fire, "on_greedy_episodes"),
         )
         self.agenda = Agenda(self.arena, pipeline, needs_barrier=not plays_elsewhere)
-        self.succession = Succession(
-            agent,
-            self.incumbent,
-            self.challenges,
-            self.judge,
-            scheduler,
-            given.optimizer,
-            callbacks,
-            self.agenda.ask,
-        )
+        self.succession = self._succession(given)
         self.alarm = AlarmResponse(
             agent,
             self.incumbent,
@@ -131,16 +122,7 @@ class Parts:
             given.target_score, self.agenda.ask, self.arena, self.challenges, self.succession, self.judge, self.ledger
         )
         self.agenda.activities = self._activities()
-        self.looks = Looks(
-            self.judge,
-            scheduler,
-            self.trial,
-            self.shortfall,
-            self.comparison,
-            self.tuning.on_plateau,
-            callbacks,
-            self.agenda.ask,
-        )
+        self.looks = self._looks(given)
         self.watch = Watch(self.incumbent, scheduler, self.alarm, callbacks)
         self.guard = DivergenceGuard(agent, self.incumbent, self.judge, self.provenance)
         save = given.session.save_before_the_end
@@ -192,6 +174,30 @@ class Parts:
             OutOfBudget(self.ledger, self.challenges),
         )
 
+    def _succession(self, given: Given) -> Succession:
+        return Succession(
+            given.agent,
+            self.incumbent,
+            self.challenges,
+            self.judge,
+            given.scheduler,
+            given.optimizer,
+            given.callbacks,
+            self.agenda.ask,
+        )
+
+    def _looks(self, given: Given) -> Looks:
+        return Looks(
+            self.judge,
+            given.scheduler,
+            self.trial,
+            self.shortfall,
+            self.comparison,
+            self.tuning.on_plateau,
+            given.callbacks,
+            self.agenda.ask,
+        )
+
     def _conclusion(self, given: Given) -> Conclusion:
         return Conclusion(
             self.incumbent,
@@ -203,6 +209,7 @@ class Parts:
             given.session,
             self.guard,
             self.shortfall,
+            self.tuning,
             given.report_episodes,
             given.stop_request,
             plays_elsewhere=given.play_episodes is not None,

@@ -18,6 +18,7 @@ from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.loop.stopping import Ending
+from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import EvaluationResult
 
@@ -38,6 +39,7 @@ class Conclusion:
         session: Writes the result, and has notes.
         guard: Has notes.
         shortfall: Has notes on the report.
+        tuning: Has notes.
         report_episodes: Fresh greedy episodes of the champion; 0 for none.
         stop_request: Knows whether the user waits for the end.
         plays_elsewhere: Whether episodes are played in another environment than the pipeline's own.
@@ -52,6 +54,7 @@ class Conclusion:
     session: RunSession
     guard: DivergenceGuard
     shortfall: Shortfall
+    tuning: Tuning
     report_episodes: int
     stop_request: StopRequest
     _: KW_ONLY
@@ -178,6 +181,7 @@ class Conclusion:
                 *self.session.notes,
                 *self.challenges.notes,
                 *self.guard.notes,
+                *self.tuning.notes,
                 *self.shortfall.notes_on(report),
                 *notes,
             ),

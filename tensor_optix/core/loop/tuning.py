@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from tensor_optix.core.judgement.provenance import Provenance, differ
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics, HyperparamSet, LoopState
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
+
+logger = logging.getLogger(__name__)
 
 _METRICS_KEPT = 512
 _SAME = 1e-6
@@ -53,9 +56,27 @@ class Tuning(Stateful):
         self._history.append(metrics)
 
     def check_start(self) -> None:
-        """Let an optimizer of this package say now what it would say in mid-run: that it cannot tune from here."""
+        """Let an optimizer of this package say now what it would say in mid-run: that it cannot tune from here.
+
+        What it tunes although scores of training cannot judge it is told once more, at the end.
+        """
         if belongs_to_package(type(self.optimizer)) and not self.optimizer.tunes_nothing:
             self.optimizer.suggest(self.agent.get_hyperparams().copy(), [])
+        for note in self.notes:
+            logger.warning("%s", note)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of what is tuned, in sentences."""
+        tuned = () if self.optimizer.tunes_nothing else self.optimizer.param_bounds or ()
+        names = [name for name in self.agent.exploration_hyperparams if name in tuned]
+        if not names:
+            return ()
+        return (
+            f"{' and '.join(names)} changed how much training explores, and was tuned by scores of training: these "
+            "favour less exploration, whatever it is good for. Leave it out of the bounds, or compare whole runs by "
+            "their reports.",
+        )
 
     def suggest(self) -> None:
         """Ask for hyperparameters for the next ``learn``, if that is due and anything may be tuned."""

@@ -156,3 +156,24 @@ def test_a_resumed_run_asks_when_the_other_would_have():
     other[0].load_state_dict(one[0].state_dict())
     assert other[0].latest.primary_score == 1.0
     assert other[0].state_dict() == one[0].state_dict()
+
+
+class TestWhatExplorationHides:
+    def explorer(self, bounds):
+        tuning, agent, _ = tuning_of(BackoffOptimizer(bounds), {"rate": 0.1, "epsilon": 0.2})
+        agent.exploration_hyperparams = ("epsilon", "other")
+        return tuning
+
+    def test_what_scores_of_training_cannot_judge_is_told_before_the_first_step_and_at_the_end(self, caplog):
+        tuning = self.explorer({"rate": (0.01, 1.0), "epsilon": (0.01, 0.5)})
+        tuning.check_start()
+        (note,) = tuning.notes
+        assert note.startswith("epsilon changed how much training explores")
+        assert note in caplog.text
+
+    @pytest.mark.parametrize("bounds", [{"rate": (0.01, 1.0)}, None])
+    def test_what_they_can_judge_is_tuned_in_silence(self, bounds, caplog):
+        tuning = self.explorer(bounds)
+        tuning.check_start()
+        assert tuning.notes == ()
+        assert "explores" not in caplog.text
