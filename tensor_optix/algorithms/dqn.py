@@ -7,7 +7,7 @@ targets of van Hasselt et al. (2016), the dueling networks of Wang et al. (2016)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -297,7 +297,7 @@ class DQNAgent(OffPolicyAgent):
     def _other_networks(self) -> list[tuple[str, list[Any]]]:
         return [("target", self._target.variables)]
 
-    def _follow_networks(self) -> None:
+    def _follow_networks(self, taken: Collection[str]) -> None:
         self._target.move_towards(self.model.trainable_variables, 1.0)
 
 

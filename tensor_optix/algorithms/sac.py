@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -27,11 +28,13 @@ from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
 from tensor_optix.algorithms.q_networks import ActionCritic, build_critic
-from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
+from tensor_optix.algorithms.shadow_network import ShadowNetwork, drawn_again, reshuffled
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
+
+logger = logging.getLogger(__name__)
 
 SETTINGS: dict[str, Setting] = {
     "learning_rate": rate(1e-3),
@@ -59,7 +62,8 @@ class SACAgent(OffPolicyAgent):
         actor: Gives ``[batch, 2 * K]`` for K action dimensions: means and logs of the spread; None
             builds one.
         critic: Takes ``[observation, action]`` and gives ``[batch, 1]``, see ``ActionCritic``; None
-            builds one. Its twin has the same layers on weights of its own.
+            builds one. Its twin has the same layers on weights of its own: drawn anew by the layers'
+            initializers where the critic's are still as these drew them, copies of what it has learned.
         optimizer: A Keras optimizer, whose learning rate counts where ``hyperparams`` name none; None
             is Adam. The critics and the temperature get their own, made from its configuration.
         hyperparams: Defaults stand for what is not given.
@@ -244,8 +248,7 @@ class SACAgent(OffPolicyAgent):
 
     def _make_networks(self) -> None:
         critic: Any = self.critic
-        twin_values = reshuffled(derive_rng(self._seed, "twin"), critic.trainable_variables)
-        self._twin = ShadowNetwork(critic, self._action_critic, twin_values)
+        self._twin = ShadowNetwork(critic, self._action_critic, self._twin_values())
         self._critics = (self._action_critic, self._twin)
         self._targets = tuple(
             ShadowNetwork(critic, self._action_critic, [v.numpy() for v in variables])
@@ -256,6 +259,19 @@ class SACAgent(OffPolicyAgent):
         self._critic_optimizer.build(self._critic_variables())
         self._alpha_optimizer.build([self._log_alpha])
         self._loop = GradientLoop(self, METRICS, ("tau", "fixed_alpha", "target_entropy"), self._variables)
+
+    def _twin_values(self) -> list[np.ndarray]:
+        """Return what the twin begins with: another draw, but for what a critic of the user's already knows."""
+        critic: Any = self.critic
+        if self._given["critic"] is None:
+            return reshuffled(derive_rng(self._seed, "twin"), critic.trainable_variables)
+        values = drawn_again(derive_seed(self._seed, "twin"), critic)
+        if all(np.array_equal(v.numpy(), value) for v, value in zip(critic.trainable_variables, values, strict=True)):
+            logger.info(
+                "The critic '%s' holds weights that are trained, or not known to be new: its twin begins as a copy.",
+                critic.name,
+            )
+        return values
 
     def _optimizers(self) -> list[Any]:
         return [self.optimizer, self._critic_optimizer, self._alpha_optimizer]
@@ -286,6 +302,8 @@ class SACAgent(OffPolicyAgent):
     def _learner_variables(self) -> list[tuple[str, list[Any]]]:
         return [*super()._learner_variables(), ("log_alpha", [self._log_alpha])]
 
-    def _follow_networks(self) -> None:
+    def _follow_networks(self, taken: Collection[str]) -> None:
+        if "critic" in taken:
+            self._twin.move_towards(self._twin_variables()[0], 1.0)
         for target, variables in zip(self._targets, self._twin_variables(), strict=True):
             target.move_towards(variables, 1.0)

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tensor_optix.functional.seeding import derive_seed
+
 
 class ShadowNetwork:
     """Runs a Keras model on a second set of trainable weights.
@@ -55,3 +57,29 @@ def reshuffled(rng: np.random.Generator, variables: Sequence[Any]) -> list[np.nd
     """
     values = [v.numpy() for v in variables]
     return [rng.permutation(x.reshape(-1)).reshape(x.shape) if x.ndim > 1 else x for x in values]
+
+
+def drawn_again(seed: int, model: keras.Model) -> list[np.ndarray]:
+    """Return values for the trainable variables of a model: new draws where nothing was learned yet, else copies.
+
+    What is still as the layer's own initializer drew it is drawn by that initializer again, from another seed. All
+    else (trained, loaded, set by hand, or of a layer that does not keep its initializer) holds what is known.
+
+    Args:
+        seed: Source of the new draws.
+        model: A built model.
+    """
+    layers = model._flatten_layers()
+    makers = {id(v): getattr(layer, f"{v.name}_initializer", None) for layer in layers for v in layer.weights}
+    return [_drawn_again(derive_seed(seed, i), v, makers.get(id(v))) for i, v in enumerate(model.trainable_variables)]
+
+
+def _drawn_again(seed: int, variable: Any, initializer: Any) -> np.ndarray:
+    value: np.ndarray = variable.numpy()
+    if not isinstance(getattr(initializer, "seed", None), int):
+        return value
+    as_drawn = initializer(variable.shape, dtype=variable.dtype)
+    if not np.array_equal(value, np.asarray(as_drawn)):
+        return value
+    other = type(initializer).from_config({**initializer.get_config(), "seed": seed})
+    return np.asarray(other(variable.shape, dtype=variable.dtype))

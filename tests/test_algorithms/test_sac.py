@@ -186,6 +186,40 @@ def test_the_twin_is_another_draw_and_targets_start_as_copies():
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+def critic_of(num_actions=2):
+    inputs = [keras.Input((4,)), keras.Input((num_actions,))]
+    hidden = keras.layers.Dense(32, "relu")(keras.layers.Concatenate()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(1)(hidden))
+
+
+def test_the_twin_of_a_pretrained_critic_knows_what_it_knows(tmp_path):
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(256, 4)), rng.uniform(-1, 1, (256, 2))]
+    inputs = [x.astype(np.float32) for x in inputs]
+    critic = critic_of()
+    critic.compile(keras.optimizers.Adam(1e-2), "mse")
+    critic.fit(inputs, inputs[0][:, :1] + inputs[1][:, 1:], epochs=3, verbose=0)
+    expected = critic.predict(inputs, verbose=0)[:, 0]
+    agent = make(critic=critic)
+    for rated in (agent._twin, *agent._targets):
+        np.testing.assert_allclose(rated([inputs[0]], inputs[1]), expected, rtol=1e-5, atol=1e-5)
+    # Weights that come later, into an agent that is bound, reach it as well.
+    actor = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    SACAgent(actor, critic).save_weights(str(tmp_path / "weights"))
+    late = make(actor=keras.models.clone_model(actor), critic=critic_of())
+    late.load_weights(str(tmp_path / "weights"))
+    for rated in (late._twin, *late._targets):
+        np.testing.assert_allclose(rated([inputs[0]], inputs[1]), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_twin_of_a_new_critic_of_the_users_is_another_draw():
+    agent = make(critic=critic_of())
+    first, twin = agent._twin_variables()
+    for own, other in zip(first[::2], twin[::2], strict=True):
+        assert abs(np.corrcoef(own.numpy().ravel(), other.numpy().ravel())[0, 1]) < 0.5
+        assert other.numpy().std() == pytest.approx(own.numpy().std(), rel=0.5)
+
+
 def test_actions_are_even_until_learning_starts_and_greedy_ones_are_squashed_means():
     agent = make(learning_starts=40)
     observations = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tensor_optix.algorithms.shadow_network import ShadowNetwork, reshuffled
+from tensor_optix.algorithms.shadow_network import ShadowNetwork, drawn_again, reshuffled
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 
@@ -93,3 +93,27 @@ def test_another_draw_has_the_same_entries_and_leaves_vectors():
         np.testing.assert_array_equal(other, same)
         np.testing.assert_array_equal(np.sort(other.ravel()), np.sort(value.ravel()))
         assert (value.ndim == 1) == np.array_equal(other, value)
+
+
+@pytest.mark.parametrize("initializer", ["glorot_uniform", "orthogonal", keras.initializers.HeNormal(seed=3)])
+def test_what_is_as_it_was_drawn_is_drawn_again_by_its_initializer(initializer):
+    body = keras.layers.Dense(64, "tanh", kernel_initializer=initializer)
+    model = keras.Sequential([keras.Input((32,)), body, keras.layers.Dense(2)])
+    kernel, bias, *_ = drawn_again(5, model)
+    own = body.kernel.numpy()
+    assert abs(np.corrcoef(kernel.ravel(), own.ravel())[0, 1]) < 0.1
+    assert kernel.std() == pytest.approx(own.std(), rel=0.1)
+    if initializer == "orthogonal":
+        np.testing.assert_allclose(kernel @ kernel.T, np.eye(32), atol=1e-5)
+    np.testing.assert_array_equal(bias, np.zeros(64))
+    np.testing.assert_array_equal(drawn_again(5, model)[0], kernel)
+    assert (drawn_again(6, model)[0] != kernel).any()
+
+
+def test_what_was_learned_is_copied_and_a_new_head_is_drawn_again(model):
+    first, *_, last = (layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    shift(model)
+    last.kernel.assign(last.kernel_initializer(last.kernel.shape))
+    for variable, value in zip(model.trainable_variables, drawn_again(5, model), strict=True):
+        assert np.array_equal(variable.numpy(), value) == (variable is not last.kernel)
+    assert first.kernel is model.trainable_variables[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -227,8 +227,8 @@ class SavedAgent(BaseAgent):
     def _optimizers(self) -> list[Any]:
         return [self.optimizer]
 
-    def _follow_networks(self) -> None:
-        """Let copies of the networks, as targets are, become what the networks are."""
+    def _follow_networks(self, taken: Collection[str]) -> None:
+        """Let copies of the networks, as targets are, become what the networks are, of which these were replaced."""
 
     def _keras_parts(self) -> dict[str, Any]:
         """Return what is saved by its Keras configuration, by name; None for what there is not."""
@@ -321,9 +321,10 @@ class SavedAgent(BaseAgent):
     def _take_networks(self, state: AgentState) -> None:
         """Take the weights and normalisers of a state, and nothing else of it, or raise and change nothing."""
         groups = [*self._policy_variables(), *self._other_networks()]
-        _write([group for group in groups if _speaks_of(state, group[0])], state)
+        taken = [group for group in groups if _speaks_of(state, group[0])]
+        _write(taken, state)
         if state.meta.get(_MODELS_ONLY):
-            self._follow_networks()
+            self._follow_networks([name for name, _ in taken])
         self._count_on(state)
 
     def _take_models(self, state: AgentState) -> None:
