@@ -64,7 +64,8 @@ class DQNAgent(OffPolicyAgent):
         hyperparams: Defaults stand for what is not given.
         batch_size: Transitions of one gradient step.
         buffer_size: Rows of the replay.
-        learning_starts: Env steps before the first gradient step.
+        learning_starts: Env steps before the first gradient step; so many come again
+            before the next one where the replay was emptied.
         num_steps: n of the n-step returns.
         double: Whether the online network chooses the action that the target network rates.
         dueling: Whether a network that is built here splits into state value and advantages.

@@ -149,8 +149,10 @@ class OffPolicyAgent(TFAgent):
         added = self.replay.add(window)
         self._observe(window)
         params = self._hyperparams.params
+        # A replay that was emptied, or is not among what was loaded, is filled again before it is learned from.
+        forgotten = max(0, self._learner.env_steps + added - self.replay.rows_written)
         due = self._learner.advance(
-            added, self.learning_starts, int(params["train_frequency"]), int(params["gradient_steps"])
+            added, self.learning_starts + forgotten, int(params["train_frequency"]), int(params["gradient_steps"])
         )
         return due if len(self.replay) else 0
 

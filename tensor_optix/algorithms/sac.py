@@ -69,7 +69,8 @@ class SACAgent(OffPolicyAgent):
         hyperparams: Defaults stand for what is not given.
         batch_size: Transitions of one gradient step.
         buffer_size: Rows of the replay.
-        learning_starts: Env steps of evenly distributed actions before the first gradient step.
+        learning_starts: Env steps of evenly distributed actions before the first gradient step; so many come
+            again, of the policy's actions, before the next one where the replay was emptied.
         num_steps: n of the n-step returns.
         normalize_observations: Whether vectors of numbers reach the models at zero mean and unit spread.
         hidden_units: Units of the layers of networks that are built here.

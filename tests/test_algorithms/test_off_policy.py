@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from off_policy_makers import VECTOR, play
 
-from tensor_optix import DQNAgent, make_agent
+from tensor_optix import DQNAgent, SACAgent, make_agent
 from tensor_optix.algorithms.off_policy import ReplayLearner
 from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer
-from tensor_optix.core.types import EpisodeData
+from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, InvalidArgumentError, InvalidTypeError, StateMismatchError
 
 
@@ -68,6 +68,37 @@ def test_a_changed_world_empties_the_replay():
     assert len(learner._replay) == 5
     learner.on_world_change()
     assert len(learner._replay) == 0
+
+
+@pytest.mark.parametrize("kind", [DQNAgent, SACAgent])
+@pytest.mark.parametrize("num_envs", [None, 2])
+@pytest.mark.parametrize("how", ["changed", "loaded"])
+def test_an_emptied_replay_is_filled_before_it_is_learned_from(kind, num_envs, how):
+    space = gym.spaces.Discrete(3) if kind is DQNAgent else gym.spaces.Box(-1.0, 1.0, (1,))
+    settings = {"batch_size": 4, "buffer_size": 400, "learning_starts": 60, "hidden_units": (4,)}
+    made = [kind(hyperparams=HyperparamSet({"train_frequency": 5}, 0), **settings) for _ in range(2)]
+    for agent in made:
+        agent.bind(VECTOR, space, seed=1)
+    agent, other = made
+    said = [agent.learn(play(agent, n, 20 // (num_envs or 1), num_envs)) for n in range(6)]
+    assert [x["num_gradient_steps"] for x in said] == [0, 0, 0, 4, 4, 4]
+    if how == "loaded":
+        other.set_state(agent.get_state("learner"))
+        agent = other
+    else:
+        agent.on_world_change()
+    steps = [agent.learn(play(agent, n, 20 // (num_envs or 1), num_envs))["num_gradient_steps"] for n in range(6, 12)]
+    assert steps[:2] == [0, 0]
+    assert steps[3:] == [4, 4, 4]
+    assert agent._learner.env_steps == 240
+    resumed = kind(hyperparams=HyperparamSet({"train_frequency": 5}, 0), **settings)
+    resumed.bind(VECTOR, space, seed=1)
+    agent.on_world_change()
+    agent.learn(play(agent, 12, 20 // (num_envs or 1), num_envs))
+    resumed.set_state(agent.get_state("all"))
+    for n in range(13, 17):
+        window = play(agent, n, 20 // (num_envs or 1), num_envs)
+        assert resumed.learn(window) == agent.learn(window)
 
 
 @pytest.mark.parametrize(

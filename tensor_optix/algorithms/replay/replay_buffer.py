@@ -112,6 +112,11 @@ class ReplayBuffer:
         return self._num_steps
 
     @property
+    def rows_written(self) -> int:
+        """How many rows were written since it was empty, those written over since among them."""
+        return self._num_written
+
+    @property
     def is_prioritised(self) -> bool:
         """Whether priorities are kept."""
         return self._priorities is not None
@@ -126,6 +131,7 @@ class ReplayBuffer:
         for part in self._observations:
             part.clear()
         self._is_step[:] = False
+        self._successors[:] = 0
         self._num_steps = 0
         self._num_written = 0
         self._tails = np.zeros(0, np.int64)
@@ -342,7 +348,9 @@ class ReplayBuffer:
         rows = {"successors": (0, num_rows - 1), "tails": (-1, meta["num_written"] - 1)}
         for name in (*_SMALL_COLUMNS, "tails"):
             own_type, (least, most) = getattr(self, f"_{name}").dtype, rows.get(name, (-math.inf, math.inf))
-            require_numbers(arrays[name], own_type, f"replay's {name!r}", least, most)
+            # A row that is no step has no successor: what an emptied buffer left there says nothing.
+            array = np.where(arrays["is_step"], arrays[name], 0) if name == "successors" else arrays[name]
+            require_numbers(array, own_type, f"replay's {name!r}", least, most)
         if self._priorities is not None:
             self._priorities.check_state(arrays, meta.get("priorities"))
 
