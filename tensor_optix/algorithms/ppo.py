@@ -235,8 +235,8 @@ class PPOLearner(OnPolicyLearner):
         found, _ = self._update(rated, advantages, returns, batches, num_steps, settings)
 
         taken = found["num_gradient_steps"]
-        if math.isfinite(kl_target):
-            share_taken = taken / max(num_steps, 1)
+        if math.isfinite(kl_target) and num_steps:
+            share_taken = taken / num_steps
             self.kl_factor = self.control.next_factor(self.kl_factor, found["kl"], kl_target, share_taken)
         told = {"explained_variance": explained, "num_gradient_steps": taken, "kl_factor": factor}
         return {name: found[name] for name in DIAGNOSTICS} | told

@@ -82,6 +82,8 @@ def merge_moments(count: float, mean: Array, variance: Array, batch: Array) -> t
     """
     batch = np.asarray(batch, np.float64)
     rows = len(batch)
+    if not rows:
+        return count, mean, variance
     total = count + rows
     batch_mean, batch_variance = batch.mean(axis=0), batch.var(axis=0)
     shift = batch_mean - mean

@@ -8,6 +8,7 @@ import tensorflow as tf
 from agent_makers import CARTPOLE, actor, play_window
 
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+from tensor_optix.algorithms.ppo import PPOAgent
 from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
@@ -229,3 +230,59 @@ def test_images_stay_bytes_until_they_reach_the_graph():
     window = EpisodeData(images[:-1], actions, np.ones(10), flags, flags, [], 0, next_observations=images[1:])
     assert np.isfinite(agent.learn(window)["loss"])
     assert agent.get_state().arrays["learner.recent.observations_0"].dtype == np.uint8
+
+
+@pytest.mark.parametrize("num_envs", [None, 2])
+@pytest.mark.parametrize("kind", [TFAgent, PPOAgent])
+def test_what_others_did_is_no_choice_to_learn_from(kind, num_envs):
+    """Two lives that differ in what others did, and in what they got for it, are one; only that nothing is learned."""
+    ends, shape = [], (30,) if num_envs is None else (30, num_envs)
+    for others_do in (0, 1):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, kernel_initializer="zeros")])
+        params = HyperparamSet({"learning_rate": 1e-2}, 0)
+        if kind is TFAgent:
+            agent = TFAgent(model, keras.optimizers.Adam(), params)
+        else:
+            agent = PPOAgent(model, hyperparams=params, hidden_units=(4,), batch_size=16, jit_compile=False)
+        agent.bind(gym.spaces.Box(-9.0, 9.0, (4,)), gym.spaces.Discrete(2), seed=1)
+        for number in range(3):
+            rng = np.random.default_rng(number)
+            observations = rng.normal(size=(31, *shape[1:], 4)).astype(np.float32)
+            is_other = rng.random(shape) < (0.3 if number < 2 else 2.0)
+            window = EpisodeData(
+                observations[:-1],
+                np.where(is_other, others_do, rng.integers(0, 2, shape)),
+                np.where(is_other, 100.0 * others_do, rng.normal(size=shape)),
+                np.zeros(shape, bool),
+                np.zeros(shape, bool),
+                [],
+                number,
+                next_observations=observations[1:],
+                action_log_probs=np.where(is_other, np.nan, np.log(0.5)),
+            )
+            before = [v.numpy() for v in agent.model.variables]
+            said = agent.learn(window)
+            assert all(np.isfinite(value) for value in said.values())
+            moved = any((v.numpy() != b).any() for v, b in zip(agent.model.variables, before, strict=True))
+            assert moved == (number < 2)
+            assert (said["num_gradient_steps"] > 0) == (number < 2)
+        ends.append(agent.get_state())
+    for name, array in ends[0].arrays.items():
+        if name not in ("learner.recent.actions", "learner.recent.log_probs"):
+            np.testing.assert_array_equal(array, ends[1].arrays[name], err_msg=name)
+
+
+def test_a_loss_of_the_users_is_told_which_steps_are_not_the_policys():
+    told = []
+
+    def loss(model, window, returns):
+        told.append(window.valid)
+        assert np.isfinite(returns).all()
+        return keras.ops.sum(model(window.observations))
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    agent = TFAgent(model, keras.optimizers.Adam(), HyperparamSet({}, 0), loss)
+    seen, zeros = np.zeros((3, 2), np.float32), np.zeros(3)
+    for recorded in ([np.nan] * 3, [-0.5, np.nan, -0.5]):
+        agent.learn(EpisodeData(seen, zeros, zeros, zeros, zeros, [], 0, action_log_probs=np.array(recorded)))
+    assert [valid.tolist() for valid in told] == [[False] * 3, [True, False, True]]

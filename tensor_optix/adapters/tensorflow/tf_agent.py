@@ -36,7 +36,7 @@ from tensor_optix.adapters.tensorflow.learning.policy_learner import STEP_RULE, 
 from tensor_optix.adapters.tensorflow.learning.recent_steps import StepLayout
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
-from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, read_steps
+from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, own_choices, read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
@@ -88,7 +88,8 @@ class TFAgent(BoundAgent):
         compute_loss_fn: ``compute_loss_fn(model, episode_data, returns)`` returns a scalar, which
             one eager gradient step per ``learn`` minimises instead; ``returns`` are discounted, stop
             at episode ends, bootstrap where the window cut an episode off, and have the shape of
-            the rewards.
+            the rewards. Steps that are not to be learned from are False in ``episode_data.valid``,
+            where that is not None.
 
     Raises:
         BackendError: Keras runs on another backend than TensorFlow, or is the legacy Keras 2.
@@ -195,6 +196,8 @@ class TFAgent(BoundAgent):
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
         """Update from one window; the algorithm's own learner says what it tells.
 
+        Steps of a live feed whose action was not the policy's choice are left out.
+
         Returns:
             Diagnostics of the learner, for ``TFAgent`` itself ``loss``, ``grad_norm`` and ``entropy`` (means over
             the gradient steps), ``kl`` of this update, ``kl_from_behaviour`` over all recent steps,
@@ -208,6 +211,7 @@ class TFAgent(BoundAgent):
         """
         if self._sampler is None:
             self._infer(first_of(episode_data.observations))
+        episode_data = own_choices(episode_data)
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
         diagnostics = self._learned_from(episode_data, steps)
         # Only now: actions are learned from as they were chosen, so that ratios start at 1 in every window.

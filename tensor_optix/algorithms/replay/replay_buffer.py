@@ -63,8 +63,9 @@ class Batch:
 class ReplayBuffer:
     """A ring buffer of steps from one or many environments, in the dtypes the environment gives.
 
-    Steps that only reset are left out; sums never run over the end of an episode, a barrier, or
-    from one environment into another. A truncated step bootstraps from its true successor.
+    Steps that only reset are left out; sums never run over the end of an episode, a barrier, into a
+    step whose action was another's (a log-probability that is NaN), or from one environment into
+    another. A truncated step bootstraps from its true successor.
 
     Args:
         capacity: Rows. A step takes one; where an episode was truncated, its last observation one more.
@@ -182,7 +183,7 @@ class ReplayBuffer:
         # Not where this window may overwrite the row it would go on from.
         most_rows = int(steps.valid.sum() + steps.needs_end.sum())
         alive = self._num_written + most_rows - self._tails <= self.capacity
-        joined: np.ndarray = (self._tails >= 0) & alive & steps.valid[0]
+        joined: np.ndarray = (self._tails >= 0) & alive & steps.valid[0] & ~steps.by_others[0]
         places = np.flatnonzero(joined)
         if len(places):
             newest = self._tails[places] % self.capacity

@@ -35,6 +35,7 @@ class LiveStep:
         next_observation: The true successor.
         log_prob: Log-probability of the action under the acting policy, where it tells.
         policy_version: Version of the acting policy, where it tells.
+        is_own: Whether the action is the one that was chosen here.
         started_at: When ``observation`` arrived, in seconds of a monotonic clock.
         arrived_at: When ``next_observation`` arrived.
         completed_return: Return of the whole episode that ended here; None elsewhere.
@@ -50,6 +51,7 @@ class LiveStep:
     next_observation: Any
     log_prob: float | None
     policy_version: int | None
+    is_own: bool
     started_at: float
     arrived_at: float
     completed_return: float | None = None
@@ -72,7 +74,8 @@ class StepPairing:
 
     Where the item's info has ``applied_action``, the world did something else than it was asked to
     (the answer came late, a limiter or a person stepped in): that action is what is recorded, and
-    its log-probability is NaN, for not known.
+    its log-probability is NaN, for not known. Learners tell by that whose choice it was; where the
+    acting policy tells no log-probabilities, such a step is not ``valid``.
 
     Also counts the return of each episode, whole, whatever happens to its steps later on.
     """
@@ -90,7 +93,7 @@ class StepPairing:
             if item.done:
                 self.start_episode()
             return None
-        action, log_prob = _applied(begun.choice, item.applied_action)
+        action, log_prob, is_own = _applied(begun.choice, item.applied_action)
         self._return += item.reward
         self._length += 1
         step = LiveStep(
@@ -103,6 +106,7 @@ class StepPairing:
             item.observation,
             log_prob,
             begun.choice.policy_version,
+            is_own,
             started_at=begun.at,
             arrived_at=now,
         )
@@ -132,12 +136,12 @@ class StepPairing:
         self._is_whole = False
 
 
-def _applied(choice: Choice, applied: Any) -> tuple[Any, float | None]:
-    """Return the action to record and its log-probability, NaN where the action was another's."""
+def _applied(choice: Choice, applied: Any) -> tuple[Any, float | None, bool]:
+    """Return the action to record, its log-probability, NaN where the action was another's, and whether it was not."""
     chosen = choice.action.copy() if isinstance(choice.action, np.ndarray) else choice.action
     if applied is None or np.array_equal(applied, chosen):
-        return chosen, choice.log_prob
-    return applied, None if choice.log_prob is None else math.nan
+        return chosen, choice.log_prob, True
+    return applied, None if choice.log_prob is None else math.nan, False
 
 
 class LiveWindow:
@@ -184,6 +188,8 @@ class LiveWindow:
         """Return the window as arrays, ``[T, ...]`` each."""
         steps = self._steps
         ended = [step for step in steps if step.completed_return is not None]
+        log_probs = _numbers([step.log_prob for step in steps], np.float64)
+        is_own = np.array([step.is_own for step in steps], dtype=bool)
         return EpisodeData(
             observations=stack([step.observation for step in steps]),
             actions=np.asarray([step.action for step in steps]),
@@ -196,7 +202,8 @@ class LiveWindow:
             next_observations=stack([step.next_observation for step in steps]),
             completed_returns=np.array([step.completed_return for step in ended], dtype=np.float64),
             completed_lengths=np.array([step.completed_length for step in ended], dtype=np.int64),
-            action_log_probs=_numbers([step.log_prob for step in steps], np.float64),
+            valid=is_own if log_probs is None and not is_own.all() else None,
+            action_log_probs=log_probs,
             policy_version=_numbers([step.policy_version for step in steps], np.int64),
         )
 

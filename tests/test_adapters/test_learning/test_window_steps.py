@@ -9,6 +9,7 @@ from tensor_optix.adapters.tensorflow.learning.window_steps import (
     flat_leaves,
     flat_parts,
     nested_like,
+    own_choices,
     read_raw_steps,
     read_steps,
 )
@@ -103,3 +104,32 @@ def test_what_is_taken_apart_is_put_together():
     leaves = list(flat_leaves(example, {"b": (2, {"c": 3}), "a": 1}))
     assert leaves == [1, 2, 3]
     assert nested_like(example, leaves) == {"a": 1, "b": (2, {"c": 3})}
+
+
+OTHERS = np.array([[F, F], [T, F], [F, F], [F, T], [F, F]])
+
+
+def test_a_step_that_others_chose_is_left_out_and_what_comes_before_bootstraps():
+    told = own_choices(window(action_log_probs=np.where(OTHERS, np.nan, -1.0)))
+    assert told.valid.tolist() == [[T, T], [F, T], [F, T], [T, F], [T, F]]
+    steps = read_steps(told, INPUTS, SAMPLER)
+    assert steps.continues[:, 0].tolist() == [F, F, T, T, F]
+    assert steps.successors[0][:, 0].tolist() == [1, 2, 13, 14, 7, 20]
+    plain = window(action_log_probs=np.full((5, 2), -1.0))
+    assert own_choices(plain) is plain
+    assert own_choices(window()).action_log_probs is None
+    assert own_choices(window(valid=None, action_log_probs=np.where(OTHERS, np.nan, -1.0))).valid.tolist() == (
+        (~OTHERS).tolist()
+    )
+
+
+def test_a_policy_none_of_whose_choices_were_done_says_so(caplog):
+    assert not own_choices(window(action_log_probs=np.full((5, 2), np.nan))).valid.any()
+    assert "No action of window 3 was chosen by the agent's policy" in caplog.text
+
+
+def test_nothing_goes_on_into_a_step_that_others_chose():
+    steps = read_raw_steps(window(action_log_probs=np.where(OTHERS, np.nan, -1.0)), np.zeros(1, np.float32))
+    assert steps.is_step.tolist() == window().valid.tolist()
+    assert steps.follows.tolist() == [[F, T], [F, T], [F, F], [T, F]]
+    assert steps.needs_end.tolist() == [[T, F], [F, F], [F, T], [F, T], [T, F]]

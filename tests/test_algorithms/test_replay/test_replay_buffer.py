@@ -424,3 +424,29 @@ def test_what_no_buffer_says_is_refused(changes):
     arrays, meta = buffer.state_dict()
     with pytest.raises(StateMismatchError):
         buffer.check_state(arrays, {**meta, **changes})
+
+
+def test_sums_stop_before_a_step_that_others_chose_in_a_window_and_across_two():
+    buffer = ReplayBuffer(50, np.zeros(1, np.float32), np.int64(0), np.random.default_rng(0))
+    by_others = {2, 5}
+    for number, steps in enumerate((range(4), range(4, 5), range(5, 8))):
+        at, zeros = np.array(steps), np.zeros(len(steps), bool)
+        buffer.add(
+            EpisodeData(
+                at[:, None].astype(np.float32),
+                at,
+                10.0**at,
+                zeros,
+                zeros,
+                [],
+                number,
+                next_observations=at[:, None].astype(np.float32) + 1,
+                action_log_probs=np.array([np.nan if t in by_others else -1.0 for t in at]),
+            )
+        )
+    batch = buffer.sample(400, num_steps=3, gamma=1.0)
+    last = {0: 1, 1: 1, 2: 4, 3: 4, 4: 4, 5: 7, 6: 7, 7: 7}
+    assert set(batch.actions.tolist()) == set(range(8)), "what others chose is learned from as what it was"
+    for t, total, after in zip(batch.actions, batch.returns, batch.next_observations[:, 0], strict=True):
+        assert total == sum(10.0**k for k in range(t, last[t] + 1))
+        assert after == last[t] + 1

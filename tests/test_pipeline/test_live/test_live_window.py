@@ -99,6 +99,23 @@ def test_what_the_world_did_instead_is_recorded(live):
     np.testing.assert_array_equal(window.action_log_probs, [np.nan, -0.5, -0.5])
 
 
+def test_what_an_agent_that_tells_no_probability_did_not_choose_is_not_valid(live):
+    class Feed:
+        def stream(self):
+            yield [0.0], 0.0, False, False, {}
+            yield [1.0], 1.0, False, False, {"applied_action": 7}
+            yield [2.0], 1.0, False, False, {"applied_action": 1}
+            yield [3.0], 1.0, True, False, {}
+            yield [4.0], 0.0, False, False, {}
+            yield [5.0], 1.0, True, False, {}
+
+    first, second = take(live(Feed(), SixMethodAgent()), 2)
+    np.testing.assert_array_equal(first.actions, [7, 1, 2])
+    np.testing.assert_array_equal(first.valid, [False, True, True])
+    assert first.action_log_probs is None
+    assert second.valid is None
+
+
 def test_what_the_world_did_has_the_shape_of_an_action(live):
     class Feed:
         def stream(self):

@@ -58,6 +58,9 @@ class PolicyLearner(OnPolicyLearner):
 
     def learn(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
         """Update the policy from one more window."""
+        if not steps.valid.any():
+            told = {"kl_factor": self.kl_factor, "signal": 1.0, "explained_variance": 0.0}
+            return dict.fromkeys(DIAGNOSTICS, 0.0) | told
         recent, advantages, explained = self._take_in(steps, params)
         valid, num_new = recent.valid.reshape(-1), int(steps.valid.sum())
         scaled, signal = self._weigh(advantages, recent.rewards.reshape(-1), valid)

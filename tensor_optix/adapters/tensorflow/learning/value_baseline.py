@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,8 +76,9 @@ class ValueBaseline:
         return values
 
     def fit(self, features: np.ndarray, targets: np.ndarray) -> None:
-        """Fit values to targets ``[B]``; the next predictions use them."""
-        self._coefficients = ridge_fit(features, targets, RIDGE)
+        """Fit values to targets ``[B]``; the next predictions use them. Without any they stay."""
+        if len(targets):
+            self._coefficients = ridge_fit(features, targets, RIDGE)
 
     def reset(self) -> None:
         """Forget what values were worth, and how far observations spread."""
@@ -106,7 +108,7 @@ class ValueBaseline:
 
     def _numbers(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         picked = [
-            part.reshape(len(part), -1)[:, pick]
+            part.reshape(len(part), math.prod(part.shape[1:]))[:, pick]
             for part, pick in zip(parts, self._picks, strict=True)
             if pick is not None
         ]

@@ -6,8 +6,9 @@ On-policy learners read :class:`Steps`, whose observations are parts as the mode
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import NonFiniteError
+
+logger = logging.getLogger(__name__)
 
 Named = tuple[str, np.ndarray, np.ndarray]
 """What an array holds, the array ``[T, N, ...]``, and where it counts, ``[T, N]``."""
@@ -99,6 +102,7 @@ class RawSteps:
         follows: ``[T - 1, N]`` bool, where step t + 1 goes on with the episode of step t.
         is_step: ``[T, N]`` bool, where the whole transition is known.
         needs_end: ``[T, N]`` bool, where the successor is no step of this window.
+        by_others: ``[T, N]`` bool, where the action was not the policy's choice: nothing goes on into such a step.
     """
 
     window_id: int
@@ -113,6 +117,36 @@ class RawSteps:
     follows: np.ndarray
     is_step: np.ndarray
     needs_end: np.ndarray
+    by_others: np.ndarray
+
+
+def chosen_by_others(window: EpisodeData) -> np.ndarray | None:
+    """Return where the action was not the policy's choice, in the shape of the rewards; None where it always was.
+
+    A live feed tells of such steps by a log-probability that is NaN.
+    """
+    if window.action_log_probs is None:
+        return None
+    others = np.isnan(np.asarray(window.action_log_probs, np.float64)).reshape(np.shape(window.rewards))
+    return others if others.any() else None
+
+
+def own_choices(window: EpisodeData) -> EpisodeData:
+    """Return the window as a learner takes it that can learn from its policy's own actions alone.
+
+    How likely another's action was is not known, so that no ratio could weigh it: such steps are no longer ``valid``,
+    and what comes before them bootstraps from the observation that they were chosen on.
+    """
+    others = chosen_by_others(window)
+    if others is None:
+        return window
+    if others.all():
+        logger.warning(
+            "No action of window %d was chosen by the agent's policy, which can learn from its own alone. "
+            "Use DQNAgent or SACAgent where others act.",
+            window.episode_id,
+        )
+    return replace(window, valid=~others if window.valid is None else ~others & np.asarray(window.valid, bool))
 
 
 def read_steps(
@@ -177,6 +211,9 @@ def read_raw_steps(window: EpisodeData, example: Any) -> RawSteps:
     follows = told.valid[:-1] & told.valid[1:] & ~told.terminated[:-1] & ~told.truncated[:-1]
     for seen, after in zip(observations, successors, strict=False):
         follows &= (after[:-1] == seen[1:]).all(axis=tuple(range(2, seen.ndim)))
+    others = chosen_by_others(window)
+    by_others = np.zeros(told.shape, np.bool_) if others is None else others.reshape(told.shape)
+    follows &= ~by_others[1:]
     goes_on = np.zeros(told.shape, np.bool_)
     goes_on[:-1] = follows
     steps = RawSteps(
@@ -192,6 +229,7 @@ def read_raw_steps(window: EpisodeData, example: Any) -> RawSteps:
         follows=follows,
         is_step=told.valid if knows_ends else told.valid & (told.terminated | goes_on),
         needs_end=told.valid & ~told.terminated & ~goes_on & knows_ends,
+        by_others=by_others,
     )
     named = [("observation", part, steps.valid) for part in observations]
     named += [("observation", part, steps.needs_end) for part in successors]
