@@ -21,6 +21,7 @@ from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampl
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate, share
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.loss_scale import loss_scale, told_norm
 from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
 from tensor_optix.algorithms.gradient_loop import GradientLoop
 from tensor_optix.algorithms.off_policy import OffPolicyAgent
@@ -174,14 +175,15 @@ class DQNAgent(OffPolicyAgent):
         q_selector = self._outputs(o_tpk) if self.double else q_target
         target = batch["return"] + batch["discount"] * value_of_best(q_target, q_selector)
         with tf.GradientTape() as tape:
-            q_t = self._outputs(o_t)
+            q_t, _, added = self._network.trained_on(o_t)
             error = target - tf.gather(q_t, batch["action"], batch_dims=1)
             loss = tf.reduce_mean(batch["weight"] * huber(error))
-        gradients = dense_gradients(tape, loss, self.model.trainable_variables)
+            loss = loss if added is None else loss + added
+        gradients = dense_gradients(tape, loss, self.model.trainable_variables, scale=loss_scale(self.optimizer))
         gradients, norm = tf.clip_by_global_norm(gradients, settings["max_grad_norm"])
         metrics = {
             "loss": loss,
-            "grad_norm": norm,
+            "grad_norm": told_norm(norm, self.optimizer),
             "q_mean": tf.reduce_mean(q_t),
             "td_error": tf.reduce_mean(tf.abs(error)),
         }

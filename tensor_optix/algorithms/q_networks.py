@@ -13,6 +13,7 @@ from keras import layers
 
 from tensor_optix.adapters.spaces.observation_parts import Path, parts_of, restricted
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
+from tensor_optix.adapters.tensorflow.learning import model_losses
 from tensor_optix.adapters.tensorflow.learning.actor_critic import check_critic, places_of
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.adapters.tensorflow.models.model_checks import probe
@@ -82,6 +83,11 @@ class ActionCritic:
             for place, shape, dtype in zip(self._places, self._inputs.shapes, self._inputs.dtypes, strict=True)
         ]
         return tf.cast(self._model(self._inputs.pack(tensors), training=False)[:, 0], tf.float32)
+
+    def trained_on(self, parts: Sequence[Any], actions: Any) -> tuple[Any, Any]:
+        """Return values, and what the model adds to the loss, a scalar, None for nothing; can be traced."""
+        values = self(parts, actions)
+        return values, model_losses.total(self._model.losses)
 
     def _place_parts(self, example: Any, actor_inputs: ModelInputs) -> list[int]:
         """Return which of the actor's parts, or the action after them, each input takes."""

@@ -21,7 +21,13 @@ from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
 )
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
-from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_gradients, fresh
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
+    apply_gradients,
+    decays,
+    exempt_from_decay,
+    fresh,
+)
+from tensor_optix.adapters.tensorflow.learning.loss_scale import loss_scale, told_norm
 from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
@@ -168,23 +174,30 @@ class SACAgent(OffPolicyAgent):
         q_tpk = tf.minimum(*(target(o_tpk, a_tpk) for target in self._targets))
         target = batch["return"] + batch["discount"] * (q_tpk - alpha * log_prob_tpk)
         with tf.GradientTape() as tape:
-            q_t = [critic(o_t, batch["action"]) for critic in self._critics]
-            critic_loss = tf.add_n([0.5 * tf.reduce_mean(tf.square(q - target)) for q in q_t])
-        critic_gradients = dense_gradients(tape, critic_loss, self._critic_variables())
+            q_t, added = zip(*(critic.trained_on(o_t, batch["action"]) for critic in self._critics), strict=True)
+            losses = [0.5 * tf.reduce_mean(tf.square(q - target)) for q in q_t]
+            critic_loss = tf.add_n([*losses, *(x for x in added if x is not None)])
+        scale = loss_scale(self._critic_optimizer)
+        critic_gradients = dense_gradients(tape, critic_loss, self._critic_variables(), scale=scale)
 
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in self.model.trainable_variables])
-            a_t, log_prob_t = sample_and_log_prob(self._outputs(o_t), noise_t)
+            outputs, _, added_by_actor = self._network.trained_on(o_t)
+            a_t, log_prob_t = sample_and_log_prob(outputs, noise_t)
             q_of_policy = tf.minimum(*(critic(o_t, a_t) for critic in self._critics))
             actor_loss = tf.reduce_mean(alpha * log_prob_t - q_of_policy)
-        actor_gradients = dense_gradients(tape, actor_loss, self.model.trainable_variables)
+            actor_loss = actor_loss if added_by_actor is None else actor_loss + added_by_actor
+        scale = loss_scale(self.optimizer)
+        actor_gradients = dense_gradients(tape, actor_loss, self.model.trainable_variables, scale=scale)
 
         # Of -log_alpha * (log_prob + target_entropy): more random than the target cools it down.
         alpha_gradient = -tf.reduce_mean(log_prob_t) - settings["target_entropy"]
         metrics = {
             "loss": critic_loss,
             "actor_loss": actor_loss,
-            "grad_norm": tf.linalg.global_norm([*critic_gradients, *actor_gradients]),
+            "grad_norm": told_norm(
+                tf.linalg.global_norm([*critic_gradients, *actor_gradients]), self._critic_optimizer, self.optimizer
+            ),
             "q_mean": tf.reduce_mean(q_t[0]),
             "entropy": -tf.reduce_mean(log_prob_t),
             "alpha": alpha,
@@ -255,10 +268,14 @@ class SACAgent(OffPolicyAgent):
             ShadowNetwork(critic, self._action_critic, [v.numpy() for v in variables])
             for variables in self._twin_variables()
         )
-        first = np.log(self._hyperparams.params["initial_alpha"])
-        self._log_alpha = keras.Variable(first, dtype="float32", name="log_alpha")
+        log_alpha = np.log(self._hyperparams.params["initial_alpha"])
+        self._log_alpha = keras.Variable(log_alpha, dtype="float32", name="log_alpha")
         self._critic_optimizer.build(self._critic_variables())
         self._alpha_optimizer.build([self._log_alpha])
+        exempt_from_decay(self._alpha_optimizer, [self._log_alpha])
+        first, second = self._twin_variables()
+        undecayed = [twin for v, twin in zip(first, second, strict=True) if not decays(self._critic_optimizer, v)]
+        exempt_from_decay(self._critic_optimizer, undecayed)
         self._loop = GradientLoop(self, METRICS, ("tau", "fixed_alpha", "target_entropy"), self._variables)
 
     def _twin_values(self) -> list[np.ndarray]:

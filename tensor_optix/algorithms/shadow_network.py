@@ -23,7 +23,7 @@ class ShadowNetwork:
         values: The first values, one per trainable variable of the model; None for the model's own.
 
     Attributes:
-        variables: The weights, in the order of ``model.trainable_variables``.
+        variables: The weights, in the order of ``model.trainable_variables``, under the same constraints.
     """
 
     def __init__(
@@ -32,21 +32,38 @@ class ShadowNetwork:
         self._originals = list(model.trainable_variables)
         self._call = call
         first = [v.numpy() for v in self._originals] if values is None else values
+        self._others = list(model.non_trainable_variables)
         self.variables = [
             keras.Variable(value, dtype=original.dtype, name=original.name)
             for value, original in zip(first, self._originals, strict=True)
         ]
+        for own, original in zip(self.variables, self._originals, strict=True):
+            own.constraint = original.constraint
 
     def __call__(self, *inputs: Any) -> Any:
         """Return the outputs on these weights; can be traced, and gradients reach the weights."""
+        return self._run(self._call, *inputs)
+
+    def trained_on(self, *inputs: Any) -> Any:
+        """Return what the same method of ``call`` gives on these weights."""
+        return self._run(self._call.trained_on, *inputs)  # type: ignore[attr-defined]
+
+    def _run(self, call: Callable[..., Any], *inputs: Any) -> Any:
+        """Return what a call of the model gives on these weights; what else it moves (seeds) moves in the model."""
         mapping = [(own, tf.convert_to_tensor(v.value)) for own, v in zip(self._originals, self.variables, strict=True)]
-        with keras.StatelessScope(state_mapping=mapping):
-            return self._call(*inputs)
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            results = call(*inputs)
+        for variable in self._others:
+            moved = scope.get_current_value(variable)
+            if moved is not None:
+                variable.assign(moved)
+        return results
 
     def move_towards(self, variables: Sequence[Any], tau: Any) -> None:
         """Let ``w <- (1 - tau) w + tau w'`` for the weights ``w'`` in ``variables``; 1 copies them. Can be traced."""
         for own, other in zip(self.variables, variables, strict=True):
-            own.value.assign((1.0 - tau) * own.value + tau * other.value)
+            share = tf.cast(tau, own.value.dtype)
+            own.value.assign((1.0 - share) * own.value + share * other.value)
 
 
 def reshuffled(rng: np.random.Generator, variables: Sequence[Any]) -> list[np.ndarray]:

@@ -117,3 +117,58 @@ def test_what_was_learned_is_copied_and_a_new_head_is_drawn_again(model):
     for variable, value in zip(model.trainable_variables, drawn_again(5, model), strict=True):
         assert np.array_equal(variable.numpy(), value) == (variable is not last.kernel)
     assert first.kernel is model.trainable_variables[0]
+
+
+class Noisy(keras.layers.Layer):
+    """Draws anew in each call, also at inference."""
+
+    def __init__(self):
+        super().__init__()
+        self.seeds = keras.random.SeedGenerator(3)
+
+    def call(self, x):
+        self.add_loss(keras.ops.mean(x))
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
+
+
+def noisy_model():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), Noisy(), keras.layers.Dense(2)])
+
+
+def test_what_draws_draws_anew_in_each_call():
+    model = noisy_model()
+    shadow = ShadowNetwork(model, model)
+    run = tf.function(lambda: shadow(X))
+    first, second, own = run().numpy(), run().numpy(), model(X).numpy()
+    assert not np.allclose(first, second)
+    again = noisy_model()
+    for expected in (first, second, own):  # one stream, shared with the model
+        np.testing.assert_allclose(again(X), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_call_adds_is_that_of_its_own_weights():
+    class Call:
+        def __init__(self, model):
+            self.model = model
+
+        def __call__(self, x):
+            return self.model(x)
+
+        def trained_on(self, x):
+            return self.model(x), list(self.model.losses)
+
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Dense(2, kernel_regularizer=keras.regularizers.L2(0.5), kernel_constraint="max_norm"),
+        Noisy(),
+    ]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    doubled = [2.0 * v.numpy() for v in model.trainable_variables]
+    shadow = ShadowNetwork(model, Call(model), doubled)
+    assert [v.constraint for v in shadow.variables] == [layers[0].kernel.constraint, None]
+    _, losses = shadow.trained_on(X)
+    kernel = doubled[0]
+    np.testing.assert_allclose(
+        sorted(map(float, losses)), sorted([(X @ kernel).mean(), 0.5 * (kernel**2).sum()]), rtol=1e-5
+    )

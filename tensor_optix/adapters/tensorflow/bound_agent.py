@@ -22,8 +22,13 @@ from tensor_optix.adapters.tensorflow.actions import table
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler, PolicyHead
 from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
-from tensor_optix.adapters.tensorflow.learning.keras_optimizers import fresh, is_built_for, unused_copy
-from tensor_optix.adapters.tensorflow.models import model_checks
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
+    exempt_from_decay,
+    fresh,
+    is_built_for,
+    unused_copy,
+)
+from tensor_optix.adapters.tensorflow.models import keras_features, model_checks
 from tensor_optix.adapters.tensorflow.models.model_checks import Spaces, bounds_differ, require_served
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
@@ -211,8 +216,11 @@ class BoundAgent(SavedAgent):
         self._part_dtypes = self._inputs.kept_dtypes(example)
         self._part_shapes = [part.shape for part in self._inputs.flat(example, batched=False)]
         self._architecture = None
-        self._log_std = None if sampler.log_std is None else keras.Variable(sampler.log_std, name="log_std")
+        self._log_std = (
+            None if sampler.log_std is None else keras.Variable(sampler.log_std, dtype="float32", name="log_std")
+        )
         self._normalizer = ObservationNormalizer(self._inputs, self._normalizes)
+        keras_features.check_networks(self._networks())
         self._build_optimizers()
         self._acting_model = network.acting_model(self._normalizer)
         self._forward = compile_forward(self._acting_model, example)
@@ -247,12 +255,16 @@ class BoundAgent(SavedAgent):
     def _build_optimizers(self) -> None:
         """Make room for the optimizers' moments; a spread that the optimizer does not train has one of its own."""
         variables, spread = self._trained(), self._log_std
-        if self._makes_models and self.optimizer.built and not is_built_for(self.optimizer, variables):
+        if self.optimizer.built and not is_built_for(self.optimizer, variables):
+            if not self._makes_models:
+                raise keras_features.built_for_others(self.optimizer, variables)
             self.optimizer = fresh(self.optimizer)  # bound once more: the networks are others now
         if not self.optimizer.built:
             self.optimizer.build(variables)
         is_apart = spread is not None and all(variable is not spread for variable in variables)
         self._spread_optimizer = unused_copy(self.optimizer, [spread]) if is_apart else None
+        if spread is not None:  # decay would pull it to a width of 1, whatever is learned
+            exempt_from_decay(self._spread_optimizer if is_apart else self.optimizer, [spread])
 
     @property
     def _normalizes(self) -> bool:

@@ -9,6 +9,8 @@ from tensor_optix.adapters.tensorflow.hyperparameters import rate
 from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
     apply_gradients,
     as_given,
+    decays,
+    exempt_from_decay,
     forget_moments,
     fresh,
     is_built_for,
@@ -122,3 +124,74 @@ def test_a_copy_has_moved_nothing_and_is_built_for_its_own():
     assert not is_built_for(copied, [variable])
     assert is_built_for(optimizer, [variable])
     assert not fresh(optimizer).built
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.optimizers.Adagrad(0.01, initial_accumulator_value=0.3),
+        lambda: keras.optimizers.Nadam(0.01),
+        lambda: keras.optimizers.Ftrl(0.01),
+        lambda: keras.optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=9, gradient_accumulation_steps=2),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adagrad(0.01), initial_scale=64.0),
+    ],
+)
+def test_what_forgot_moves_as_a_new_one(make):
+    used, new = make(), make()
+    variable = trained(used)
+    forget_moments(used)
+    other = keras.Variable(variable.numpy())
+    new.build([other])
+    for _ in range(2):
+        for optimizer, moved_one in ((used, variable), (new, other)):
+            optimizer.apply([tf.constant([0.3, 0.1])], [moved_one])
+    np.testing.assert_array_equal(variable.numpy(), other.numpy())
+    assert not np.array_equal(variable.numpy(), [1.0, 2.0])
+
+
+def test_a_scale_of_losses_outlives_forgetting():
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=64.0)
+    trained(optimizer)
+    optimizer.dynamic_scale.assign(16.0)
+    forget_moments(optimizer)
+    assert float(optimizer.dynamic_scale.numpy()) == 16.0
+    assert rate_of(optimizer) == 0.01
+
+
+class Rebuildless(keras.optimizers.SGD):
+    def __init__(self, power):
+        super().__init__(0.01 * power, momentum=0.9)
+
+
+def test_one_that_cannot_be_made_anew_begins_at_zero_and_says_so(caplog):
+    optimizer = Rebuildless(1)
+    trained(optimizer)
+    forget_moments(optimizer)
+    assert "Rebuildless cannot be made anew from its get_config" in caplog.text
+    assert rate_of(optimizer) == 0.01
+    assert not optimizer.momentums[0].numpy().any()
+
+
+def test_variables_are_exempt_from_decay_beside_those_of_the_user_and_copies_know():
+    kernel, bias, spread = (keras.Variable([2.0], name=name) for name in ("kernel", "bias", "spread"))
+    optimizer = keras.optimizers.SGD(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build([kernel, bias, spread])
+    exempt_from_decay(optimizer, [spread])
+    copied = unused_copy(optimizer, [kernel, bias, spread])
+    for one in (optimizer, copied, keras.optimizers.LossScaleOptimizer(optimizer)):
+        assert [decays(one, v) for v in (kernel, bias, spread)] == [True, False, False]
+    optimizer.apply([tf.constant([0.0])] * 3, [kernel, bias, spread])
+    np.testing.assert_allclose([v.numpy()[0] for v in (kernel, bias, spread)], [2.0 * 0.95, 2.0, 2.0])
+
+
+def test_constrained_variables_are_left_to_keras():
+    ours, theirs = (keras.Variable([1.0, 1.0], dtype="float32") for _ in range(2))
+    for variable, apply in ((ours, apply_gradients), (theirs, lambda o, g, v: o.apply(g, v))):
+        variable.constraint = keras.constraints.NonNeg()
+        optimizer = keras.optimizers.Adam(0.7)
+        optimizer.build([variable])
+        for _ in range(3):
+            apply(optimizer, [tf.constant([1.0, -1.0])], [variable])
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    assert ours.numpy()[0] == 0.0

@@ -21,7 +21,8 @@ class ModelInputs:
     Args:
         names: What each input is called, which is also its key in an observation that is a dict.
         shapes: One per input, without the batch dimension; None where a size is free.
-        dtypes: The dtype each input is cast to, as Keras casts it.
+        dtypes: The dtype each input is cast to, as Keras casts it, but not below float32: observations are normalised
+            in it.
         pack: From the flat list of tensors to what the model is called with.
         paths: Where in an observation each input's part is. Default: one input takes the whole of it,
             several take the parts of their names.
@@ -168,10 +169,15 @@ def _from_graph(graph: Any) -> ModelInputs:
     return ModelInputs(
         names=names,
         shapes=tuple(tuple(x.shape)[1:] for x in graph.inputs),
-        dtypes=tuple(np.dtype(keras.backend.standardize_dtype(x.dtype)) for x in graph.inputs),
+        dtypes=tuple(_fed(keras.backend.standardize_dtype(x.dtype)) for x in graph.inputs),
         pack=lambda tensors: keras.tree.pack_sequence_as(structure, tensors),
         paths=tuple(paths),
     )
+
+
+def _fed(dtype: str) -> np.dtype:
+    """Return in which dtype an input is given to a model: what is narrower than float32 is cast by the model itself."""
+    return np.dtype(np.float32 if dtype in ("float16", "bfloat16") else dtype)
 
 
 def _from_sample(sample: Any) -> ModelInputs:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tensor_optix.adapters.spaces.observation_parts import Path
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.learning import model_losses
 from tensor_optix.adapters.tensorflow.models.model_checks import probe
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.exceptions import IncompatibleModelError
@@ -42,6 +43,11 @@ class PolicyNetwork:
     def __call__(self, parts: Sequence[Any]) -> tuple[Any, Any]:
         """Return outputs ``[B, K]`` and values ``[B]``, None where nothing gives them, in float32; can be traced."""
         return self.outputs(parts), None
+
+    def trained_on(self, parts: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Return outputs, values, and what the models add to the loss, a scalar, None for nothing; can be traced."""
+        outputs = self.outputs(parts)
+        return outputs, None, model_losses.total(self.actor.losses)
 
     def outputs(self, parts: Sequence[Any]) -> Any:
         """Return outputs ``[B, K]`` in float32; can be traced."""
@@ -107,6 +113,18 @@ class ActorCritic(PolicyNetwork):
         results = self._results(parts)
         values = self.value(parts) if self.critic is not None else tf.cast(results[1][:, 0], tf.float32)
         return tf.cast(results[0], tf.float32), values
+
+    def trained_on(self, parts: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Return outputs, values, and what the models add to the loss, each regulariser once; can be traced."""
+        results = self._results(parts)
+        added = model_losses.from_call(self.actor)  # before the critic's call, which forgets those of shared layers
+        if self.critic is None:
+            values = tf.cast(results[1][:, 0], tf.float32)
+        else:
+            values = self.value(parts)
+            added += model_losses.from_call(self.critic)
+        added += model_losses.from_weights(self.trainable_variables)
+        return tf.cast(results[0], tf.float32), values, model_losses.total(added)
 
     def value(self, parts: Sequence[Any]) -> Any:
         """Return values ``[B]`` in float32; can be traced."""

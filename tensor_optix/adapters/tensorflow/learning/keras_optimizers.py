@@ -7,6 +7,7 @@ optimizer's own slots, so the optimizer stays the user's and is saved as it was.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import numbers
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.hyperparameters import Setting
+from tensor_optix.adapters.tensorflow.learning.loss_scale import loss_scale, multiplied
 from tensor_optix.adapters.tensorflow.models.model_checks import check_optimizer
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ _EXTRAS = (
     *("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "gradient_accumulation_steps"),
     *("loss_scale_factor", "amsgrad"),
 )
+_EXCLUDED = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 
 
 def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
@@ -34,12 +37,12 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequenc
 
     Args:
         optimizer: A built Keras optimizer. A plain ``Adam`` is run by the fused kernel, any other
-            (weight decay, clipping, averaging, ...) by Keras.
-        gradients: One tensor per variable.
+            (weight decay, clipping, averaging, ...) by Keras, as are variables that it must constrain.
+        gradients: One tensor per variable, of the loss as it is: where the optimizer scales losses, that is seen to.
         variables: All the variables that the optimizer was built for, in that order.
     """
-    if not is_plain_adam(optimizer):
-        optimizer.apply(gradients, variables)
+    if not is_plain_adam(optimizer) or any(variable.constraint is not None for variable in variables):
+        apply_by_keras(optimizer, gradients, variables)
         return
     step = tf.cast(optimizer.iterations.value, tf.float32) + 1.0
     beta_1, beta_2 = tf.constant(optimizer.beta_1, tf.float32), tf.constant(optimizer.beta_2, tf.float32)
@@ -62,6 +65,12 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequenc
     optimizer.iterations.assign_add(1)
 
 
+def apply_by_keras(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+    """Move variables down float32 gradients of a loss that was not scaled, as Keras does; can be traced."""
+    scaled = multiplied(gradients, loss_scale(optimizer))
+    optimizer.apply([tf.cast(g, v.dtype) for g, v in zip(scaled, variables, strict=True)], variables)
+
+
 def is_plain_adam(optimizer: Any) -> bool:
     """Tell whether the optimizer is Keras's ``Adam`` in float32 with none of its extras."""
     if type(optimizer) is not keras.optimizers.Adam or any(getattr(optimizer, name, None) for name in _EXTRAS):
@@ -70,8 +79,34 @@ def is_plain_adam(optimizer: Any) -> bool:
 
 
 def fresh(optimizer: Any) -> Any:
-    """Return a Keras optimizer of the same configuration that trains nothing yet."""
-    return type(optimizer).from_config(optimizer.get_config())
+    """Return a Keras optimizer of the same configuration that trains nothing yet.
+
+    What its configuration does not tell goes along: what the user excluded from weight decay.
+    """
+    copied = type(optimizer).from_config(optimizer.get_config())
+    own, new = _inner(optimizer), _inner(copied)
+    for name in _EXCLUDED:
+        if hasattr(own, name):
+            setattr(new, name, copy.copy(getattr(own, name)))
+    return copied
+
+
+def exempt_from_decay(optimizer: Any, variables: Sequence[Any]) -> None:
+    """Let weight decay leave some variables alone, beside those that the user excluded; built or not."""
+    inner = _inner(optimizer)
+    keys = {inner._var_key(variable) for variable in variables}
+    inner._exclude_from_weight_decay = {*getattr(inner, "_exclude_from_weight_decay", ()), *keys}
+    inner._exclude_from_weight_decay_cache = {}
+
+
+def decays(optimizer: Any, variable: Any) -> bool:
+    """Tell whether weight decay, where the optimizer has any, reaches a variable."""
+    return bool(_inner(optimizer)._use_weight_decay(variable.value))
+
+
+def _inner(optimizer: Any) -> Any:
+    """Return the optimizer that moves variables, which a ``LossScaleOptimizer`` has inside."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def is_built_for(optimizer: Any, variables: Sequence[Any]) -> bool:
@@ -88,11 +123,27 @@ def unused_copy(optimizer: Any, variables: Sequence[Any]) -> Any:
 
 
 def forget_moments(optimizer: Any) -> None:
-    """Let a Keras optimizer begin anew, at the learning rate it has."""
-    rate = np.array(optimizer.learning_rate.numpy())
-    for variable in optimizer.variables:
-        variable.assign(np.zeros(variable.shape, variable.dtype))
-    optimizer.learning_rate.assign(rate)
+    """Let a Keras optimizer begin anew, at the learning rate and the scale of losses that it has.
+
+    Not all begin at zero: accumulators of Adagrad do not, nor what ScheduleFreeAdamW averages.
+    """
+    kept = {id(optimizer._learning_rate), id(optimizer.learning_rate), id(getattr(optimizer, "dynamic_scale", None))}
+    for variable, value in zip(optimizer.variables, _beginning(optimizer), strict=True):
+        if id(variable) not in kept:
+            variable.assign(value)
+
+
+def _beginning(optimizer: Any) -> list[Any]:
+    """Return what a built optimizer's variables are before its first step."""
+    try:
+        return [variable.value for variable in unused_copy(optimizer, list(optimizer._trainable_variables)).variables]
+    except (TypeError, ValueError, NotImplementedError) as error:
+        logger.warning(
+            "%s cannot be made anew from its get_config (%s): everything it remembers begins at zero.",
+            type(optimizer).__name__,
+            error,
+        )
+        return [np.zeros(variable.shape, variable.dtype) for variable in optimizer.variables]
 
 
 def rate_of(optimizer: Any) -> float:
@@ -102,8 +153,8 @@ def rate_of(optimizer: Any) -> float:
 
 def rate_now(optimizer: Any) -> float:
     """Return an optimizer's learning rate."""
-    handle = optimizer.learning_rate.value.handle  # read like this: a tenth of the time of numpy()
-    return float(tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32))
+    rate = optimizer.learning_rate.value  # read like this: a tenth of the time of numpy()
+    return float(tf.raw_ops.ReadVariableOp(resource=rate.handle, dtype=rate.dtype))
 
 
 def as_given(given: float | None, current: float) -> float:

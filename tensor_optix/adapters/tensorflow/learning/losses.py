@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.learning import model_losses
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_by_keras
+from tensor_optix.adapters.tensorflow.learning.loss_scale import divided, loss_scale, told_norm
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
 
@@ -44,53 +47,74 @@ def approximate_kl(log_ratio: Any) -> Any:
     return tf.reduce_mean(tf.math.expm1(bounded) - bounded)
 
 
-def dense_gradients(tape: Any, target: Any, variables: Sequence[Any], slopes: Any = None) -> list[Any]:
-    """Return one tensor per variable: zeros where a variable does not reach the target.
+def dense_gradients(
+    tape: Any, target: Any, variables: Sequence[Any], slopes: Any = None, scale: Any = None
+) -> list[Any]:
+    """Return one float32 tensor per variable: zeros where a variable does not reach the target.
 
     Args:
         tape: Watched what led to the target.
         target: A loss, or a list of tensors.
         variables: What to differentiate by.
         slopes: Derivatives of the loss by each tensor of the list.
+        scale: By what derivatives are multiplied on their way back through the network, so that they do not vanish
+            in half precision; None where they are not.
     """
     sources = [getattr(v, "value", v) for v in variables]
+    if scale is not None:
+        slopes = scale if slopes is None else [slope * scale for slope in slopes]
     found = tape.gradient(target, sources, slopes)
-    return [tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in zip(found, sources, strict=True)]
+    dense = [tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in zip(found, sources, strict=True)]
+    return divided([tf.cast(gradient, tf.float32) for gradient in dense], scale)
 
 
 def custom_step(
     model: Any, optimizer: Any, compute_loss_fn: Callable[..., Any], window: EpisodeData, returns: np.ndarray
 ) -> dict[str, float]:
-    """Minimise ``compute_loss_fn(model, window, returns)`` by one step of the optimizer.
+    """Minimise ``compute_loss_fn(model, window, returns)``, and what the model adds to it, by one optimizer step.
 
     Raises:
         InvalidTypeError: The result is no scalar tensor, or does not depend on the model.
         NonFiniteError: The loss or its gradient is NaN or infinite; nothing has changed.
     """
-    variables = model.trainable_variables
+    variables, statistics = model.trainable_variables, model.non_trainable_variables
+    before = [variable.numpy() for variable in statistics]
     returns = returns.reshape(np.shape(window.rewards))
-    with tf.GradientTape() as tape:
-        loss = compute_loss_fn(model, window, returns)
-        loss = _scalar(loss)
-    grads = tape.gradient(loss, [v.value for v in variables])
-    if all(g is None for g in grads):
+    earlier = {id(loss) for loss in model_losses.from_call(model)}
+    with tf.GradientTape(persistent=True) as tape:
+        loss = _scalar(compute_loss_fn(model, window, returns))
+        added = [x for x in model_losses.from_call(model) if id(x) not in earlier]
+        added = model_losses.total([*map(_eager, added), *model_losses.from_weights(variables)])
+    scale = loss_scale(optimizer)
+    if all(g is None for g in tape.gradient(loss, [v.value for v in variables])):
         raise InvalidTypeError(
             "The result of `compute_loss_fn` does not depend on the model's variables. Call model(observations) inside "
             "it, and stay in TensorFlow or keras.ops: NumPy calls cut the gradient."
         )
-    grads = [
-        tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g) for g, v in zip(grads, variables, strict=True)
-    ]
-    norm = tf.linalg.global_norm(grads)
+    parts = [loss] if added is None else [loss, added]
+    grads = dense_gradients(tape, parts, variables, [tf.ones_like(part) for part in parts], scale)
+    loss = tf.add_n(parts)
+    norm = told_norm(tf.linalg.global_norm(grads), optimizer)
     numbers = {"loss": float(loss), "grad_norm": float(norm)}
     for name, number in numbers.items():
         if not np.isfinite(number):
+            for variable, value in zip(statistics, before, strict=True):
+                variable.assign(value)
             raise NonFiniteError(
                 f"`compute_loss_fn` gave a {name} of {number} at window {window.episode_id}; "
                 "weights and optimizer are as they were. Bound its logarithms, or lower the learning rate."
             )
-    optimizer.apply(grads, variables)
+    apply_by_keras(optimizer, grads, variables)
     return numbers
+
+
+def _eager(loss: Any) -> Any:
+    if not hasattr(loss, "numpy"):
+        raise InvalidTypeError(
+            "`compute_loss_fn` calls the model inside a tf.function, where what its layers add to the loss "
+            f"({loss.name}) cannot be read. Call the model outside of it."
+        )
+    return loss
 
 
 def _scalar(loss: Any) -> Any:

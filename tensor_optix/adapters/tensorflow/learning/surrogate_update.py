@@ -16,6 +16,7 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.actions.action_sampler import Density
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_gradients
+from tensor_optix.adapters.tensorflow.learning.loss_scale import loss_scale, told_norm
 from tensor_optix.adapters.tensorflow.learning.losses import (
     approximate_kl,
     clipped_surrogate,
@@ -229,7 +230,7 @@ class SurrogateUpdate:
         rates = [optimizer.learning_rate for optimizer, _ in self._groups]
         base_rate = tf.identity(rates[0])
         for rate in rates:
-            rate.assign(base_rate * settings["learning_rate_factor"])
+            rate.assign(base_rate * tf.cast(settings["learning_rate_factor"], base_rate.dtype))
         weight = tf.minimum(1.0, tf.cast(tf.shape(batches)[1], tf.float32) / self.rule.kl_rows)
 
         def step(i: Any, sums: Any, mean_kl: Any, _going: Any, _finite: Any) -> Any:
@@ -240,6 +241,7 @@ class SurrogateUpdate:
                 norm = tf.norm(tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0))  # compiles faster
                 shrink = tf.minimum(1.0, settings["max_grad_norm"] / (norm + _EPSILON))
                 grads = [g * shrink for g in grads]
+            norm = told_norm(norm, *(optimizer for optimizer, _ in self._groups))
             told = tf.stack([loss, *statistics, norm, 1.0])
             mean_kl += weight * (kl - mean_kl)
             finite = tf.math.is_finite(loss + norm)
@@ -265,11 +267,12 @@ class SurrogateUpdate:
         """Return PPO's loss on one minibatch, its parts, the KL divergence from before the update, and its gradients.
 
         ``L = L_clip + value_coef * mean (v_t - G_t)^2 - entropy_coef * mean H``: equation 9 of the paper, turned
-        round. Its derivatives by log-probabilities, entropies and values are written out.
+        round. Its derivatives by log-probabilities, entropies and values are written out. What the models add to a
+        loss is added.
         """
         advantages, returns, behaviour, before, _ = tf.unstack(batch["numbers"], axis=1)
         with tf.GradientTape() as tape:
-            outputs, values = self._network(batch["parts"])
+            outputs, values, added = self._network.trained_on(batch["parts"])
             log_probs = self._density.log_prob(outputs, batch["actions"])
             entropies = self._density.entropy(outputs)
         policy_loss, slopes = clipped_surrogate(log_probs - behaviour, advantages, settings["clip_ratio"])
@@ -281,10 +284,14 @@ class SurrogateUpdate:
             loss += settings["value_coef"] * value_loss
             targets.append(values)
             slopes.append(settings["value_coef"] * share * (2.0 * (values - returns)))
+        if added is not None:
+            loss += added
+            targets.append(added)
+            slopes.append(tf.constant(1.0))
         loss -= settings["entropy_coef"] * entropy
         is_clipped = tf.abs(tf.exp(log_probs - behaviour) - 1.0) > settings["clip_ratio"]
         clip_fraction = tf.reduce_mean(tf.cast(is_clipped, tf.float32))
-        gradients = dense_gradients(tape, targets, self._variables, slopes)
+        gradients = dense_gradients(tape, targets, self._variables, slopes, loss_scale(self._groups[0][0]))
         return loss, (policy_loss, value_loss, entropy, clip_fraction), approximate_kl(log_probs - before), gradients
 
     def _apply(self, gradients: Sequence[Any]) -> Any:

@@ -11,12 +11,12 @@ import numpy as np
 from tensor_optix.adapters.spaces.observation_parts import advice_on, choices_of, part_at
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.models import keras_features
 from tensor_optix.adapters.tensorflow.saving.demands import admit
 from tensor_optix.core.checks import check_callable
 from tensor_optix.exceptions import (
     BackendError,
     IncompatibleModelError,
-    InvalidArgumentError,
     InvalidTypeError,
     NotBoundError,
     UnsafeFileError,
@@ -61,18 +61,7 @@ def check_optimizer(optimizer: Any) -> None:
             f"`optimizer` must be a keras.optimizers.Optimizer. Received: {type(optimizer).__name__} "
             f"from {type(optimizer).__module__}."
         )
-    rate = getattr(optimizer, "_learning_rate", None)
-    if not isinstance(rate, keras.Variable):
-        kind = (
-            "a LearningRateSchedule"
-            if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-            else "a callable"
-        )
-        raise InvalidArgumentError(
-            f"The learning rate of `optimizer` is {kind} ({type(rate).__name__}), which cannot be set from "
-            'outside. Pass a float, as in Adam(learning_rate=3e-4), and HyperparamSet({"learning_rate": 3e-4, ...}): '
-            "the agent's KL control adapts it while it learns."
-        )
+    keras_features.check_optimizer(optimizer)
 
 
 def example_of(observation_space: Any) -> Any:

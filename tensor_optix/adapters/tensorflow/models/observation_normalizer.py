@@ -44,7 +44,7 @@ class NormalizeObservation(keras.layers.Layer):  # type: ignore[misc]
 
     def frozen(self, inputs: Any) -> Any:
         """Return the same of a symbolic input, with shift and scale as constants."""
-        numbers = keras.ops.cast(inputs, "float32")
+        numbers = keras.ops.cast(inputs, self.compute_dtype)
         return keras.ops.clip((numbers - self.shift.numpy()) * self.scale.numpy(), -CLIP, CLIP)
 
 
@@ -137,7 +137,7 @@ class ObservationNormalizer:
 def _layer(shape: Shape, dtype: np.dtype) -> NormalizeObservation | None:
     if dtype.kind != "f" or len(shape) > MAX_RANK or None in shape:
         return None
-    layer = NormalizeObservation()
+    layer = NormalizeObservation(dtype=dtype.name)  # whatever precision the model computes in
     layer.build((None, *shape))
     return layer
 
