@@ -58,6 +58,8 @@ class DQNAgent(OffPolicyAgent):
     ``epsilon_end`` over ``epsilon_decay_steps`` env steps; ``max_grad_norm`` limits the gradient;
     ``priority_exponent`` and ``importance_exponent`` count where ``prioritised``.
 
+    Networks run at inference (``training=False``) in acting, learning and as targets: Dropout is off.
+
     Args:
         model: Gives one value per action, ``[batch, n]``; None builds one.
         optimizer: A Keras optimizer, whose learning rate counts where ``hyperparams`` name none; None

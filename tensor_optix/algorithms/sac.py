@@ -64,6 +64,8 @@ class SACAgent(OffPolicyAgent):
     number of action dimensions), ``alpha`` (the temperature; left out: found so that the entropy
     meets its target, from ``initial_alpha`` on).
 
+    Networks run at inference (``training=False``) in acting, learning and as targets: Dropout is off.
+
     Args:
         actor: Gives ``[batch, 2 * K]`` for K action dimensions: means and logs of the spread; None
             builds one.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from helpers.keras_oracles import AGENTS, CHOICES, FEATURES, NUMBERS, OBSERVATIONS, RATE, network, params, window
 
-from tensor_optix import PPOAgent, SACAgent, TFAgent
+from tensor_optix import PPOAgent, SACAgent, TFAgent, load_agent
+from tensor_optix.adapters.tensorflow.learning.keras_optimizers import decays
 from tensor_optix.core.types import HyperparamSet
 
 BOX = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -148,6 +149,16 @@ def test_weight_decay_leaves_the_temperature_alone():
     told = agent.learn(window(x, actions, np.full(8, 0.4)))
     expected = np.log(0.2) - RATE * (told["entropy"] + 1.0)
     assert float(agent.get_state().arrays["log_alpha.0"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_the_user_kept_from_decaying_stays_so_in_files(tmp_path):
+    agent = TFAgent(network((), 2, 0), without_decay_of_biases(), params())
+    agent.bind(OBSERVATIONS, BOX, seed=0)
+    agent.save_weights(str(tmp_path / "saved"))
+    loaded = load_agent(tmp_path / "saved")
+    kept = [v.name for v in loaded.model.trainable_variables if not decays(loaded.optimizer, v)]
+    assert kept == ["bias"] * 3
+    assert not decays(loaded._spread_optimizer, loaded._log_std)
 
 
 # What is the same in training and in acting

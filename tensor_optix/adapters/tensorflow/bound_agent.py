@@ -23,9 +23,11 @@ from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSample
 from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
+    exempt_as_saved,
     exempt_from_decay,
     fresh,
     is_built_for,
+    undecayed,
     unused_copy,
 )
 from tensor_optix.adapters.tensorflow.models import keras_features, model_checks
@@ -35,6 +37,7 @@ from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
 from tensor_optix.adapters.tensorflow.saving.attached_state import attached_copies
 from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
 from tensor_optix.core.checks import check_instance, check_int, check_seed
+from tensor_optix.core.types import AgentState, StateScope
 from tensor_optix.exceptions import NotBoundError, UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng
 
@@ -114,6 +117,14 @@ class BoundAgent(SavedAgent):
         twin._noise = NoiseStream(derive_rng(seed, "explore"), twin._sampler.draw_noise)
         return twin
 
+    def get_state(self, scope: StateScope = "learner") -> AgentState:
+        """Return what ``SavedAgent`` tells, and which weights the user keeps from decaying, where there are any."""
+        state = super().get_state(scope)
+        told = undecayed(self._optimizers()) if scope != "policy" else []
+        if told:
+            state.meta["undecayed"] = told
+        return state
+
     def refresh(self) -> None:
         """Let acting follow networks and normaliser, after something else than ``learn`` changed them."""
         if self._sampler is None:
@@ -191,6 +202,11 @@ class BoundAgent(SavedAgent):
         inputs, size = model_checks.build_and_probe(self.model, example)
         model_checks.check_output_size(self.model, size, sampler, action_space)
         return PolicyNetwork(self.model, inputs)
+
+    def _bind_as_saved(self, state: AgentState, max_bytes: int) -> None:
+        super()._bind_as_saved(state, max_bytes)
+        if "undecayed" in state.meta:
+            exempt_as_saved(self._optimizers(), state.meta["undecayed"])
 
     def _infer(self, observation: Any) -> None:
         """Take the shapes from one observation, and the actions from the outputs: nobody called ``bind``.

@@ -75,7 +75,8 @@ class TFAgent(BoundAgent):
     KL control multiplies it by a factor that is part of the state, not of the hyperparameters.
 
     The model runs at inference (``training=False``) in acting and learning alike: Dropout is off
-    and BatchNormalization uses its moving statistics, which do not move.
+    and BatchNormalization uses its moving statistics, which do not move. Constraints, regularisers and
+    losses that layers add count as in ``keras.Model.fit``: ``docs/keras.md``.
 
     Subclass and override ``learn`` for another algorithm, with ``self.model``, ``self.optimizer`` and
     ``self._hyperparams.params``; acting follows by itself, and networks, optimizers, variables, seeds
@@ -86,10 +87,10 @@ class TFAgent(BoundAgent):
         optimizer: A Keras optimizer whose learning rate is a number, not a schedule.
         hyperparams: ``learning_rate`` and ``gamma``, and whatever else a subclass reads.
         compute_loss_fn: ``compute_loss_fn(model, episode_data, returns)`` returns a scalar, which
-            one eager gradient step per ``learn`` minimises instead; ``returns`` are discounted, stop
-            at episode ends, bootstrap where the window cut an episode off, and have the shape of
-            the rewards. Steps that are not to be learned from are False in ``episode_data.valid``,
-            where that is not None.
+            one eager gradient step per ``learn`` minimises instead, together with ``model.losses``;
+            ``returns`` are discounted, stop at episode ends, bootstrap where the window cut an episode
+            off, and have the shape of the rewards. Steps that are not to be learned from are False in
+            ``episode_data.valid``, where that is not None.
 
     Raises:
         BackendError: Keras runs on another backend than TensorFlow, or is the legacy Keras 2.

@@ -10,6 +10,7 @@ from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
     apply_gradients,
     as_given,
     decays,
+    exempt_as_saved,
     exempt_from_decay,
     forget_moments,
     fresh,
@@ -18,11 +19,12 @@ from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
     rate_now,
     rate_of,
     say_which_rate,
+    undecayed,
     unused_copy,
     with_rate_of,
 )
 from tensor_optix.core.types import HyperparamSet
-from tensor_optix.exceptions import InvalidTypeError
+from tensor_optix.exceptions import InvalidTypeError, StateMismatchError
 
 SHAPES = ((4, 3), (3,), ())
 
@@ -183,6 +185,24 @@ def test_variables_are_exempt_from_decay_beside_those_of_the_user_and_copies_kno
         assert [decays(one, v) for v in (kernel, bias, spread)] == [True, False, False]
     optimizer.apply([tf.constant([0.0])] * 3, [kernel, bias, spread])
     np.testing.assert_allclose([v.numpy()[0] for v in (kernel, bias, spread)], [2.0 * 0.95, 2.0, 2.0])
+
+
+def test_what_does_not_decay_is_saved_by_its_place():
+    def built(optimizer):
+        optimizer.build([keras.Variable([2.0], name=name) for name in ("kernel", "bias")])
+        return optimizer
+
+    plain, decaying = built(keras.optimizers.Adam()), built(keras.optimizers.AdamW())
+    assert undecayed([plain, decaying]) == []
+    exempt_from_decay(decaying, decaying._trainable_variables[1:])
+    exempt_from_decay(plain, plain._trainable_variables)
+    assert undecayed([plain, decaying]) == [[], [1]]
+    loaded = built(keras.optimizers.AdamW())
+    exempt_as_saved([plain, loaded], [[], [1]])
+    assert undecayed([loaded]) == [[1]]
+    for wrong in ([[1]], [[], [2]], [[], ["1"]], "x"):
+        with pytest.raises(StateMismatchError, match=r"leave the variables .* alone in weight decay"):
+            exempt_as_saved([plain, loaded], wrong)
 
 
 def test_constrained_variables_are_left_to_keras():

@@ -22,6 +22,7 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.hyperparameters import Setting
 from tensor_optix.adapters.tensorflow.learning.loss_scale import loss_scale, multiplied
 from tensor_optix.adapters.tensorflow.models.model_checks import check_optimizer
+from tensor_optix.exceptions import StateMismatchError
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,38 @@ def exempt_from_decay(optimizer: Any, variables: Sequence[Any]) -> None:
     keys = {inner._var_key(variable) for variable in variables}
     inner._exclude_from_weight_decay = {*getattr(inner, "_exclude_from_weight_decay", ()), *keys}
     inner._exclude_from_weight_decay_cache = {}
+
+
+def undecayed(optimizers: Sequence[Any]) -> list[list[int]]:
+    """Return, for each optimizer that decays weights, which of its variables it leaves alone; empty if it is none."""
+    found = [
+        [i for i, variable in enumerate(one._trainable_variables) if not decays(one, variable)]
+        if any(getattr(_inner(one), name, None) for name in ("weight_decay", "adam_weight_decay"))
+        else []
+        for one in optimizers
+    ]
+    return found if any(found) else []
+
+
+def exempt_as_saved(optimizers: Sequence[Any], saved: Any) -> None:
+    """Leave those variables alone that :func:`undecayed` told.
+
+    Raises:
+        StateMismatchError: The optimizers have no such variables.
+    """
+    sizes = [len(optimizer._trainable_variables) for optimizer in optimizers]
+    fits = isinstance(saved, list) and len(saved) == len(sizes)
+    fits = fits and all(
+        isinstance(places, list) and all(type(i) is int and 0 <= i < size for i in places)
+        for places, size in zip(saved, sizes, strict=True)
+    )
+    if not fits:
+        raise StateMismatchError(
+            f"The saved optimizers leave the variables {saved!r:.80} alone in weight decay; here they have {sizes}. "
+            "The file was altered; an earlier one may be whole."
+        )
+    for optimizer, positions in zip(optimizers, saved, strict=True):
+        exempt_from_decay(optimizer, [optimizer._trainable_variables[i] for i in positions])
 
 
 def decays(optimizer: Any, variable: Any) -> bool:
