@@ -41,7 +41,9 @@ def check_variables(prefix: str, variables: Sequence[Any], arrays: Mapping[str, 
 
 def _check_values(name: str, variable: Any, array: np.ndarray) -> None:
     where, expected = getattr(variable, "path", name), tf.as_dtype(variable.dtype).name
-    if array.dtype.name != expected:
+    # A single number (a learning rate) is as wide as Keras's floatx was when it was made.
+    is_a_rate = array.ndim == 0 and {array.dtype.name, expected} == {"float32", "float64"}
+    if array.dtype.name != expected and not is_a_rate:
         raise StateMismatchError(
             f"The array {name!r} ({where}) holds {array.dtype.name}, but the agent's variable is {expected}. "
             "Give the state to an agent with the same model and the same dtypes."
