@@ -114,6 +114,8 @@ def summary(result: RunResult, *, seed: int | None = None) -> str:
         low, high = result.report.interval
         rows.append(("Reached", f"mean return {result.report.mean:.2f} (95 % interval {low:.2f} to {high:.2f})"))
         rows.append(("Measured on", f"{result.report.num_episodes} fresh greedy episodes of the champion"))
+        if result.training_mean is not None:
+            rows.append(("In training", f"mean return {result.training_mean:.2f} in the latest windows"))
     elif result.champion is not None:
         score = result.champion.eval_metrics.primary_score
         rows.append(("Reached", f"score {score:.4g} while training; no fresh episodes were played"))

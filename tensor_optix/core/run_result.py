@@ -86,6 +86,8 @@ class RunResult:
         history: One list per quantity, one entry per window, as Keras's ``History.history``.
         notes: What else should be known, for example what kept a resumed run from being exact.
         is_interrupted: Whether Ctrl-C came: the report is at most 10 episodes then.
+        training_mean: Mean return of the latest training windows, as the agent acts there, where it differs from the
+            report beyond noise: it may explore, and what samples well may do less when it takes its likeliest action.
     """
 
     reason: str
@@ -100,6 +102,7 @@ class RunResult:
     history: dict[str, list[Any]]
     notes: tuple[str, ...] = ()
     is_interrupted: bool = False
+    training_mean: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("reason", self.reason, REASONS)
@@ -107,7 +110,7 @@ class RunResult:
             self, explanation=str, state=LoopState, champion=(PolicySnapshot, None), windows=int, seconds=float
         )
         check_fields(self, report=(EvaluationResult, None), run_dir=(str, None), env_steps=Mapping, history=Mapping)
-        check_fields(self, notes=tuple, is_interrupted=bool)
+        check_fields(self, notes=tuple, is_interrupted=bool, training_mean=(float, None))
 
     @property
     def confirmed_mean(self) -> float | None:
@@ -127,6 +130,8 @@ class RunResult:
         lines = [f"{self.reason}: {self.explanation}"]
         if self.report is not None:
             lines.append(f"Champion, fresh greedy episodes: {self.report}")
+            if self.training_mean is not None:
+                lines.append(f"Latest training windows, as the agent acts there: {self.training_mean:.2f}")
         elif self.champion is not None:
             lines.append(f"Champion's score while training: {self.champion.eval_metrics.primary_score:.4g}")
         lines.append(f"Windows: {self.windows:,}; env steps: {steps or 0}; seconds: {self.seconds:.1f}")

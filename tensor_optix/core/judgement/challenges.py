@@ -73,7 +73,10 @@ class Challenges:
         return self._arena.affordable_episodes(steps["training"], steps["evaluation"]) >= num_pairs
 
     def winner(self, num_episodes: int | None = None) -> TrackRecord | None:
-        """Let the agent as it is play the champion on the same seeds; return what it played if it won.
+        """Let the agent as it is play the champion on the same seeds; return a track record if it won.
+
+        The episodes that it won by were chosen for what they brought: the record holds fresh ones, where the
+        evaluation share pays for them, and nothing where it does not.
 
         Args:
             num_episodes: How many at most; None for as many as the evaluation share pays for.
@@ -96,13 +99,14 @@ class Challenges:
         )
         if not wins:
             self._incumbent.track_record.extend(champion)
+        own = TrackRecord()
         if num_episodes is None:
-            allowance = 2 * (count - len(champion))
+            allowance = 2 * self._arena.num_pairs(EVALUATION_SHARE * steps["training"] - steps["evaluation"])
             if wins:
-                self._top_up(challenger, allowance, self.play)
+                self._top_up(own, allowance, self.play)
             else:
                 self._top_up(self._incumbent.track_record, allowance, self._play_champion)
-        return challenger if wins else None
+        return own if wins else None
 
     def _is_decided(self, challenger: Returns, champion: Returns) -> bool:
         return is_decided_paired(challenger, champion, self._arena.lowest_recent)
@@ -134,7 +138,7 @@ class Challenges:
     def _top_up(
         self, track_record: TrackRecord, allowance: int, play: Callable[[int, int, str], EvaluationResult | None]
     ) -> None:
-        """Let a champion that was soon decided upon play on: few returns are no reference for a later drop."""
+        """Let a champion that played little play on: few returns are no reference for a later drop."""
         count = min(REFERENCE_EPISODES - len(track_record), allowance)
         if count <= 0:
             return

@@ -26,8 +26,8 @@ class Incumbent:
     Attributes:
         snapshot: The champion on disk; None before the first.
         state: The same in memory; None where only ``load_weights`` brings it back.
-        track_record: What the champion played, from winning its place to defending it the last time: what it is held
-            against where scores drop.
+        track_record: What the champion played since it won its place: what it is held against where scores drop.
+        has_played: Whether it won its place in episodes, or defended it; else training scores alone made it.
 
     Args:
         agent: Whose policy it is.
@@ -43,6 +43,12 @@ class Incumbent:
         self.state: AgentState | None = None
         self.snapshot: PolicySnapshot | None = None
         self.track_record = TrackRecord()
+        self._has_won = False
+
+    @property
+    def has_played(self) -> bool:
+        """See above."""
+        return self._has_won or len(self.track_record) > 0
 
     def take_the_place(
         self, metrics: EvalMetrics, track_record: TrackRecord | None = None, *, is_final: bool = False
@@ -51,7 +57,7 @@ class Incumbent:
 
         Args:
             metrics: Score of the window in which it acted.
-            track_record: What it played to win its place.
+            track_record: What it played since it won its place in episodes; None: it did not.
             is_final: Whether this is the last choice of a run.
         """
         hyperparams = self._agent.get_hyperparams()
@@ -64,6 +70,7 @@ class Incumbent:
             self.state = None
             self.snapshot = self._registry.save(self._agent, metrics, hyperparams, **how)
         self._made_by = self._provenance.behind_weights
+        self._has_won = track_record is not None
         self.track_record = track_record or TrackRecord()
         return self.snapshot
 
@@ -133,6 +140,7 @@ class Incumbent:
             "hyperparams": encode_hyperparams(snapshot.hyperparams),
             "made_by": None if self._made_by is None else encode_hyperparams(self._made_by),
             "record": self.track_record.state_dict(),
+            "has_won": self._has_won,
             "weights_path": str(Path(snapshot.weights_path).relative_to(self._registry.root)),
             "episode_id": snapshot.episode_id,
             "timestamp": snapshot.timestamp,
@@ -141,10 +149,12 @@ class Incumbent:
     def load_state_dict(self, plain: dict[str, Any], state: AgentState | None) -> None:
         """Hold the champion that :meth:`state_dict` described."""
         self.state, self.snapshot, self._made_by, self.track_record = state, None, None, TrackRecord()
+        self._has_won = False
         if not plain:
             return
         self._made_by = decode_hyperparams(plain["made_by"]) if plain.get("made_by") else None
         self.track_record.load_state_dict(plain.get("record", []))
+        self._has_won = plain.get("has_won", False)
         known = {snapshot.snapshot_id: snapshot for snapshot in self._registry.snapshots}
         metrics, hyperparams = decode_metrics(plain["metrics"]), decode_hyperparams(plain["hyperparams"])
         if plain["snapshot_id"] in known:

@@ -36,7 +36,6 @@ _LARGE_DROP = 0.3  # share of what was gained
 _SETTLING_WINDOWS = 2  # after the first champion's, whose single window may have been luck
 _LUCK_WINDOWS, _LUCK_SPREADS = 10, 5.0  # so many later, so far above its own level: it was luck
 _LEVEL_WINDOWS, _STEADY_LEVEL_WINDOWS = 5, 20  # pooled in the level of now, and of a plateau
-_FAR_BELOW = 0.1  # share of the gain that greedy episodes may fall short by; docs/judgement.md tells why
 _STEADY_WINDOWS = (50, 32, 16, 8)  # tails of the scores that are tried for a baseline, the longest first
 
 
@@ -203,11 +202,21 @@ class Judge(Stateful):
         """Whether scores are means over episodes that the evaluator counted; else they may be anything."""
         return self.standing is not None and self.standing.metrics.num_episodes is not None
 
-    def is_far_above(self, mean_return: float) -> bool:
-        """Tell whether the windows of a plateau lie above it by a tenth of the gain, and beyond their noise."""
-        level = self.steady_level
-        noise = _BEYOND_NOISE * self.noise / math.sqrt(min(len(self._recent), _STEADY_LEVEL_WINDOWS))
-        return level - mean_return > max(_FAR_BELOW * (level - self._first_level), noise)
+    def is_above(self, mean_return: float) -> bool:
+        """Tell whether the windows of a plateau lie above it beyond their noise."""
+        return self.steady_level - mean_return > _BEYOND_NOISE * self._error_of(_STEADY_LEVEL_WINDOWS)
+
+    def training_mean(self) -> tuple[float, float] | None:
+        """Return the mean score of the latest windows and what it may be off by, None where they are few."""
+        num_windows = _STEADY_LEVEL_WINDOWS if self.last_trend is Trend.PLATEAU else _LEVEL_WINDOWS
+        latest = list(self._recent)[-num_windows:]
+        if len(latest) < _LEVEL_WINDOWS:
+            return None
+        return statistics.fmean(latest), _BEYOND_NOISE * self._error_of(num_windows)
+
+    def _error_of(self, num_windows: int) -> float:
+        """Return the standard error of the mean of so many of the latest windows."""
+        return self.noise / math.sqrt(max(1, min(len(self._recent), num_windows)))
 
     def _level_of(self, num_windows: int) -> float:
         latest = [(score, 1) for score in list(self._recent)[-num_windows:]]

@@ -123,7 +123,7 @@ class Comparison(Stateful):
 
 @dataclass(eq=False)
 class Shortfall(Stateful):
-    """Puts the end off while the champion's greedy episodes fall far short of the windows of training.
+    """Puts the end off while the champion's greedy episodes fall short of the windows of training, beyond noise.
 
     A policy may score well by sampling and yet do nothing when it takes its likeliest action. Its
     plateau is no end: learning on usually makes it decide. The end is put off until there were
@@ -154,22 +154,31 @@ class Shortfall(Stateful):
             return False
         if len(self.incumbent.track_record) < FEWEST_EPISODES:
             return self.ask("assessment")
-        if not self.judge.is_far_above(mean_interval(self.incumbent.track_record.returns)[1]):
+        if not self.judge.is_above(mean_interval(self.incumbent.track_record.returns)[1]):
             return False
         if self._first_look is None:
             self._first_look = self.judge.num_looks
-            logger.info("The champion's greedy episodes fall far short of the training windows: the end is put off.")
+            logger.info("The champion's greedy episodes fall short of the training windows: the end is put off.")
         return self.judge.num_looks < 2 * self._first_look
 
     def notes_on(self, report: EvaluationResult | None) -> tuple[str, ...]:
         """Return what should be said where the champion of a plateau still falls short in the report's episodes."""
-        if report is None or not self._is_plateau_of_returns or not self.judge.is_far_above(report.interval[1]):
+        if report is None or not self._is_plateau_of_returns or not self.judge.is_above(report.interval[1]):
             return ()
         return (
             f"Greedy episodes of the champion fall far short of the latest training windows ({report.mean:.4g} against "
             f"{self.judge.steady_level:.4g}). If both count the same rewards, the policy does better when it samples "
             "its actions than when it takes the likeliest; training on may mend that.",
         )
+
+    def training_mean_beside(self, report: EvaluationResult | None) -> float | None:
+        """Return the mean of the latest training windows, where it differs from the report beyond noise."""
+        trained = self.judge.training_mean() if self.judge.counts_episodes else None
+        if report is None or trained is None:
+            return None
+        mean, error = trained
+        low, high = report.interval
+        return mean if mean - error > high or mean + error < low else None
 
     @property
     def _is_plateau_of_returns(self) -> bool:

@@ -58,7 +58,7 @@ class Succession:
         elif self.challenges.affords(FEWEST_EPISODES):
             if not self.ask("challenge"):
                 self.crown(metrics)
-        elif not is_trial and not len(self.incumbent.track_record):
+        elif not is_trial and not self.incumbent.has_played:
             self.crown(metrics)
 
     def crown(self, metrics: EvalMetrics, track_record: TrackRecord | None = None, *, is_final: bool = False) -> None:
@@ -66,7 +66,7 @@ class Succession:
 
         Args:
             metrics: Of the window.
-            track_record: What the policy played to win its place.
+            track_record: What the policy played since it won its place in episodes; None: it did not.
             is_final: Whether this is the last choice of a run.
         """
         snapshot = self.incumbent.take_the_place(metrics, track_record, is_final=is_final)

@@ -177,6 +177,7 @@ class Conclusion:
             run_dir=self.recorder.run_dir,
             history=self.recorder.history.columns(),
             is_interrupted=self.stop_request.is_interrupted,
+            training_mean=self.shortfall.training_mean_beside(report),
             notes=(
                 *self.session.notes,
                 *self.challenges.notes,

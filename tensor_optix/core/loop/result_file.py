@@ -89,6 +89,7 @@ def write_outcome(root: Path, outcome: Outcome) -> None:
         "seconds": result.seconds,
         "notes": list(result.notes),
         "is_interrupted": result.is_interrupted,
+        "training_mean": result.training_mean,
         "run_number": outcome.run_number,
         "budget": asdict(outcome.budget),
         "used": asdict(outcome.used),
@@ -183,6 +184,7 @@ def _decode(root: Path, document: dict[str, Any]) -> Outcome:
         history={},
         notes=tuple(str(note) for note in field(document, "notes", list, path)),
         is_interrupted=document.get("is_interrupted") is True,
+        training_mean=None if document.get("training_mean") is None else number_field(document, "training_mean", path),
     )
     return Outcome(
         result,

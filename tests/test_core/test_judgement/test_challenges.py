@@ -8,9 +8,9 @@ import pytest
 from loop_fakes import Learner, make_playing_loop
 
 from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
-from tensor_optix.testing.fakes import (
-    PlayablePipeline,
-)
+from tensor_optix.core.types import EvaluationResult
+from tensor_optix.functional.statistics import mean_interval
+from tensor_optix.testing.fakes import PlayablePipeline
 
 
 def test_training_luck_is_corrected_by_episodes_at_barriers(tmp_path):
@@ -99,3 +99,53 @@ def test_what_was_not_played_before_follows_until_the_budget_ends(tmp_path):
     assert [count for _, count in rounds[2:]] == [5, 5, 5]
     loop.parts.ledger.steps["training"] = 0
     assert [count for _, count in loop.parts.challenges.diagnosis_rounds()] == [5, 15]
+
+
+class Chance:
+    """A pipeline's player to whom all policies are equal: every return is drawn anew around 0."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, act, num_episodes, *, seed):
+        returns = self.rng.normal(size=num_episodes)
+        lengths = np.ones(num_episodes, np.int64)
+        return EvaluationResult(float(returns.mean()), mean_interval(returns), returns, lengths, num_episodes)
+
+
+class TestTrackRecords:
+    """What a champion is held against does not begin with the luck that made it one."""
+
+    NUM_CHALLENGES = 1_500
+
+    def records(self, folder):
+        loop, _, _ = make_playing_loop(folder, Learner(), lambda k: 1.0, max_episodes=3, report_episodes=0)
+        loop.run()
+        challenges, ledger = loop.parts.challenges, loop.parts.ledger
+        challenges._arena._play = Chance(seed=7)
+        won = []
+        for _ in range(self.NUM_CHALLENGES):
+            ledger.steps["training"], ledger.steps["evaluation"] = 10_000, 0
+            record = challenges.winner()
+            if record is not None:
+                won.append(record)
+                assert ledger.steps["evaluation"] <= 1_000
+        return won, loop.parts.incumbent.track_record
+
+    def test_those_of_chance_winners_and_of_who_stays_are_not_biased(self, tmp_path):
+        won, stayed = self.records(tmp_path)
+        returns = np.concatenate([record.returns for record in won])
+        assert len(won) > 20
+        assert len(returns) == 20 * len(won)
+        assert abs(returns.mean()) < 3.0 / np.sqrt(len(returns))
+        assert len(stayed) >= 20
+
+    def test_where_nothing_is_left_to_pay_with_there_is_none(self, tmp_path):
+        loop, _, _ = make_playing_loop(tmp_path, Learner(), lambda k: 1.0, max_episodes=3, report_episodes=0)
+        loop.run()
+        ledger, agent = loop.parts.ledger, loop.parts.arena._agent
+        agent.weight = 30.0
+        ledger.steps["training"], ledger.steps["evaluation"] = 400, 0
+        record = loop.parts.challenges.winner()
+        assert record is not None
+        assert len(record) == 0

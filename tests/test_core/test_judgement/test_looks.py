@@ -1,17 +1,28 @@
 """What follows from a look: what is counted, who is told, what the end waits for; a champion that falls far short."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
-from tensor_optix import BackoffOptimizer, BackoffScheduler, CheckpointRegistry, LoopController
+from tensor_optix import (
+    BackoffOptimizer,
+    BackoffScheduler,
+    BatchPipeline,
+    CheckpointRegistry,
+    LoopController,
+    RLOptimizer,
+    make_agent,
+)
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.judgement.challenges import ASSESSMENT_EPISODES
 from tensor_optix.core.judgement.judge import Judge, Verdict
 from tensor_optix.core.judgement.looks import Looks, Shortfall
 from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
+from tensor_optix.core.loop.result_file import read_outcome
 from tensor_optix.core.types import EvalMetrics, EvaluationResult, LoopState
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.monitoring.trend import Trend
@@ -217,14 +228,21 @@ def shortfall_of(returns, looks_of_plateau=19, level=100.0, first_level=0.0, spr
     [
         (np.full(20, 50.0), True),
         (np.full(20, 88.0), True),
-        (np.full(20, 92.0), False),
+        (np.full(20, 98.0), True),
+        (np.full(20, 100.0), False),
         (np.full(20, 150.0), False),
         (np.linspace(40.0, 140.0, 20), False),  # its interval reaches up to the windows
         (np.full(4, 50.0), False),  # too few to tell
     ],
 )
-def test_a_tenth_of_the_gain_is_far(returns, expected):
+def test_what_is_beyond_noise_is_far(returns, expected):
     assert shortfall_of(returns).puts_off_the_end() is expected
+
+
+def test_a_terrible_beginning_does_not_hide_a_shortfall():
+    """As on a cliff: from -5,000 to -15.7 by sampling, and to -25.6 by the likeliest action."""
+    assert shortfall_of(np.full(20, -25.6), level=-15.7, first_level=-5_000.0).puts_off_the_end()
+    assert not shortfall_of(np.full(20, -15.0), level=-15.7, first_level=-5_000.0).puts_off_the_end()
 
 
 @pytest.mark.parametrize("can_play", [True, False])
@@ -259,3 +277,58 @@ def test_a_run_that_is_on_no_plateau_is_told_nothing():
     array = np.zeros(20)
     report = EvaluationResult(0.0, (0.0, 0.0), array, np.ones(20, np.int64), 20)
     assert shortfall_of([], windows=20).notes_on(report) == ()
+
+
+class TestBothFigures:
+    """What the latest windows scored stands beside the report where the two differ beyond noise."""
+
+    def beside(self, *returns, **told):
+        array = np.array(returns)
+        report = EvaluationResult(float(array.mean()), mean_interval(array), array, np.ones(len(array), np.int64), 3)
+        return shortfall_of([], **told).training_mean_beside(report)
+
+    @pytest.mark.parametrize("returns", [(80.0, 81.0, 80.5), (120.0, 121.0, 120.5)])
+    def test_they_differ(self, returns):
+        assert self.beside(*returns) == pytest.approx(100.0, abs=1.0)
+
+    def test_they_do_not(self):
+        assert self.beside(95.0, 103.0, 101.0) is None
+
+    def test_before_there_are_windows_enough_nothing_is_told(self):
+        assert self.beside(50.0, 51.0, windows=4) is None
+
+    def test_without_a_report_there_is_nothing_beside_it(self):
+        assert shortfall_of([]).training_mean_beside(None) is None
+
+
+class ShortCorridor(gym.Env):
+    """Sutton and Barto, example 13.1: in the middle of three alike cells left is right and right is left.
+
+    Whoever goes right with a probability of 0.59 needs 11.6 steps; whoever takes the likeliest action never arrives.
+    """
+
+    observation_space, action_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32), gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = 0
+        return np.ones(1, np.float32), {}
+
+    def step(self, action):
+        forward = (action == 1) != (self.place == 1)
+        self.place = max(0, self.place + (1 if forward else -1))
+        return np.ones(1, np.float32), -1.0, self.place == 3, False, {}
+
+
+def test_a_result_names_what_sampling_reaches_and_what_the_likeliest_action_does(tmp_path):
+    env = gym.wrappers.TimeLimit(ShortCorridor(), 60)
+    agent = make_agent(env, "ppo", seed=0, hidden_units=(4,), jit_compile=False)
+    pipeline = BatchPipeline(env, agent, window_size=250)
+    arguments = {"max_episodes": 8, "seed": 0, "report_episodes": 5, "checkpoint_dir": str(tmp_path)}
+    result = RLOptimizer(agent, pipeline, **arguments).run()
+    assert result.report.mean == -60.0
+    assert -25.0 < result.training_mean < -9.0
+    assert f"{result.training_mean:.2f}" in str(result)
+    assert f"{result.report.mean:.2f}" in str(result)
+    outcome = read_outcome(Path(result.run_dir))
+    assert outcome.result.training_mean == pytest.approx(result.training_mean)
