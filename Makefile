@@ -23,7 +23,7 @@ test: check  ## Format, lint, types and the fast tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-all: check  ## The same with the learning tests that take longer
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "slow or extras or not slow"
 
 check: $(VENV)/test.stamp  ## Format, lint and types
 	$(BIN)/ruff format --check .

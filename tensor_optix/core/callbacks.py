@@ -29,11 +29,16 @@ class LoopCallback:
     :class:`~tensor_optix.exceptions.StopRun`, or one of the classes in ``RLOptimizer(stop_on=...)``,
     the run ends after the current window, as it does after ``stop()``.
 
+    Attributes:
+        stop_on: Classes of exceptions with which this callback ends the run, besides ``RLOptimizer(stop_on=...)``.
+
     Example:
         >>> class PrintChampion(LoopCallback):
         ...     def on_improvement(self, snapshot):
         ...         print("new best:", snapshot.eval_metrics.primary_score)
     """
+
+    stop_on: tuple[type[Exception], ...] = ()
 
     def on_run_start(self, run: RunView) -> None:
         """Called once, before anything else happens, with what may be read of the run from then on."""
@@ -101,7 +106,9 @@ class CallbackList:
     def __init__(self, callbacks: Iterable[Any] | None = None, stop_on: Any = ()) -> None:
         self.callbacks = checked_callbacks(callbacks)
         self._whole = [completed(callback, LoopCallback) for callback in self.callbacks]
-        self._stop_on = checked_stop_on(stop_on)
+        told = [callback.stop_on for callback in self._whole if isinstance(callback.stop_on, (tuple, list, type))]
+        own = [kind for kinds in told for kind in checked_stop_on(kinds)]
+        self._stop_on = (*checked_stop_on(stop_on), *own)
         self._ends_with: tuple[type[Exception], ...] = (StopRun, *self._stop_on)
         self.why_to_end: str | None = None
         self._to_raise: Exception | None = None

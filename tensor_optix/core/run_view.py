@@ -53,8 +53,16 @@ class RunView(Protocol):
         ...
 
     @property
+    def pipeline(self) -> Any:
+        """What yields the windows, as the user gave it."""
+        ...
+
+    @property
     def environment(self) -> Mapping[str, Any]:
-        """What is known of the environment: ``env_id`` (None where unknown), ``env_kwargs``, ``wrappers``, ..."""
+        """What is known of the environment: ``env_id`` (None where unknown), ``env_kwargs``, ``num_envs``, ...
+
+        It is open from before ``on_loop_start`` until before ``on_run_end``; only then it can be asked.
+        """
         ...
 
     @property

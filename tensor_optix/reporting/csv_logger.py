@@ -9,16 +9,16 @@ from typing import IO
 
 from tensor_optix.core.run_view import RunView
 from tensor_optix.core.storage.atomic_files import replacing
-from tensor_optix.reporting.log_keys import WINDOW_KEY
-from tensor_optix.reporting.row_logger import RowLogger
-from tensor_optix.reporting.run_files import checked_place, place_of
+from tensor_optix.reporting.shared.log_keys import WINDOW_KEY
+from tensor_optix.reporting.shared.row_logger import RowLogger
+from tensor_optix.reporting.shared.run_files import checked_place, place_of
 
 CSV_FILE = "progress.csv"
 """Its name in the run's folder: that of Stable-Baselines3."""
 
 
 class CSVLogger(RowLogger):
-    """Writes a row a window, under the keys of ``reporting.log_keys``.
+    """Writes a row a window, under the keys of ``reporting.shared.log_keys``.
 
     The file can be read while the run goes on. A number that comes up later gets a column of its own, empty above.
 

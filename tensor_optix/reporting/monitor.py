@@ -14,7 +14,7 @@ from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.run_view import RunView
 from tensor_optix.core.storage.atomic_files import replacing
 from tensor_optix.core.types import EpisodeData
-from tensor_optix.reporting.run_files import checked_place, place_of
+from tensor_optix.reporting.shared.run_files import checked_place, place_of
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,12 @@ _HOMES = {
     "progress": "tensor_optix.reporting.progress:Progress",
     "csv": "tensor_optix.reporting.csv_logger:CSVLogger",
     "monitor": "tensor_optix.reporting.monitor:MonitorCallback",
+    "evaluation": "tensor_optix.reporting.evaluation:EvalCallback",
+    "video": "tensor_optix.reporting.video:VideoCallback",
+    "tensorboard": "tensor_optix.reporting.tensorboard:TensorBoardCallback",
+    "mlflow": "tensor_optix.reporting.mlflow:MLflowCallback",
+    "wandb": "tensor_optix.reporting.wandb:WandbCallback",
+    "trackio": "tensor_optix.reporting.trackio:TrackioCallback",
 }
 
 NAMED_CALLBACKS = tuple(_HOMES)

@@ -9,6 +9,13 @@ MAX_ENV_STEPS = 3000
 WINDOW_STEPS = 100
 
 
+def save_at_every_barrier():
+    """Do what the fixture of this name does, in a script."""
+    from tensor_optix.core.loop.run_checkpoint import RunCheckpoint
+
+    RunCheckpoint.save_if_due = RunCheckpoint.save
+
+
 class Crash(BaseException):
     """No error that the loop would handle: the process is gone."""
 

@@ -65,7 +65,7 @@ def describe_run(settings: Mapping[str, Any], seed: int, agent: BaseAgent, pipel
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "settings": dict(settings),
         "agent": {"class": type(agent).__name__, "hyperparams": dict(agent.get_hyperparams().params)},
-        "pipeline": {"class": type(pipeline).__name__, **_pipeline_facts(pipeline)},
+        "pipeline": {"class": type(pipeline).__name__, **pipeline_facts(pipeline)},
         **describe_platform(agent),
     }
 
@@ -186,7 +186,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
-def _pipeline_facts(pipeline: BasePipeline) -> dict[str, Any]:
+def pipeline_facts(pipeline: BasePipeline) -> dict[str, Any]:
+    """Return what a pipeline tells of its environment, and how many of what it takes."""
     return {"env_id": pipeline.env_id, **pipeline.describe_environment(), **_counts_of(pipeline)}
 
 

@@ -14,6 +14,7 @@ from tensor_optix.core.budget import Ledger
 from tensor_optix.core.judgement.alarm import AlarmResponse
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.loop.recorder import Recorder
+from tensor_optix.core.loop.run_info import pipeline_facts
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.protocols import original
 from tensor_optix.core.run_view import Looks, RunView
@@ -52,9 +53,14 @@ class LiveView(RunView):
         return original(self._agent)
 
     @property
+    def pipeline(self) -> Any:
+        """See ``RunView.pipeline``."""
+        return original(self._pipeline)
+
+    @property
     def environment(self) -> Mapping[str, Any]:
         """See ``RunView.environment``."""
-        return {"env_id": self._pipeline.env_id, **self._pipeline.describe_environment()}
+        return pipeline_facts(self._pipeline)
 
     @property
     def environment_state(self) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from tensor_optix.exceptions import CheckpointError, InvalidTypeError, UnsafeFileError
-from tensor_optix.reporting.run_files import checked_place, place_of
+from tensor_optix.reporting.shared.run_files import checked_place, place_of
 
 
 def test_a_place_is_absolute_and_its_folder_is_made(tmp_path, monkeypatch):

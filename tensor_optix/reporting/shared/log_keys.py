@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tensor_optix.core.run_view import RunView
 from tensor_optix.core.types import EpisodeData
 
@@ -29,6 +27,7 @@ _KEY_OF = {
     "score": "run/score",
     "champion": "run/champion",
 }
+_NUMBERS = (int, float)
 _NO_DIAGNOSTICS = {"window", "env_steps", "num_gradient_steps", "alarm"}
 
 
@@ -74,16 +73,14 @@ class LogKeys:
 
     def _rollout(self) -> dict[str, float]:
         means = {"rollout/ep_rew_mean": self._returns, "rollout/ep_len_mean": self._lengths}
-        return {key: float(np.mean(values)) for key, values in means.items() if values}
+        return {key: math.fsum(values) / len(values) for key, values in means.items() if values}
 
     def _train(self, row: Mapping[str, Any]) -> dict[str, float]:
         numbers = {
-            name: float(value)
-            for name, value in row.items()
-            if type(value) in (int, float) and name not in _NO_DIAGNOSTICS
+            name: value for name, value in row.items() if type(value) in _NUMBERS and name not in _NO_DIAGNOSTICS
         }
-        self._num_updates += float(row.get("num_gradient_steps") or 0.0)
-        values = {_KEY_OF.get(name, f"train/{name}"): value for name, value in numbers.items()}
+        self._num_updates += row.get("num_gradient_steps") or 0.0
+        values = {_KEY_OF.get(name) or f"train/{name}": float(value) for name, value in numbers.items()}
         if "entropy" in numbers:
             values["train/entropy_loss"] = -numbers["entropy"]
         if "actor_loss" in numbers and "loss" in numbers:

@@ -3,7 +3,7 @@ from logged_runs import RowKeeper, make_optimizer
 from results import result
 
 from tensor_optix.exceptions import CheckpointError
-from tensor_optix.reporting.row_logger import RowLogger, result_values
+from tensor_optix.reporting.shared.row_logger import RowLogger, result_values
 
 
 class Kept(RowLogger):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tensor_optix.reporting.log_keys import LogKeys
+from tensor_optix.reporting.shared.log_keys import LogKeys
 
 
 def run(**changes):

@@ -13,7 +13,7 @@ from tensor_optix.core.callbacks import LoopCallback
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.run_view import RunView
 from tensor_optix.core.types import EpisodeData
-from tensor_optix.reporting.log_keys import STEP_KEY, LogKeys
+from tensor_optix.reporting.shared.log_keys import STEP_KEY, LogKeys
 
 logger = logging.getLogger(__name__)
 
