@@ -21,7 +21,6 @@ SKIPPED = {
     "tensor_optix.algorithms.dqn.DQNAgent": "trains to the end",
     "tensor_optix.algorithms.sac.SACAgent": "trains to the end",
     "tensor_optix.optimizer.RLOptimizer": "trains to the end",
-    "tensor_optix.reporting.progress.Progress": "trains to the end",
 }
 """Examples with lines that are not run, and why."""
 

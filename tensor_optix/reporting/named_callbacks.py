@@ -37,8 +37,7 @@ def callback_named(name: str, **arguments: Any) -> Any:
         MissingExtraError: A package that it needs is not installed.
 
     Example:
-        >>> callback_named("progress", line_seconds=1.0)  # doctest: +ELLIPSIS
-        <tensor_optix.reporting.progress.Progress object at ...>
+        >>> callbacks = [callback_named("csv", every_seconds=1.0)]
     """
     if name not in _HOMES:
         raise InvalidArgumentError(

@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+from extra_venvs import run_with
 from logged_runs import RowKeeper, crashed_and_resumed, make_optimizer
 from loop_fakes import make_loop
 
@@ -82,3 +83,27 @@ def test_it_is_refused_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="Not a directory"):
         MonitorCallback(tmp_path / "file" / "monitor.csv")
+
+
+READ_BY_SB3 = """
+import sys
+import numpy as np
+from stable_baselines3.common.monitor import load_results
+from stable_baselines3.common.results_plotter import X_TIMESTEPS, ts2xy
+from logged_runs import RowKeeper, make_optimizer
+
+keeper = RowKeeper()
+optimizer = make_optimizer(sys.argv[1], ["monitor", "evaluation", keeper])
+optimizer.run()
+table = load_results(str(optimizer.run_dir))
+returns = np.concatenate([window.completed_returns for window in keeper.windows])
+np.testing.assert_allclose(table["r"], returns)
+steps, rewards = ts2xy(table, X_TIMESTEPS)
+assert len(steps) == len(returns) and steps[-1] == table["l"].sum()
+print(len(table))
+"""
+
+
+@pytest.mark.extras
+def test_stable_baselines3_reads_it(tmp_path):
+    assert int(run_with("sb3", READ_BY_SB3, tmp_path).splitlines()[-1]) > 50

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -65,7 +65,7 @@ class Progress(LoopCallback):
         InvalidArgumentError: ``style`` is unknown.
 
     Example:
-        >>> optimizer = RLOptimizer(agent, pipeline, callbacks=[Progress()])  # doctest: +SKIP
+        >>> callbacks = [Progress(line_seconds=60.0, style="json")]
     """
 
     def __init__(
@@ -100,12 +100,7 @@ class Progress(LoopCallback):
         return source
 
     def open(self, environment: str = "", doing: str = _STARTING) -> None:
-        """Show something at once, before a run begins; the run does so by itself.
-
-        Args:
-            environment: Name of what will be trained in.
-            doing: What is being done meanwhile.
-        """
+        """Show something at once; see :meth:`ahead`. A run does so by itself."""
         self._known = replace(self._known, environment=environment or self._known.environment, doing=doing)
         if self._display is None:
             self._opened = self._clock()
@@ -114,6 +109,28 @@ class Progress(LoopCallback):
             self._last_shown = self._clock()
         else:
             self._show()
+
+    @contextlib.contextmanager
+    def ahead(self, environment: str, doing: str) -> Iterator[None]:
+        """Show something before a run, while what it needs is got ready; let go of the display where that fails.
+
+        Args:
+            environment: Name of what will be trained in.
+            doing: What is being done meanwhile.
+
+        Example:
+            >>> with Progress(style="lines").ahead("CartPole-v1", "loading TensorFlow"):
+            ...     pass
+            CartPole-v1  loading TensorFlow  window 0  env steps 0  score -  champion -  time 0 s
+        """
+        self.open(environment, doing)
+        try:
+            yield
+        except BaseException:
+            if self._display is not None:
+                display, self._display = self._display, None
+                display.close()
+            raise
 
     # ---------------------------------------------------------------- hooks
 

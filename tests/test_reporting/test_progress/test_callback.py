@@ -116,6 +116,23 @@ def test_something_is_shown_before_the_run_where_that_is_asked_for():
     )
 
 
+def test_what_was_shown_before_goes_on_in_the_run(tmp_path):
+    progress = Progress(out := console(), style="lines", line_seconds=1000.0)
+    with progress.ahead("CartPole-v1 x 8", "loading TensorFlow"):
+        optimizer = make_optimizer(tmp_path, [progress], max_env_steps=None, max_episodes=2)
+    optimizer.run()
+    doing = [line.split("  ")[1] for line in out.file.getvalue().splitlines()]
+    assert doing[:2] == ["loading TensorFlow", "starting"]
+    assert doing[-1] == "ended: budget"
+
+
+def test_where_getting_ready_fails_the_panel_is_closed():
+    terminal = console(is_terminal=True)
+    with pytest.raises(ZeroDivisionError), Progress(terminal).ahead("CartPole-v1", "loading TensorFlow"):
+        _ = 1 / 0
+    assert terminal.file.getvalue().count("\x1b[?25h") == 1
+
+
 def test_a_panel_is_closed_however_a_run_ends(tmp_path):
     terminal = console(is_terminal=True)
     with pytest.raises(Crash):
