@@ -70,6 +70,10 @@ class MissingExtraError(TensorOptixError, ImportError):
     """A feature was asked for whose optional dependency is not installed."""
 
 
+class ExportError(TensorOptixError, ValueError):
+    """A format cannot hold a policy, or what it holds does not act as the agent does."""
+
+
 class EpisodesCutError(TensorOptixError):
     """Episodes that were being played are waited for no more: Ctrl-C."""
 

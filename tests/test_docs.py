@@ -25,7 +25,7 @@ PAGES = {
     path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-APART = ("between_runs.md", "watching.md")
+APART = ("between_runs.md", "deploy.md", "watching.md")
 """Pages that a test of their own runs."""
 
 INSTALLS = ("pip install .", "pip wheel --no-deps .")

@@ -58,9 +58,14 @@ def make_agent(kind, observation, action):
         rng = np.random.default_rng(0)
         parts = zip(agent._inputs.shapes, agent._inputs.dtypes, strict=True)
         agent._normalizer.observe([rng.normal(0.1, 0.5, (50, *shape)).astype(dtype) for shape, dtype in parts])
-        agent.model.set_weights([rng.normal(scale=w.ndim > 1, size=w.shape) for w in agent.model.get_weights()])
+        agent.model.set_weights([_random_weights(rng, w.shape) for w in agent.model.get_weights()])
         agent.refresh()
     return agent
+
+
+def _random_weights(rng, shape):
+    """Matrices that leave the size of numbers as it is; no biases, for which only matrices would make up."""
+    return rng.normal(scale=(len(shape) > 1) * min(1.0, 4 / np.sqrt(np.prod(shape[:-1]))), size=shape)
 
 
 def observations_of(name, count=20):

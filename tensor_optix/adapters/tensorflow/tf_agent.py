@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
+from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported, PolicyParts, export_policy
 from tensor_optix.adapters.tensorflow.hyperparameters import (
     MOST_REPEATS,
     Setting,
@@ -39,7 +40,6 @@ from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseli
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, own_choices, read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
-from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.types import EpisodeData, HyperparamSet
@@ -184,13 +184,42 @@ class TFAgent(BoundAgent):
     def policy_model(self) -> keras.Model:
         """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.
 
-        Plain Keras loads what its ``save`` writes; ``export`` makes a SavedModel, ONNX or TFLite ("litert").
+        Plain Keras loads what its ``save`` writes. :meth:`export` makes files for other runtimes, and checks them.
 
         Raises:
             NotBoundError: The agent has seen neither spaces nor an observation yet.
         """
         self._require_ready()
-        return make_policy_model(self.model, self._inputs, self._sampler, self._normalizer.frozen)
+        return self._policy_parts().as_model(self._sampler.greedy_layer)
+
+    def export(self, path: str, format: str = "saved_model", *, deterministic: bool = True) -> Exported:
+        """Write the policy for another runtime: raw observation in, env-ready action out, batch first.
+
+        It is read back by that runtime and held against the agent on 1,000 observations before it is put in its
+        place: what stands before the choice of an action may differ by 1e-4 (as a share, where it is beyond 1), and
+        actions only between options that are as near as that. What was found is printed.
+
+        Args:
+            path: Where to. A folder for ``"saved_model"``; else it ends in ``.onnx``, ``.tflite`` or ``.keras``.
+            format: ``"saved_model"``, ``"onnx"``, ``"tflite"`` or ``"keras"``.
+            deterministic: Whether it takes the greedy action; else it draws one at each call, which ``"keras"`` cannot.
+
+        Returns:
+            Where it is, and how far it is from the agent.
+
+        Raises:
+            NotBoundError: The agent has seen neither spaces nor an observation yet.
+            InvalidArgumentError: There is no such format, or the path does not fit it.
+            MissingExtraError: The packages of the extra ``export`` are not installed.
+            ExportError: The format cannot hold the model (it says which layer), or what it holds acts otherwise.
+        """
+        self._require_ready()
+        exported = export_policy(self._policy_parts(), path, format, deterministic)
+        print(exported)
+        return exported
+
+    def _policy_parts(self) -> PolicyParts:
+        return PolicyParts(self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
 
     # Learning
 

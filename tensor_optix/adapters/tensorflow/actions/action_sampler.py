@@ -74,6 +74,20 @@ class ActionSampler(ABC):
         is read by plain Keras, and of them only those that ONNX and TFLite know.
         """
 
+    @abstractmethod
+    def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
+        """Return symbolic outputs ``[B, K]`` whose most likely action is a draw from the policy."""
+
+    @abstractmethod
+    def explains(self, outputs: np.ndarray, actions: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """Tell which actions ``[N, *shape]`` are greedy, or would be if outputs ``[N, K]`` were a bit different.
+
+        Args:
+            outputs: What the model gave.
+            actions: As the environment takes them.
+            within: By how much each of a row's outputs may be different, ``[N]``.
+        """
+
     def misfit(self, known: Any, new: Any) -> str | None:
         """Return why what acts in the space ``known`` cannot act in ``new``, None where it can."""
         return self._difference(known, new) if type(known) is type(new) else "another kind of space"
@@ -109,6 +123,18 @@ class ActionSampler(ABC):
     def _shaped(self, actions: Any) -> Any:
         """Return symbolic actions ``[B, C]`` in the shape of the space."""
         return actions if len(self.shape) == 1 else ops.reshape(actions, (-1, *self.shape))
+
+
+class SymbolicNumbers(Protocol):
+    """Random numbers of a symbolic model, new at each call."""
+
+    def uniform(self, like: Any) -> Any:
+        """Return numbers from 0 to 1, without 1, in the shape of ``like``."""
+        ...
+
+    def normal(self, like: Any) -> Any:
+        """Return standard normal numbers in the shape of ``like``."""
+        ...
 
 
 class PolicyHead(ActionSampler):

@@ -53,6 +53,15 @@ class BoxSampler(ActionSampler):
         actions = (self.centre + self.half_range * units).clip(self.low, self.high)
         return actions.astype(self.dtype).reshape(shape)
 
+    def explains(self, outputs: np.ndarray, actions: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """See :class:`ActionSampler`; what rounding to the dtype of the space moves is allowed, too."""
+        expected, rows = self.greedy(outputs), len(outputs)
+        rounding = np.spacing(np.maximum(np.abs(expected), np.abs(actions)).astype(self.dtype)).astype(np.float64)
+        rounding = np.maximum(rounding, np.spacing(np.abs(expected).astype(np.float32)))
+        moved = within[:, np.newaxis] * self.half_range + 2.0 * rounding.reshape(rows, -1)
+        difference = np.abs(actions.astype(np.float64) - expected).reshape(rows, -1)
+        return np.all(difference <= moved, axis=-1)
+
     def greedy_layer(self, outputs: Any) -> Any:
         """Return the actions of symbolic units ``[B, K]``, in bounds."""
         centre, half_range = self.centre.astype(np.float32), self.half_range.astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
+from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead, SymbolicNumbers
 from tensor_optix.adapters.tensorflow.actions.box import BoxSampler, is_box_of_floats
 
 AT_BOUND = 1e-6
@@ -79,6 +79,10 @@ class GaussianSampler(BoxSampler, PolicyHead):
         at_low, at_high = units <= low + AT_BOUND, units >= high - AT_BOUND
         behind = special.log_ndtr(np.where(at_low, z, -z))
         return np.where(at_low | at_high, behind, inside).sum(axis=-1)
+
+    def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
+        """Return units around the means."""
+        return outputs + noise.normal(outputs) * self.std
 
     def encode(self, actions: Any) -> np.ndarray:
         """Return actions in units of the output, clipped to the bounds, float32 ``[B, K]``."""

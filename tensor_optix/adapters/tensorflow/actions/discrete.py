@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler, PolicyHead
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler, PolicyHead, SymbolicNumbers
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class OneOfMany(ActionSampler):
     def greedy_layer(self, outputs: Any) -> Any:
         """Return the action of each row's largest output, int64 ``[B]``."""
         return ops.squeeze(counted_from([self.start], index_of_largest(outputs), "int64"), axis=-1)
+
+    def explains(self, outputs: np.ndarray, actions: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """See :class:`ActionSampler`."""
+        return is_near_largest(outputs, self.encode(actions), within)
 
     def _difference(self, known: Any, new: Any) -> str | None:
         return None if known.n == new.n else f"{new.n} actions instead of {known.n}"
@@ -72,6 +76,10 @@ class DiscreteSampler(OneOfMany, PolicyHead):
     def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Return draws from the softmax of each row."""
         return (outputs + noise).argmax(axis=-1) + self.start
+
+    def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
+        """Return logits with Gumbel noise."""
+        return outputs + gumbel(outputs, noise)
 
     def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
         """Return the log-softmax of outputs ``[N, K]`` at the actions."""
@@ -113,6 +121,11 @@ class EpsilonGreedySampler(OneOfMany):
         random = (noise[:, 1] * self.num_outputs).astype(np.int64)
         return np.where(noise[:, 0] < self.epsilon, random, outputs.argmax(axis=-1)) + self.start
 
+    def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
+        """Return the values, or now and then random numbers in their place."""
+        is_random = noise.uniform(outputs[:, :1]) < self.epsilon
+        return ops.where(is_random, noise.uniform(outputs), outputs)
+
     def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
         """Return the log-probability ``[B]`` of actions ``[B]``."""
         chance = np.full(len(outputs), self.epsilon / self.num_outputs)
@@ -140,6 +153,19 @@ def log_softmax_at(logits: np.ndarray, indices: np.ndarray) -> np.ndarray:
     # On the way of every live action: scipy's logsumexp takes 100 us for one row, this 10.
     below_top = logits - logits.max(axis=-1, keepdims=True)
     return below_top[np.arange(len(logits)), indices] - np.log(np.exp(below_top).sum(axis=-1))
+
+
+def is_near_largest(logits: np.ndarray, indices: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """Tell whether the logits ``[N, K]`` at indices ``[N]`` are the largest, if each is off by ``[N]`` at most."""
+    taken: np.ndarray = logits[np.arange(len(logits)), indices]
+    return taken >= logits.max(axis=-1) - 2 * within
+
+
+def gumbel(logits: Any, noise: SymbolicNumbers) -> Any:
+    """Return symbolic Gumbel noise, finite also where a uniform number is 0."""
+    smallest = float(np.finfo(np.float32).tiny)
+    exponential = -ops.log(ops.maximum(noise.uniform(logits), smallest))
+    return -ops.log(ops.maximum(exponential, smallest))
 
 
 def index_of_largest(logits: Any) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
+from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead, SymbolicNumbers
+from tensor_optix.adapters.tensorflow.actions.discrete import gumbel
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,15 @@ class MultiBinarySampler(PolicyHead):
     def greedy_layer(self, outputs: Any) -> Any:
         """Return the likelier value of each bit."""
         return self._shaped(ops.cast(outputs > 0, self.dtype.name))
+
+    def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
+        """Return log-odds with logistic noise, which is the difference of two that are Gumbel's."""
+        return outputs + gumbel(outputs, noise) - gumbel(outputs, noise)
+
+    def explains(self, outputs: np.ndarray, actions: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """See :class:`ActionSampler`."""
+        is_greedy = (outputs > 0) == (self.encode(actions) > 0)
+        return np.all(is_greedy | (np.abs(outputs) <= within[:, np.newaxis]), axis=-1)
 
     def _to_env(self, log_odds: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return (log_odds > 0).astype(self.dtype).reshape(shape)

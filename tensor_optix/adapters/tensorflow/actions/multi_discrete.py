@@ -12,11 +12,13 @@ import tensorflow as tf
 from keras import ops
 
 from tensor_optix.adapters.spaces.observation_parts import choices_of
-from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
+from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead, SymbolicNumbers
 from tensor_optix.adapters.tensorflow.actions.discrete import (
     Categorical,
     counted_from,
+    gumbel,
     index_of_largest,
+    is_near_largest,
     log_softmax_at,
 )
 
@@ -75,6 +77,15 @@ class MultiDiscreteSampler(PolicyHead):
             parts = ops.split(outputs, np.cumsum(self.sizes)[:-1].tolist(), axis=-1)
             options = ops.concatenate([index_of_largest(part) for part in parts], axis=-1)
         return self._shaped(counted_from(self.start, options, self.dtype.name))
+
+    def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
+        """Return logits with Gumbel noise."""
+        return outputs + gumbel(outputs, noise)
+
+    def explains(self, outputs: np.ndarray, actions: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """See :class:`ActionSampler`."""
+        choices = zip(self._split(outputs), self.encode(actions).T, strict=True)
+        return np.all([is_near_largest(logits, taken, within) for logits, taken in choices], axis=0)
 
     def _difference(self, known: Any, new: Any) -> str | None:
         return None if np.array_equal(known.nvec, new.nvec) else "other numbers of options"

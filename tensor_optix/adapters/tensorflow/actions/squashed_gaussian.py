@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tensor_optix.adapters.tensorflow.actions.action_sampler import SymbolicNumbers
 from tensor_optix.adapters.tensorflow.actions.box import BoxSampler
 
 LOG_STD_BOUNDS = (-20.0, 2.0)
@@ -100,6 +101,12 @@ class SquashedSampler(BoxSampler):
         # Not within low and high: a replay may hold actions from where more was taken.
         within = np.clip(flat, self.centre - self.half_range, self.centre + self.half_range)
         return ((within - self.centre) / width).astype(np.float32)
+
+    def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
+        """Return outputs whose means are drawn around what they were; evenly drawn actions are none of the policy's."""
+        mean, log_std = ops.split(outputs, 2, axis=-1)
+        std = ops.exp(ops.clip(log_std, *LOG_STD_BOUNDS))
+        return ops.concatenate([mean + std * noise.normal(mean), log_std], axis=-1)
 
     def greedy_layer(self, outputs: Any) -> Any:
         """Return the squashed means, in bounds."""

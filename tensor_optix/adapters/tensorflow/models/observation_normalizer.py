@@ -102,6 +102,13 @@ class ObservationNormalizer:
         """Return symbolic parts normalised by the moments as they are now, in Keras's own operations."""
         return [part if layer is None else layer.frozen(part) for part, layer in zip(parts, self._layers, strict=True)]
 
+    def denormalized(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return what is normalised to these numbers, arrays ``[B, ...]``; numbers as they are where nothing is."""
+        return [
+            units if layer is None else units / np.where(layer.scale.numpy() == 0, np.inf, layer.scale) + layer.shift
+            for units, layer in zip(parts, self._layers, strict=True)
+        ]
+
     def observe(self, parts: Sequence[np.ndarray]) -> None:
         """Take observations, one array ``[B, ...]`` per part, into the moments."""
         for part, moments in zip(parts, self._moments, strict=True):

@@ -1,4 +1,4 @@
-"""A policy as a plain Keras model: raw observation in, env-ready greedy action out."""
+"""A policy as a plain Keras model: raw observation in, env-ready action out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import keras
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
-from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 
 _CANNOT_BE_REBUILT = (NotImplementedError, TypeError, ValueError)
 
 
 def make_policy_model(
-    model: Any, inputs: ModelInputs, sampler: ActionSampler, normalize: Callable[[list[Any]], list[Any]] | None = None
+    model: Any,
+    inputs: ModelInputs,
+    act: Callable[[Any], Any],
+    normalize: Callable[[list[Any]], list[Any]] | None = None,
 ) -> keras.Model:
-    """Return a model on a copy of the weights that gives the greedy action for raw observations.
+    """Return a model on a copy of the weights that gives the action for raw observations.
 
     Around the copy there are only Keras's own operations: what is saved of it is read by Keras alone
     and, where the model itself is made of them, by ONNX and TFLite. A subclassed model that cannot
@@ -27,7 +29,7 @@ def make_policy_model(
     Args:
         model: Gives the policy's outputs ``[B, K]``, alone or before others, for normalised observations.
         inputs: How observations reach the model.
-        sampler: What the outputs mean.
+        act: From symbolic outputs ``[B, K]`` in float32 to symbolic actions, for example a sampler's ``greedy_layer``.
         normalize: From symbolic parts of a raw observation to normalised ones; None where they are as they come.
     """
     parts = [
@@ -35,7 +37,7 @@ def make_policy_model(
         for shape, dtype, name in zip(inputs.shapes, inputs.dtypes, _input_names(inputs), strict=True)
     ]
     outputs = _on_a_copy(model, inputs.pack(parts if normalize is None else normalize(parts)))
-    actions = sampler.greedy_layer(keras.ops.cast(keras.tree.flatten(outputs)[0], "float32"))
+    actions = act(keras.ops.cast(keras.tree.flatten(outputs)[0], "float32"))
     entry = inputs.structured(parts)
     made = keras.Model(entry, actions, name=f"{model.name}_policy")
     made(keras.tree.map_structure(_zeros_like, entry), training=False)  # or Keras refuses to export it to ONNX

@@ -1,0 +1,182 @@
+"""Write a policy, read it back, hold it against the agent; only what passes is put in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tensor_optix.adapters.tensorflow.acting.forward import Forward
+from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.tensorflow.exporting.formats import FORMATS, ExportFormat, Run
+from tensor_optix.adapters.tensorflow.exporting.misfits import written_and_read
+from tensor_optix.adapters.tensorflow.exporting.noise import SymbolicNoise
+from tensor_optix.adapters.tensorflow.exporting.observations import likely_observations
+from tensor_optix.adapters.tensorflow.exporting.parity import check_single, largest_difference, num_other_actions
+from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
+from tensor_optix.core.checks import check_choice, check_flags, check_path
+from tensor_optix.exceptions import CheckpointError, ExportError, InvalidArgumentError
+
+NUM_CHECKED = 1_000
+"""Observations on which an export is held against the agent."""
+
+
+@dataclass(frozen=True)
+class PolicyParts:
+    """What a policy is made of.
+
+    Attributes:
+        model: Gives the policy's outputs, alone or before others, for normalised observations.
+        inputs: How observations reach it.
+        sampler: What the outputs mean.
+        normalizer: Of observations.
+        forward: The same outputs, as the agent has them when it acts.
+        observation_space: What one observation is in; None where that was never told.
+    """
+
+    model: Any
+    inputs: ModelInputs
+    sampler: ActionSampler
+    normalizer: ObservationNormalizer
+    forward: Forward
+    observation_space: Any
+
+    def as_model(self, act: Callable[[Any], Any]) -> keras.Model:
+        """Return a Keras model on a copy of the weights, from raw observations to what ``act`` makes of the outputs."""
+        return make_policy_model(self.model, self.inputs, act, self.normalizer.frozen)
+
+    def drawn_actions(self, outputs: Any) -> Any:
+        """Return symbolic actions, drawn anew at each call."""
+        return self.sampler.greedy_layer(self.sampler.noisy_layer(outputs, SymbolicNoise()))
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export came to.
+
+    Attributes:
+        path: Where it is.
+        format: One of ``FORMATS``.
+        largest_difference: Of what stands before the choice of an action, from the agent's, as a share where beyond 1.
+        num_other_actions: How many actions were other ones, between options that are as good as equal.
+        num_checked: Observations of the check.
+        needs: What reading it takes beside the format's own runtime, in phrases.
+    """
+
+    path: Path
+    format: str
+    largest_difference: float
+    num_other_actions: int
+    num_checked: int
+    needs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        ties = f"; {self.num_other_actions} actions differ, between equals" if self.num_other_actions else ""
+        needs = "".join(f" Reading it takes {need}." for need in self.needs)
+        return (
+            f"{self.path.as_posix()}: {self.format}, held against the agent on {self.num_checked:,} observations: "
+            f"outputs differ by at most {self.largest_difference:.1e}{ties}.{needs}"
+        )
+
+
+def export_policy(parts: PolicyParts, path: Any, format_name: str, deterministic: bool) -> Exported:
+    """Write a policy in a format, and put it in its place once that format's own runtime acts as the agent does.
+
+    Args:
+        parts: The policy.
+        path: Where to; what is there of the same kind is replaced.
+        format_name: One of ``FORMATS``.
+        deterministic: Whether it takes the greedy action; else it draws one.
+
+    Raises:
+        InvalidArgumentError: No such format, a path of another ending, or something else is there.
+        MissingExtraError: The format's packages are not installed.
+        ExportError: The format cannot hold the model, or what it holds acts otherwise.
+        CheckpointError: Nothing can be written there.
+    """
+    check_flags(deterministic=deterministic)
+    check_choice("format", format_name, tuple(FORMATS))
+    check_path("path", path)
+    kind = FORMATS[format_name]
+    target = _checked_target(Path(path), kind, format_name)
+    if not (deterministic or kind.is_random):
+        able = ", ".join(repr(name) for name, other in FORMATS.items() if other.is_random)
+        raise InvalidArgumentError(
+            f"A {format_name!r} file cannot draw actions at random: what is random in Keras is silent at inference. "
+            f"Take deterministic=True, or one of the formats {able}."
+        )
+    kind.require_packages()
+    model = parts.as_model(parts.sampler.greedy_layer if deterministic else parts.drawn_actions)
+    with _folder_beside(target) as folder:
+        written = folder / target.name
+        run = written_and_read(kind, model, written, format_name)
+        twin = parts.as_model(lambda outputs: outputs)
+        run_outputs = written_and_read(kind, twin, folder / f"outputs{kind.suffix}", format_name)
+        difference, num_others = _held_against(parts, run, run_outputs, format_name, deterministic)
+        needs = kind.needs(written)
+        _put_in_place(written, target)
+    return Exported(target, format_name, difference, num_others, NUM_CHECKED, needs)
+
+
+def _held_against(
+    parts: PolicyParts, run: Run, run_outputs: Run, format_name: str, deterministic: bool
+) -> tuple[float, int]:
+    """Return by how much outputs differ, and how many actions."""
+    observations = likely_observations(parts.observation_space, parts.inputs, parts.normalizer, NUM_CHECKED)
+    expected = np.asarray(parts.forward(parts.inputs.structured(observations)))
+    try:
+        actions = run(observations)
+        check_single(run, observations, actions, is_random=not deterministic)
+        difference = largest_difference(expected, run_outputs(observations))
+        return difference, num_other_actions(parts.sampler, expected, actions) if deterministic else 0
+    except ExportError as error:
+        raise ExportError(
+            f"Nothing was exported: what {format_name!r} holds is not what the agent is: {error}. Take another format; "
+            "where layers compute in half precision, keras.config.set_dtype_policy('float32') before making the model."
+        ) from None
+
+
+def _checked_target(path: Path, kind: ExportFormat, format_name: str) -> Path:
+    """Return the path, if it ends as such files do, and nothing else would be lost there."""
+    if path.suffix != kind.suffix and kind.suffix:
+        raise InvalidArgumentError(
+            f"The path of a {format_name!r} export must end in {kind.suffix!r}. Received: {path.as_posix()!r}. "
+            f"Take {path.with_suffix(kind.suffix).as_posix()!r}."
+        )
+    if path.is_dir() and (kind.suffix or (any(path.iterdir()) and not (path / "saved_model.pb").exists())):
+        raise InvalidArgumentError(
+            f"{path.as_posix()} is a folder that holds something else: it is left alone. Name another path."
+        )
+    if path.exists() and not (kind.suffix or path.is_dir()):
+        raise InvalidArgumentError(
+            f"{path.as_posix()} is a file, and {format_name!r} makes a folder. Name another path."
+        )
+    return path
+
+
+@contextlib.contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """Make a folder on the same disk, for what is not whole yet."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent)
+    except OSError as error:
+        raise CheckpointError(
+            f"{target.parent.as_posix()} cannot be written to: {error.strerror or error}. Name another path."
+        ) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _put_in_place(written: Path, target: Path) -> None:
+    if target.is_dir():
+        target.rename(written.parent / "before")
+    written.replace(target)
