@@ -13,6 +13,8 @@ from agent_makers import play_window
 from policy_export_cases import ACTIONS, CASES, OBSERVATIONS, make_agent, observations_of
 from scipy import stats
 
+from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
+from tensor_optix.adapters.tensorflow.actions.discrete import DiscreteSampler
 from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported
 from tensor_optix.adapters.tensorflow.exporting.formats import FORMATS
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -168,6 +170,16 @@ def test_a_keras_file_cannot_draw_and_says_what_can(tmp_path):
 
 
 # What is wrong
+
+
+class Undrawn(DiscreteSampler):
+    noisy_layer = PolicyHead.noisy_layer
+
+
+def test_a_kind_of_action_without_a_layer_of_noise_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(TFAgent, "_kinds_of_actions", (Undrawn,))
+    with pytest.raises(ExportError, match="deterministic=True"):
+        export(small_agent(), tmp_path, "saved_model", deterministic=False)
 
 
 @pytest.mark.parametrize(

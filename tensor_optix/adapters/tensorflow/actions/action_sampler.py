@@ -74,11 +74,14 @@ class ActionSampler(ABC):
         is read by plain Keras, and of them only those that ONNX and TFLite know.
         """
 
-    @abstractmethod
     def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
-        """Return symbolic outputs ``[B, K]`` whose most likely action is a draw from the policy."""
+        """Return symbolic outputs ``[B, K]`` whose most likely action is a draw from the policy.
 
-    @abstractmethod
+        Raises:
+            NotImplementedError: This kind of action is exported greedily only; the default.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no noisy_layer: export it with deterministic=True.")
+
     def explains(self, outputs: np.ndarray, actions: np.ndarray, within: np.ndarray) -> np.ndarray:
         """Tell which actions ``[N, *shape]`` are greedy, or would be if outputs ``[N, K]`` were a bit different.
 
@@ -87,6 +90,9 @@ class ActionSampler(ABC):
             actions: As the environment takes them.
             within: By how much each of a row's outputs may be different, ``[N]``.
         """
+        rows = (actions == self.greedy(outputs)).reshape(len(outputs), -1)
+        same: np.ndarray = rows.all(axis=-1)
+        return same
 
     def misfit(self, known: Any, new: Any) -> str | None:
         """Return why what acts in the space ``known`` cannot act in ``new``, None where it can."""

@@ -55,7 +55,11 @@ class PolicyParts:
 
     def drawn_actions(self, outputs: Any) -> Any:
         """Return symbolic actions, drawn anew at each call."""
-        return self.sampler.greedy_layer(self.sampler.noisy_layer(outputs, SymbolicNoise()))
+        try:
+            noisy = self.sampler.noisy_layer(outputs, SymbolicNoise())
+        except NotImplementedError as error:
+            raise ExportError(f"Drawn actions of this kind cannot be exported: {error}") from error
+        return self.sampler.greedy_layer(noisy)
 
 
 @dataclass(frozen=True)
