@@ -95,7 +95,7 @@ def own_loss(features, optimizer, num_steps):
 
 def policy_loss(y, logits):
     """Of advantages in the first column and one-hot actions in the others, at ratio 1, with an entropy bonus."""
-    log_probs = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    log_probs, y = tf.nn.log_softmax(tf.cast(logits, tf.float32)), tf.cast(y, tf.float32)
     chosen = tf.reduce_sum(log_probs * y[:, 1:], axis=-1)
     entropy = -tf.reduce_sum(tf.exp(log_probs) * log_probs, axis=-1)
     return -y[:, 0] * tf.exp(chosen - tf.stop_gradient(chosen)) - 0.1 * entropy
@@ -154,7 +154,7 @@ def dqn(features, optimizer, num_steps):
     x, actions, rewards = np.full((8, 3), 0.7, np.float32), np.ones(8, int), np.full(8, 0.4)
 
     def loss(y, q):
-        error = tf.abs(y[:, 0] - tf.cast(q, tf.float32)[:, 1])
+        error = tf.abs(tf.cast(y, tf.float32)[:, 0] - tf.cast(q, tf.float32)[:, 1])
         return tf.where(error < 1.0, 0.5 * error**2, error - 0.5)
 
     model = network(features, 2, 0)
@@ -209,7 +209,7 @@ def sac(features, optimizer, num_steps):
         told = agent.learn(window(x, actions, rewards))
 
     def actor_loss(noise, outputs):
-        outputs = tf.cast(outputs, tf.float32)
+        outputs, noise = tf.cast(outputs, tf.float32), tf.cast(noise, tf.float32)
         mean, log_std = outputs[:, :1], tf.clip_by_value(outputs[:, 1:], -20.0, 2.0)
         u = mean + tf.exp(log_std) * noise[:, :1]
         normal = -0.5 * noise[:, :1] ** 2 - log_std - 0.5 * np.log(2 * np.pi)
@@ -219,8 +219,12 @@ def sac(features, optimizer, num_steps):
 
     actor_too = network(features, 2, 0)
     actor_too.compile(optimizer=optimizer(), loss=actor_loss, run_eagerly=True)
+
+    def critic_loss(y, q):
+        return 0.5 * tf.square(tf.cast(q, tf.float32) - tf.cast(y, tf.float32))[:, 0]
+
     for critic_too in critics:
-        critic_too.compile(optimizer=optimizer(), loss=lambda y, q: 0.5 * tf.square(tf.cast(q, tf.float32) - y)[:, 0])
+        critic_too.compile(optimizer=optimizer(), loss=critic_loss)
     for noise in noises:  # gradients are all taken at the same weights: the actor's first
         actor_too.train_on_batch(x16, noise)
         for critic_too in critics:

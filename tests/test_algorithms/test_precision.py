@@ -25,8 +25,13 @@ OF_NUMBERS = ("box", "ppo", "sac")
 PRECISIONS = {
     "mixed_float16": lambda: keras.config.set_dtype_policy("mixed_float16"),
     "mixed_bfloat16": lambda: keras.config.set_dtype_policy("mixed_bfloat16"),
-    "float64": lambda: keras.config.set_floatx("float64"),
+    "float64": lambda: all_in_float64(),
 }
+
+
+def all_in_float64():
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
 
 
 def squares(model, episode_data, returns):
@@ -119,7 +124,7 @@ def test_an_input_in_another_precision_gets_what_was_observed(dtype):
     "kind", ["own_loss", "dqn", *(pytest.param(k, marks=pytest.mark.slow) for k in ("policy_gradient", "ppo", "sac"))]
 )
 def test_a_step_in_float64_is_that_of_fit(kind):
-    keras.config.set_floatx("float64")
+    all_in_float64()
     _, _, found, expected = AGENTS[kind](("constraints", "regularizers"), lambda: keras.optimizers.AdamW(RATE), 1)
     assert all(w.dtype == np.float64 for w in found)
     for x, y in zip(found, expected, strict=True):
@@ -179,13 +184,15 @@ def test_frozen_weights_in_bfloat16_are_saved_and_come_back(tmp_path):
 
 
 def test_what_learned_in_float64_is_loaded_under_float32(tmp_path):
-    keras.config.set_floatx("float64")
+    all_in_float64()
     agent = MAKERS["ppo"]()
     agent.bind(FAR, NUMBERS, seed=0)
     agent.learn(steps(0, True))
     agent.save_weights(str(tmp_path / "saved"))
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
     loaded = load_agent(tmp_path / "saved")
+    assert loaded.model.weights[0].dtype == "float64"
     x = steps(1, True).observations
     np.testing.assert_array_equal(loaded.act_batch(x), agent.act_batch(x))
     loaded.learn(steps(2, True))

@@ -237,6 +237,7 @@ class BoundAgent(SavedAgent):
         )
         self._normalizer = ObservationNormalizer(self._inputs, self._normalizes)
         keras_features.check_networks(self._networks())
+        keras_features.warn_of_underflow(self.optimizer, self._networks())
         self._build_optimizers()
         self._acting_model = network.acting_model(self._normalizer)
         self._forward = compile_forward(self._acting_model, example)

@@ -3,7 +3,13 @@
 import keras
 import pytest
 
-from tensor_optix.adapters.tensorflow.models.keras_features import built_for_others, check_networks, check_optimizer
+from tensor_optix.adapters.tensorflow.models.keras_features import (
+    built_for_others,
+    check_networks,
+    check_optimizer,
+    check_policy,
+    warn_of_underflow,
+)
 from tensor_optix.exceptions import IncompatibleModelError, InvalidArgumentError
 
 opt = keras.optimizers
@@ -83,3 +89,30 @@ def test_an_optimizer_of_other_variables_is_told():
     optimizer.build(model().trainable_variables)
     message = str(built_for_others(optimizer, model(keras.layers.Dense(4)).trainable_variables))
     assert "built for 2 other variables than the 4 that the model trains" in message
+
+
+@pytest.fixture
+def policy():
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_nothing_is_made_with_weights_in_half_precision(policy, name):
+    policy(name)
+    with pytest.raises(IncompatibleModelError, match=f"policy '{name}' keeps its weights in {name}.*mixed_{name}"):
+        check_policy()
+    policy(f"mixed_{name}")
+    check_policy()
+
+
+def test_float16_without_a_scaled_loss_is_named(policy, caplog):
+    policy("mixed_float16")
+    half = {"model": model()}
+    for optimizer in (opt.LossScaleOptimizer(opt.Adam()), opt.Adam(loss_scale_factor=8.0)):
+        warn_of_underflow(optimizer, half)
+    policy("mixed_bfloat16")
+    warn_of_underflow(opt.Adam(), {"model": model()})
+    assert not caplog.records
+    warn_of_underflow(opt.Adam(), half)
+    assert "The model 'net' computes in float16" in caplog.text

@@ -21,6 +21,7 @@ from tensor_optix.adapters.spaces.observation_parts import (
     parts_of,
 )
 from tensor_optix.adapters.tensorflow.acting.model_inputs import named_inputs
+from tensor_optix.adapters.tensorflow.models import keras_features
 from tensor_optix.exceptions import UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 
@@ -73,7 +74,9 @@ def build_model(
     Raises:
         UnsupportedSpaceError: A part of the space is none of Box, Discrete, MultiDiscrete and MultiBinary,
             or has too many values for an embedding; it says what to do.
+        IncompatibleModelError: Keras's dtype policy keeps weights in half precision.
     """
+    keras_features.check_policy()
     build = _Builder(activation, gain, fresh_seed() if seed is None else seed)
     spaces = dict(parts_of(observation_space))
     if not spaces:

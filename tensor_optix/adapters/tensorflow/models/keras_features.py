@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 _WIDE = ("float32", "float64")
 """What weights and learning rates may be: steps of 1e-4 of a weight are lost in anything narrower."""
 
+_ROUNDED = "in which most steps of learning round to nothing."
+
 _ONLY_IN_TRAINING = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -88,6 +90,34 @@ def check_networks(networks: Mapping[str, Any]) -> None:
         )
 
 
+def check_policy() -> None:
+    """Raise unless networks that are made now can learn.
+
+    Raises:
+        IncompatibleModelError: Keras's dtype policy keeps weights in half precision.
+    """
+    policy = keras.config.dtype_policy()
+    if policy.variable_dtype not in _WIDE:
+        raise IncompatibleModelError(
+            f"A network that is made under the dtype policy {policy.name!r} keeps its weights in "
+            f"{policy.variable_dtype}, {_ROUNDED} {_mixed_instead(policy.variable_dtype)}"
+        )
+
+
+def warn_of_underflow(optimizer: Any, networks: Mapping[str, Any]) -> None:
+    """Name a network that computes in float16 where nothing scales the losses, as ``compile`` would see to."""
+    if optimizer.loss_scale_factor or type(optimizer).scale_loss is not keras.optimizers.Optimizer.scale_loss:
+        return
+    for name, network in networks.items():
+        if any(layer.compute_dtype == "float16" and layer.trainable_variables for layer in _layers(network)):
+            logger.warning(
+                "The %s '%s' computes in float16, where small gradients vanish, and the optimizer does not scale the "
+                "loss. Pass keras.optimizers.LossScaleOptimizer(optimizer), as model.compile() does by itself.",
+                name,
+                network.name,
+            )
+
+
 def built_for_others(optimizer: Any, variables: Sequence[Any]) -> InvalidArgumentError:
     """Return the error for an optimizer that was built for other variables than it shall train."""
     own = getattr(optimizer, "_trainable_variables", [])
@@ -106,8 +136,8 @@ def _check_weight(name: str, network: Any, variable: Any) -> None:
         )
     if variable.dtype not in _WIDE:
         raise IncompatibleModelError(
-            f"The {name} '{network.name}' keeps its weights in {variable.dtype} ({variable.path}), in which most steps "
-            f"of learning round to nothing. {_mixed_instead(variable.dtype)}"
+            f"The {name} '{network.name}' keeps its weights in {variable.dtype} ({variable.path}), {_ROUNDED} "
+            f"{_mixed_instead(variable.dtype)}"
         )
 
 
