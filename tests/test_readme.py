@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import tensor_optix
+from tensor_optix.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,3 +48,29 @@ def test_the_quick_start_runs_as_shown(tmp_path: Path, monkeypatch: pytest.Monke
     exec(short, namespace)
     assert namespace["result"].reason == "budget"
     exec(BLOCKS[1], namespace)
+
+
+COMMANDS = re.findall(r"^tensor-optix (train \S+-v\d[^#\n]*?)(?:\s+# (.*))?$", README, re.MULTILINE)
+FIGURE = re.compile(r"mean return (-?\d+\.\d+)")
+
+
+def test_each_training_command_says_what_it_reaches() -> None:
+    assert len(COMMANDS) >= 2
+    for command, claim in COMMANDS:
+        assert re.search(r"reaches -?\d+ or more", claim), command
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "claim"), COMMANDS)
+def test_each_training_command_reaches_what_is_said(
+    command: str, claim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As typed, in a folder of its own; what is claimed holds for fresh greedy episodes."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, shlex.split(command))
+    assert done.exit_code == 0, done.output
+    reached = FIGURE.search(done.output)
+    claimed = re.search(r"reaches (-?\d+) or more", claim)
+    assert reached is not None
+    assert claimed is not None
+    assert float(reached[1]) >= float(claimed[1]), done.output

@@ -148,6 +148,18 @@ class AgentConformance:
             check(is_same(before, agent.get_state("learner").arrays), "going back did not undo the learning")
         pipeline.teardown()
 
+    def test_going_back_brings_the_policy_back(self) -> None:
+        """After ``go_back_to``, as the loop brings its champion back, the policy is that of the state."""
+        agent, pipeline = self._trained()
+        if has_own_state(agent):
+            observations = self._some_observations(pipeline, 20)
+            taken, before = agent.get_state("learner"), [agent.act_greedy(observation) for observation in observations]
+            agent.learn(next(iter(pipeline.episodes())))
+            agent.go_back_to(taken)
+            again = [agent.act_greedy(observation) for observation in observations]
+            check(is_same(before, again), "go_back_to brought another policy back")
+        pipeline.teardown()
+
     def test_a_policy_state_acts_the_same(self) -> None:
         """Scope "policy" is enough for the same greedy actions in a new agent."""
         agent, pipeline = self._trained()

@@ -99,6 +99,11 @@ class ForgetsItsState(StatefulAgent):
         self.weight = float(state.arrays["weight"])
 
 
+class StaysWhereItIs(ActsByItsWeight):
+    def go_back_to(self, state):
+        pass
+
+
 class DrawsAnew(StatefulAgent):
     """What it draws from is no part of its state."""
 
@@ -173,6 +178,7 @@ class IsItsOwnPolicy(ActsByItsWeight):
         (ForgetsItsState, "test_a_state_goes_on_exactly", "set_state lost something"),
         (DrawsAnew, "test_a_state_goes_on_exactly", "the next update differs"),
         (SharesItsArrays, "test_a_state_is_a_copy", "changed a state that had been taken"),
+        (StaysWhereItIs, "test_going_back_brings_the_policy_back", "brought another policy back"),
         (HoldsPolicyBack, "test_a_policy_state_acts_the_same", "the one whose weights it was given"),
         (BeginsAnewWhereBound, "test_binding_again_keeps_what_was_learned", "changed the greedy actions"),
         (CountsWhatItShows, "test_evaluating_changes_nothing", "changed the agent's arrays"),

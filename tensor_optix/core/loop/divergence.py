@@ -129,7 +129,7 @@ class DivergenceGuard(Stateful):
 
     def _undo(self, before: AgentState | None) -> None:
         if before is not None:
-            restore(self.agent, before)
+            restore(self.agent, before, keeps_time=True)
         elif self.incumbent.snapshot is not None:
             self._return_to_champion("the agent has no get_state, so one update cannot be undone alone")
         else:
