@@ -59,7 +59,7 @@ def make_pipeline(
             f"An environment that is already made cannot be copied num_envs={num_envs} times. "
             "Pass its id, or a callable that makes one."
         )
-    defaults = algorithm_of(agent) or _algorithm_for(algorithm, _spaces_of(env)[1])
+    defaults = algorithm_of(agent) or _algorithm_for(algorithm, spaces_of(env)[1])
     can_be_copied = callable(env)
     default = defaults.num_envs if can_be_copied else guard_of(env).num_envs
     count = num_envs or default
@@ -91,7 +91,7 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", *, seed: int | Non
     check_seed("seed", seed)
     if "hidden_units" in overrides:
         check_ints("hidden_units", overrides["hidden_units"], at_least=1)
-    observation_space, action_space = _spaces_of(environment_named(env))
+    observation_space, action_space = spaces_of(environment_named(env))
     kind = _algorithm_for(algorithm, action_space).agent_class()
     agent = _made(kind, observation_space, action_space, overrides, seed)
     agent.bind(observation_space, action_space, seed=seed)
@@ -110,8 +110,8 @@ def _maker(env: Any, num_envs: int) -> Any:
     return env if num_envs == 1 else lambda: gym.vector.SyncVectorEnv([env] * num_envs)
 
 
-def _spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
-    """Return observation and action space of one environment."""
+def spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    """Return observation and action space of one environment, also of one that is named or has to be made."""
     opened, made_here = open_env(env.copies(None) if isinstance(env, EnvironmentName) else env)
     guard = guard_of(opened)
     spaces = guard.space("observation"), guard.space("action")

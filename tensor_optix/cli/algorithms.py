@@ -6,9 +6,16 @@ import shlex
 import sys
 from pathlib import Path
 
-from tensor_optix.algorithms.registry import algorithm_named, registered
+from tensor_optix.algorithms.registry import AUTO, algorithm_named, registered
 from tensor_optix.cli.quiet import load_tensorflow
 from tensor_optix.exceptions import InvalidArgumentError, UnsafeFileError
+
+
+def typed_in_any_case(algorithm: str) -> str:
+    """Return the name of a known algorithm for one in capitals or not; any other as it is."""
+    if algorithm in registered():
+        return algorithm
+    return {name.lower(): name for name in (*registered(), AUTO)}.get(algorithm.lower(), algorithm)
 
 
 def import_typed(algorithm: str) -> None:

@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,19 +51,7 @@ class TypedEnvironment:
     is_trusted: bool = False
 
     def __post_init__(self) -> None:
-        names = [name for name in (self.env_id, *self.wrappers) if name is not None]
-        _NAMED_BY_THE_USER.update(module for module in (name.rpartition(":")[0] for name in names) if module)
-
-    def alone(self) -> EnvironmentName:
-        """Return the environment of a new run, all of it imported.
-
-        Raises:
-            UnknownEnvironmentError: There is none of this name.
-        """
-        keep_off_the_path()
-        name = EnvironmentName(self.env_id or "", self.kwargs, self.wrappers)
-        name.check(current_folder_first=True)
-        return name
+        named_by_the_user(self.env_id, *self.wrappers)
 
     def for_run(self, run_dir: Path, command: str, recorded: Mapping[str, Any]) -> EnvironmentName:
         """Return the environment that a command about a run means, all of it imported.
@@ -110,16 +98,11 @@ class TypedEnvironment:
 
     def _not_asked_for(self, own: EnvironmentName) -> list[str]:
         """Return what using a folder's environment would do that the user did not ask for, in phrases."""
-        wishes = []
-        if self.env_id is None and own.module is not None and own.module not in sys.modules:
-            wishes.append(f"import the module {own.module!r}")
-        if not self.kwargs:
-            wishes += [
-                f"pass {key}={json.dumps(value):.200}" for key, value in own.kwargs.items() if not is_plain(key, value)
-            ]
-        if not self.wrappers:
-            wishes += [f"call {wrapper!r}" for wrapper in own.wrappers if not _may_be_called(wrapper)]
-        return wishes
+        return [
+            *(module_wishes(own.id) if self.env_id is None else []),
+            *(kwargs_wishes(own.kwargs) if not self.kwargs else []),
+            *(wrapper_wishes(own.wrappers) if not self.wrappers else []),
+        ]
 
 
 def typed_environment(
@@ -145,6 +128,28 @@ def is_plain(key: str, value: Any) -> bool:
         return _WORD.fullmatch(value) is not None and (key, value) != ("render_mode", "human")
     most = MAX_PLAIN_STEPS if key == "max_episode_steps" else MAX_PLAIN_NUMBER
     return value is None or (isinstance(value, bool | int | float) and abs(value) <= most)
+
+
+def module_wishes(name: str) -> list[str]:
+    """Return, in phrases, what using ``module:name`` of a file would do that is not harmless whoever wrote it."""
+    module = name.rpartition(":")[0]
+    return [f"import the module {module!r}"] if module and module not in sys.modules else []
+
+
+def kwargs_wishes(kwargs: Mapping[str, Any]) -> list[str]:
+    """Return the same of an environment's arguments."""
+    return [f"pass {key}={json.dumps(value):.200}" for key, value in kwargs.items() if not is_plain(key, value)]
+
+
+def wrapper_wishes(wrappers: Iterable[str]) -> list[str]:
+    """Return the same of wrappers."""
+    return [f"call {wrapper!r}" for wrapper in wrappers if not _may_be_called(wrapper)]
+
+
+def named_by_the_user(*names: str | None) -> None:
+    """Take note of ``module:name`` that were typed, or are in a file that the user wrote."""
+    modules = (name.rpartition(":")[0] for name in names if name is not None)
+    _NAMED_BY_THE_USER.update(module for module in modules if module)
 
 
 def _may_be_called(wrapper: str) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from tensor_optix.cli.exits import failures_as_messages
-from tensor_optix.cli.options import EnvKwargs, RunAlgorithm, RunDir, RunEnvironment, TrustEnv, Wrappers
+from tensor_optix.cli.answer import Answer, answering
+from tensor_optix.cli.options import EnvKwargs, Json, RunAlgorithm, RunDir, RunEnvironment, TrustEnv, Wrappers
 
 if TYPE_CHECKING:
     from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 def evaluate(
     run_dir: RunDir,
     env: RunEnvironment = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Fresh greedy episodes to play.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same episodes.")] = 0,
+    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="Fresh greedy episodes to play.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Same seed, same episodes.")] = 0,
     algorithm: RunAlgorithm = None,
     env_kwargs: EnvKwargs = None,
     wrapper: Wrappers = None,
     trust_env: TrustEnv = False,
+    as_json: Json = False,
 ) -> None:
     """Play a run's champion in fresh greedy episodes."""
     from tensor_optix.cli.algorithms import import_for_run
@@ -33,16 +34,16 @@ def evaluate(
     from tensor_optix.cli.quiet import load_tensorflow
     from tensor_optix.core.storage.run_folder import existing_run
 
-    with failures_as_messages():
+    with answering(as_json) as answer:
         typed = typed_environment(env, env_kwargs, wrapper, trust_env)
         name = typed.for_run(existing_run(run_dir), "evaluate", _recorded_environment(run_dir))
         load_tensorflow()
         import_for_run(run_dir, "evaluate", _recorded_algorithm(run_dir), algorithm, trust_env)
-        _play(_champion_of(run_dir), name, episodes, seed, run_dir)
+        _play(answer, _champion_of(run_dir), name, episodes, seed, run_dir)
 
 
-def _play(agent: TFAgent, name: EnvironmentName, num_episodes: int, seed: int, run_dir: Path) -> None:
-    """Print the mean of fresh episodes and its interval, and which wrappers had to begin anew."""
+def _play(answer: Answer, agent: TFAgent, name: EnvironmentName, num_episodes: int, seed: int, run_dir: Path) -> None:
+    """Say the mean of fresh episodes and its interval, and which wrappers had to begin anew."""
     from tensor_optix.pipeline.evaluation import evaluate as evaluation_of
 
     played = name()
@@ -52,8 +53,21 @@ def _play(agent: TFAgent, name: EnvironmentName, num_episodes: int, seed: int, r
     finally:
         played.close()
     notes = [f"Note: what the wrapper {kind} gathers over episodes begins anew in each evaluation." for kind in anew]
-    for line in [f"{name}: mean return {result}", *notes]:
-        Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    answer.document |= {
+        "run_dir": run_dir,
+        "env": str(name),
+        "seed": seed,
+        "mean": result.mean,
+        "interval": result.interval,
+        "num_episodes": result.num_episodes,
+        "returns": result.returns,
+        "lengths": result.lengths,
+        "env_steps": result.env_steps,
+        "notes": notes,
+    }
+    answer.say(f"{name}: mean return {result}", *notes)
+    place = shlex.quote(run_dir.as_posix())
+    answer.suggest(f"tensor-optix video {place}", f"tensor-optix show {place}")
 
 
 def _without_statistics(env: Any, run_dir: Path) -> list[str]:

@@ -6,7 +6,7 @@ Only typer and rich are imported here, so that ``--help`` is there at once.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -40,19 +40,27 @@ def leave(result: RunResult) -> None:
 
 
 @contextlib.contextmanager
-def failures_as_messages() -> Iterator[None]:
-    """Turn our own errors into one message and an exit code: 2 where an argument is at fault, 1 for all else."""
+def failures_as_messages(tell: Callable[[str], object] = lambda message: None) -> Iterator[None]:
+    """Turn our own errors into one message and an exit code: 2 where an argument is at fault, 1 for all else.
+
+    Args:
+        tell: Is given the message, too.
+    """
     from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError, TensorOptixError
+
+    def failed(message: str, code: int = EXIT_FAILED) -> typer.Exit:
+        _complain(message)
+        tell(message)
+        return typer.Exit(code)
 
     try:
         yield
     except TensorOptixError as error:
-        _complain(str(error))
         is_usage = isinstance(error, InvalidArgumentError | InvalidTypeError)
-        raise typer.Exit(EXIT_USAGE if is_usage else EXIT_FAILED) from None
+        raise failed(str(error), EXIT_USAGE if is_usage else EXIT_FAILED) from None
     except MemoryError as error:
-        _complain(f"There is not enough memory: {error}. Take fewer or smaller windows, environments or networks.")
-        raise typer.Exit(EXIT_FAILED) from None
+        advice = "Take fewer or smaller windows, environments or networks."
+        raise failed(f"There is not enough memory: {error}. {advice}") from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 

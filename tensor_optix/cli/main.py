@@ -12,14 +12,16 @@ import typer
 from tensor_optix import __version__
 from tensor_optix.cli.evaluate import evaluate
 from tensor_optix.cli.exits import EXPLANATION
+from tensor_optix.cli.list import list_runs
 from tensor_optix.cli.plot import plot
 from tensor_optix.cli.resume import resume
+from tensor_optix.cli.show import show
 from tensor_optix.cli.train import train
 
 app = typer.Typer(
     help="Trains a reinforcement-learning agent by itself, and says how good it is.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     epilog=EXPLANATION,
@@ -28,7 +30,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command."""
-    app()
+    app(prog_name="tensor-optix")
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -50,3 +52,5 @@ app.command(epilog=EXPLANATION)(train)
 app.command(epilog=EXPLANATION)(resume)
 app.command()(evaluate)
 app.command()(plot)
+app.command("list")(list_runs)
+app.command()(show)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from tensor_optix.cli.algorithms import module_to_import
+from tensor_optix.cli.answer import Answer
 from tensor_optix.cli.plan import TrainingPlan, write_plan
 from tensor_optix.cli.quiet import load_tensorflow
+from tensor_optix.cli.settings.setting_names import CHECKS
 from tensor_optix.core.callbacks import LoopCallback
+from tensor_optix.core.checks import nearest
 from tensor_optix.core.loop.result_file import ENVIRONMENT_FILE
 from tensor_optix.core.run_result import RunResult
+from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.optimizer import RLOptimizer
 from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
@@ -23,12 +26,12 @@ from tensor_optix.presets import make_agent, make_pipeline
 from tensor_optix.reporting.progress import Progress
 
 
-def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, resume: Path | None = None) -> RunResult:
-    """Train as planned, show progress, print what was reached, however the run ended, and return it.
+def run_training(plan: TrainingPlan, answer: Answer, *, quiet: bool = False, resume: Path | None = None) -> RunResult:
+    """Train as planned, show progress, say what was reached, however the run ended, and return it.
 
     Args:
         plan: What to do.
-        console: Where to print.
+        answer: What is said goes into it.
         quiet: No live progress.
         resume: Folder of the run to go on with; None: a new one.
 
@@ -37,9 +40,10 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
         KeyboardInterrupt: Ctrl-C came a second time.
     """
     load_tensorflow()
-    progress = Progress(console)
+    progress = Progress(answer.console)
     keeper = PlanKeeper(plan)
-    optimizer = assemble(plan, [keeper] if quiet else [keeper, progress])
+    named = [name for name in plan.callbacks if name != "progress"]  # the command shows it unasked
+    optimizer = assemble(plan, [keeper, *named] if quiet else [keeper, progress, *named])
     keeper.optimizer = optimizer
     progress.follow(optimizer)
     if resume is None:
@@ -47,7 +51,7 @@ def run_training(plan: TrainingPlan, console: Console, *, quiet: bool = False, r
     try:
         result = optimizer.run(resume=resume or False)
     finally:
-        print_outcome(console, optimizer, plan)
+        say_outcome(answer, optimizer, plan)
     return result
 
 
@@ -74,9 +78,8 @@ def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
     pipeline = make_pipeline(
         plan.environment, num_envs=plan.num_envs, window_size=plan.window_size, algorithm=plan.algorithm
     )
-    overrides = {"seed": derive_seed(seed, "model"), **plan.overrides}
     return RLOptimizer(
-        make_agent(pipeline.env, plan.algorithm, **overrides),
+        _agent_of(plan, pipeline.env, derive_seed(seed, "model")),
         pipeline,
         checkpoint_dir=str(plan.checkpoint_dir),
         rollback_on_degradation=plan.rollback,
@@ -85,21 +88,83 @@ def assemble(plan: TrainingPlan, callbacks: list[Any]) -> RLOptimizer:
         seed=seed,
         max_env_steps=plan.max_env_steps,
         target_score=plan.target_score,
+        evaluation_env=plan.evaluation_environment,
     )
 
 
-def print_outcome(console: Console, optimizer: RLOptimizer, plan: TrainingPlan) -> None:
-    """Print what was reached and, where there is a champion, the code that loads it, ready to be pasted."""
-    verbatim: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
-    result = optimizer.last_result
-    console.print()
+def _agent_of(plan: TrainingPlan, env: Any, seed: int) -> Any:
+    """Return the plan's agent; what is unknown to it may be a setting of the run that was written otherwise."""
+    try:
+        return make_agent(env, plan.algorithm, **{"seed": seed, **plan.overrides})
+    except InvalidArgumentError as error:
+        near = [
+            hint for name in plan.overrides if f"setting {name!r}" in str(error) and (hint := nearest(name, CHECKS))
+        ]
+        if not near:
+            raise
+        raise InvalidArgumentError(f"{error} Of the run's own settings:{near[0]}") from error
+
+
+def say_outcome(answer: Answer, optimizer: RLOptimizer, plan: TrainingPlan) -> None:
+    """Say what was reached, what may be done next and, where there is a champion, the code that loads it."""
+    result, run_dir = optimizer.last_result, optimizer.run_dir
+    answer.document |= {"run_dir": run_dir, "seed": optimizer.seed, "env": str(plan.environment)}
     if result is not None:
-        console.print(summary(result, seed=optimizer.seed), **verbatim)
+        answer.document |= result_document(result)
+        answer.say("", summary(result, seed=optimizer.seed))
     elif isinstance(sys.exception(), KeyboardInterrupt):
-        console.print("Interrupted: ended at once, nothing was measured.", **verbatim)
+        answer.say("", "Interrupted: ended at once, nothing was measured.")
+    if result is not None or optimizer.best_snapshot is not None:
+        answer.suggest(*next_steps(run_dir, result))
     if optimizer.best_snapshot is not None:
-        console.print("\nLoad the champion with:\n", **verbatim)
-        console.print(loading_code(optimizer.run_dir, plan.environment, module_to_import(plan.algorithm)), **verbatim)
+        code = loading_code(run_dir, plan.environment, module_to_import(plan.algorithm))
+        answer.say("", "Load the champion with:", "", code)
+
+
+def next_steps(run_dir: Path, result: RunResult | None) -> list[str]:
+    """Return commands that go on from a run: into it, or further with it, as it ended."""
+    place = shlex.quote(_short(run_dir))
+    show, play = f"tensor-optix show {place}", f"tensor-optix evaluate {place}"
+    if result is None or result.reason in ("stopped", "error"):
+        return [f"tensor-optix resume {place}", show]
+    if result.reason == "stalled":
+        return [show, f"tensor-optix plot {place}"]
+    if result.reason != "budget":
+        return [play, f"tensor-optix video {place}", show]
+    used = sum(result.env_steps.get(use, 0) for use in ("training", "evaluation", "diagnosis"))
+    return [f"tensor-optix resume {place} {_larger_budget(result, used)}", play, show]
+
+
+def _larger_budget(result: RunResult, used_steps: int) -> str:
+    if "max_episodes" in result.explanation:
+        return f"--max-windows {2 * result.windows}"
+    return f"--max-env-steps {2 * used_steps}"
+
+
+def _short(run_dir: Path) -> str:
+    """Return a folder as it would be typed here."""
+    place = run_dir.resolve()
+    return (place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place).as_posix()
+
+
+def result_document(result: RunResult) -> dict[str, Any]:
+    """Return what a run came to, for ``--json``."""
+    report = result.report
+    return {
+        "reason": result.reason,
+        "explanation": result.explanation,
+        "state": result.state.name,
+        "confirmed_mean": result.confirmed_mean,
+        "confirmed_interval": result.confirmed_interval,
+        "report_episodes": None if report is None else report.num_episodes,
+        "champion": None if result.champion is None else result.champion.weights_path,
+        "training_score": None if result.champion is None else result.champion.eval_metrics.primary_score,
+        "env_steps": dict(result.env_steps),
+        "windows": result.windows,
+        "seconds": result.seconds,
+        "is_interrupted": result.is_interrupted,
+        "notes": list(result.notes),
+    }
 
 
 def summary(result: RunResult, *, seed: int | None = None) -> str:

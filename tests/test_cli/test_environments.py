@@ -18,7 +18,6 @@ import tensor_optix
 from tensor_optix.cli.environments import typed_environment
 from tensor_optix.core.storage.json_files import read_sealed_json, write_sealed_json
 from tensor_optix.exceptions import InvalidArgumentError
-from tensor_optix.pipeline.environment_names import EnvironmentName
 
 TRAINED = ["cellar:cellar-v0", "--env-kwargs", "size=7", "--wrapper", "cellar:Plus", "--wrapper", "cellar:twice"]
 RETURN = "mean return 160.00"
@@ -332,7 +331,8 @@ class TestTyped:
 def test_arguments_are_read_and_wrappers_keep_their_order() -> None:
     wrappers = ["gymnasium.wrappers:RecordEpisodeStatistics", "gymnasium.wrappers:NormalizeObservation"]
     typed = typed_environment("CartPole-v1", ["sutton_barto_reward=true"], wrappers)
-    assert typed.alone() == EnvironmentName("CartPole-v1", {"sutton_barto_reward": True}, tuple(wrappers))
+    assert (typed.env_id, dict(typed.kwargs)) == ("CartPole-v1", {"sutton_barto_reward": True})
+    assert typed.wrappers == tuple(wrappers)
     assert not typed.is_trusted
 
 

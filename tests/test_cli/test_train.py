@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,11 +12,24 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from command_line import assert_fails, invoke
+from command_line import RUN, SMALL, assert_fails, forget, invoke, write_module
 
 import tensor_optix
+from tensor_optix.algorithms.registry import registered
+from tensor_optix.cli.options import ALGORITHMS
 
 COMMAND = [sys.executable, "-c", "from tensor_optix.cli.main import main; main()"]
+CONFIG = """
+env = "CartPole-v1"
+algorithm = "policy_gradient"
+num_envs = 2
+window_size = 50
+max_windows = 2
+checkpoint_dir = "here"
+[agent]
+hidden_units = [4]
+gamma = 0.9
+"""
 SHORT = ["--max-windows", "3", "--seed", "0", "--quiet"]
 
 
@@ -80,6 +94,86 @@ def test_settings_reach_the_agent() -> None:
     assert [layer.units for layer in agent.model.layers if hasattr(layer, "units")] == [8, 2]
 
 
+@pytest.mark.parametrize("typed", ["PPO", "Ppo", "DQN", "Auto"])
+def test_an_algorithm_is_taken_in_any_case(typed: str) -> None:
+    done = invoke("train", "CartPole-v1", *SHORT, "--algorithm", typed, "--set", "hidden_units=[8]", "--json")
+    assert done.exit_code == 0, done.output
+
+
+def test_the_help_lists_the_algorithms_that_there_are() -> None:
+    assert [*ALGORITHMS[1:]] == list(registered())
+    assert all(name in invoke("train", "--help").output for name in ALGORITHMS)
+
+
+def test_a_file_of_settings_is_a_run_and_what_is_typed_comes_first() -> None:
+    Path("cartpole.toml").write_text(CONFIG)
+    done = invoke("train", "--config", "cartpole.toml", "--set", "num_envs=3", "--seed", "9", "--quiet", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["env_steps"]["training"] == 2 * 3 * 50
+    assert json.loads(done.stdout)["seed"] == 9
+    agent = tensor_optix.load_agent("here/run-0001")
+    assert agent.get_hyperparams().params["gamma"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("name", ["", "run.json"])
+def test_a_run_is_repeated_to_the_bit_from_its_folder(name: str) -> None:
+    """Without a seed of the user's: the one that was drawn is repeated, too."""
+    options = ["--max-windows", "4", "--quiet", "--num-envs", "2", "--window-size", "60", "--set", "hidden_units=[8]"]
+    invoke(
+        "train", "CartPole-v1", *options, "--checkpoint-dir", "runs", "--wrapper", "gymnasium.wrappers:NormalizeReward"
+    )
+    done = invoke("train", "--config", f"runs/run-0001/{name}", "--quiet")
+    assert done.exit_code == 0, done.output
+    first, second = (Path("runs", run) for run in ("run-0001", "run-0002"))
+    assert (first / "history.jsonl").read_bytes() == (second / "history.jsonl").read_bytes()
+    weights = [tensor_optix.load_agent(run).model.get_weights() for run in (first, second)]
+    assert all((one == other).all() for one, other in zip(*weights, strict=True))
+    assert (first / "command.json").read_bytes() == (second / "command.json").read_bytes()
+
+
+def test_greedy_episodes_may_be_played_elsewhere() -> None:
+    write_module("elsewhere")
+    write_module("training")
+    try:
+        done = invoke(
+            *("train", "training:training-v0", *SMALL, "--wrapper", "training:twice", "--json"),
+            *("--evaluation-env", "elsewhere:elsewhere-v0", "--evaluation-env-kwargs", "size=5"),
+        )
+    finally:
+        forget("elsewhere")
+        forget("training")
+    assert done.exit_code in (0, 3), done.output
+    assert json.loads(done.stdout)["confirmed_mean"] == 2 * 5 * 10
+
+
+def test_callbacks_are_asked_for_by_name_and_again_when_the_run_goes_on() -> None:
+    done = invoke("train", "CartPole-v1", *SMALL, "--callback", "csv", "--callback", "progress")
+    assert done.exit_code == 0, done.output
+    before = {path.name: path.read_text() for path in Path(RUN).glob("*.csv")}
+    assert before
+    assert invoke("resume", RUN, "--max-windows", "4", "--quiet").exit_code == 0
+    assert all(len(Path(RUN, name).read_text()) > len(text) for name, text in before.items())
+
+
+def test_a_document_of_the_result_is_all_there_is_on_standard_output() -> None:
+    done = invoke("train", "CartPole-v1", "--max-windows", "2", "--seed", "0", "--json")
+    document = json.loads(done.stdout)
+    assert document["reason"] == "budget"
+    assert document["next"][0].startswith("tensor-optix resume tensor_optix_checkpoints/run-0001 --max-windows")
+    assert "window 1" in done.stderr, "progress is shown beside it"
+    failed = invoke("train", "Cartpole-v1", "--json")
+    assert failed.exit_code == 2
+    assert "Did you mean CartPole-v1" in json.loads(failed.stdout)["error"]
+
+
+def test_what_is_said_to_be_next_can_be_done() -> None:
+    done = invoke("train", "CartPole-v1", *SHORT)
+    advised = [line.strip() for line in done.output.split("Next:\n")[1].split("\n\n")[0].splitlines()]
+    for line in advised:
+        command, *arguments = line.removeprefix("tensor-optix ").split()
+        assert invoke(command, *arguments, *(["-q"] if command == "resume" else [])).exit_code == 0, line
+
+
 def test_an_unknown_environment_gets_the_nearest_names() -> None:
     done = invoke("train", "Cartpole-v1")
     assert_fails(done, 2, "No environment is registered as 'Cartpole-v1'. Did you mean CartPole-v1")
@@ -88,6 +182,10 @@ def test_an_unknown_environment_gets_the_nearest_names() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--set", "num_env=4"], "Of the run's own settings: Did you mean 'num_envs'"),
+        (["--set", "seed=1", "--seed", "1"], "'seed' is given twice"),
+        (["--callback", "csvv"], "Did you mean 'csv'"),
+        (["--num-envs", "5000"], "`num_envs` must be"),
         (["--algorithm", "a3c"], "`algorithm` must be one of auto, ppo"),
         (["--set", "gama=0.9"], "Did you mean 'gamma'?"),
         (["--set", "gamma"], "--set takes key=value"),
@@ -107,6 +205,10 @@ def test_an_environment_that_raises_is_one_message() -> None:
         del gym.registry["Breaks-v0"]
     assert_fails(done, 1, "the sensor fell off")
     assert "Reason" in done.output, "what was reached is told all the same"
+
+
+def test_without_an_environment_one_is_asked_for() -> None:
+    assert_fails(invoke("train"), 2, "Which environment? Name it, as in: tensor-optix train CartPole-v1")
 
 
 def test_a_number_out_of_range_is_a_usage_error() -> None:

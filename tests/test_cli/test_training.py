@@ -14,8 +14,9 @@ from results import result
 from rich.console import Console
 
 from tensor_optix.cli import training
+from tensor_optix.cli.answer import Answer
 from tensor_optix.cli.plan import TrainingPlan, read_plan
-from tensor_optix.cli.training import loading_code, run_training, summary
+from tensor_optix.cli.training import loading_code, next_steps, result_document, run_training, summary
 
 SMALL = {"hidden_units": (4,), "learning_rate": 1e-3}
 
@@ -25,9 +26,10 @@ def plan(folder: Path, **changes: object) -> TrainingPlan:
     return TrainingPlan("CartPole-v1", algorithm="policy_gradient", **{**given, **changes})  # type: ignore[arg-type]
 
 
-def printed() -> tuple[Console, io.StringIO]:
-    text = io.StringIO()
-    return Console(file=text, width=120), text
+def printed() -> tuple[Answer, io.StringIO]:
+    answer, text = Answer(is_json=False), io.StringIO()
+    answer.console = Console(file=text, width=120)
+    return answer, text
 
 
 @pytest.fixture
@@ -56,8 +58,8 @@ def test_one_seed_reaches_the_first_weights(tmp_path: Path, assembled: Any) -> N
 
 
 def test_a_drawn_seed_is_kept_and_what_was_reached_is_printed(tmp_path: Path) -> None:
-    console, text = printed()
-    result = run_training(plan(tmp_path), console, quiet=True)
+    answer, text = printed()
+    result = run_training(plan(tmp_path), answer, quiet=True)
     kept = read_plan(tmp_path / "run-0001")
     assert result.windows == 2
     assert kept.seed is not None
@@ -104,3 +106,27 @@ def test_the_code_that_loads_is_python_and_has_no_backslashes() -> None:
     ast.parse(code)
     assert 'load_agent("runs/run-0001")' in code
     assert 'evaluate(agent, "CartPole-v1")' in code
+
+
+class TestNextSteps:
+    @pytest.mark.parametrize(
+        ("reason", "explanation", "first"),
+        [
+            ("trained", "", "evaluate runs/run-0001"),
+            ("target", "", "evaluate runs/run-0001"),
+            ("stopped", "", "resume runs/run-0001"),
+            ("error", "", "resume runs/run-0001"),
+            ("stalled", "", "show runs/run-0001"),
+            ("budget", "max_episodes=450 windows were used", "resume runs/run-0001 --max-windows 900"),
+            ("budget", "max_env_steps=98000 were used", "resume runs/run-0001 --max-env-steps 196000"),
+        ],
+    )
+    def test_they_go_on_from_how_it_ended(self, reason: str, explanation: str, first: str) -> None:
+        ended = result(reason=reason, explanation=explanation)
+        assert next_steps(Path("runs/run-0001"), ended)[0] == f"tensor-optix {first}"
+
+
+def test_the_document_of_a_result_is_what_it_came_to() -> None:
+    document = result_document(result())
+    expected = {"reason": "trained", "confirmed_mean": 497.25, "confirmed_interval": (493.5, 499.0), "windows": 450}
+    assert {name: document[name] for name in expected} == expected

@@ -14,24 +14,32 @@ from command_line import assert_fails, invoke, said
 from tensor_optix.cli.main import app
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    command.callback.__name__: command.callback for command in app.registered_commands if command.callback
+    command.name or command.callback.__name__: command.callback
+    for command in app.registered_commands
+    if command.callback
 }
-TAKES = {"train": ["CartPole-v1"], "evaluate": ["empty"], "resume": ["empty"], "plot": ["empty"]}
+TAKES = {command: ["CartPole-v1"] if command == "train" else ["empty"] for command in COMMANDS}
 """What each command is given besides: a run folder that holds nothing."""
 
 NO_INTEGERS = ["x", "", "1.5", "-1", "1e3", "nan", "64,64", "[1]", "None"]
 NO_NUMBERS = ["x", "", "nan", "inf", "64,64", "[1]", "None"]
 NO_PAIRS = ["gamma", "=1", "", "=", "nope=1"]
+NO_FOLDERS_OF_RUNS = ["a-file", "a-file/below", "nowhere", "x" * 300, "with\0nul"]
 NO_FOLDERS = ["a-file", "a-file/below", "x" * 300, "with\0nul"]
 NO_PICTURES = ["run.xyz", "run", "", "empty", "x" * 300 + ".png", "a-file/run.png", "with\0nul.png"]
 NO_NAMES = ["x", "", "no:where", "a:b:c", "sys", "sys:path", "CartPole-v1", "x" * 300]
-NO_MODULES_NAMES = ["a3c", "", "PPO", "no:where", "a:b:c", "sys:path", "1"]
+NO_MODULES_NAMES = ["a3c", "", "no:where", "a:b:c", "sys:path", "1"]
 FOR_OPTION = {
-    ("train", "algorithm"): ["a3c", "", "PPO", "ppo,sac", "1"],
+    ("train", "algorithm"): ["a3c", "", "ppo,sac", "1"],
+    ("train", "config"): [*NO_FOLDERS, "empty", "a-file.toml", "none.yaml", "empty/run.json"],
+    ("train", "callback"): ["x", "", "csv,monitor", "sys:path"],
+    ("train", "evaluation_env"): NO_NAMES[:6],
+    ("train", "evaluation_env_kwargs"): [*NO_PAIRS[:4], "id=3", "a b=3"],
     ("evaluate", "algorithm"): NO_MODULES_NAMES,
     ("resume", "algorithm"): NO_MODULES_NAMES,
-    ("train", "settings"): NO_PAIRS,
+    ("train", "settings"): [*NO_PAIRS, "num_env=3", "num_envs=x", "env_kwargs=3", "seed=-1", "rollback=3"],
     ("train", "env"): [*NO_NAMES[:6], "x" * 300, "CartPole-v9"],
+    ("list", "folder"): NO_FOLDERS_OF_RUNS,
     ("plot", "output"): NO_PICTURES,
 }
 FOR_NAME = {"wrapper": NO_NAMES, "env_kwargs": [*NO_PAIRS[:4], "id=3", "a b=3", "size=NaN"], "env": NO_NAMES[:6]}

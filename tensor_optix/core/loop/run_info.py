@@ -46,9 +46,15 @@ def describe_platform(agent: BaseAgent | None = None) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "threads": {name: value for name in _VARIABLES if (value := _told(name))},
         "agent_platform": to_jsonable(own),
     }
+
+
+def _told(name: str) -> str:
+    """Return a variable without what decides no number: whether compiled programs are kept, and where."""
+    words = os.environ.get(name, "").split()
+    return " ".join(word for word in words if not word.startswith("--tf_xla_persistent_cache"))
 
 
 def describe_run(settings: Mapping[str, Any], seed: int, agent: BaseAgent, pipeline: BasePipeline) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import math
+import os
 import re
 import shutil
 from array import array
@@ -77,6 +78,21 @@ def parsed(line: bytes) -> dict[str, Any] | None:
     except CheckpointError:
         return None
     return row if isinstance(row, dict) and line.endswith(b"\n") else None
+
+
+def last_row(path: Path) -> dict[str, Any] | None:
+    """Return the last whole row of a history file, None where there is none; no more than its end is read.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 2 * MAX_LINE_BYTES))
+            lines = file.read(2 * MAX_LINE_BYTES).splitlines(keepends=True)
+    except OSError as error:
+        raise CheckpointError(f"Could not read {path}: {error.strerror or error}.") from error
+    return next((row for row in map(parsed, reversed(lines)) if row is not None), None)
 
 
 def window_of(line: bytes) -> tuple[Any] | None:

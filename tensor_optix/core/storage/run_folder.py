@@ -206,6 +206,12 @@ def read_run_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return read_sealed_json(regular_file(Path(path), RUN_FILE))
 
 
+def is_held(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a run is going on in a folder: a process holds it that lives, as far as this machine can tell."""
+    owner = _owner(Path(path))
+    return bool(owner) and not _is_dead(owner)
+
+
 def _number_of(run: Path) -> int:
     return int(run.name.removeprefix("run-"))
 

@@ -16,7 +16,7 @@ import pytest
 
 from tensor_optix.core.run_result import History
 from tensor_optix.core.storage.history_file import HistoryFile
-from tensor_optix.core.storage.history_lines import RowsRead, line_of, read_columns
+from tensor_optix.core.storage.history_lines import RowsRead, last_row, line_of, read_columns
 from tensor_optix.exceptions import CheckpointError
 
 
@@ -152,3 +152,12 @@ class TestGoingOn:
         self.rewound(path, num_rows, num_rows - 1)
         assert peak < 40 * 2**20, "20,000 lines, however many there are"
         assert (time.process_time() - begin) / num_rows < 15e-6
+
+
+def test_the_last_whole_row_is_read_from_the_end(path: Path) -> None:
+    path.write_bytes(b"")
+    assert last_row(path) is None
+    path.write_bytes(b'{"window": 0}\n{"window": 1}\n{"wind')
+    assert last_row(path) == {"window": 1}
+    with pytest.raises(CheckpointError, match="Could not read"):
+        last_row(path.with_name("nowhere"))

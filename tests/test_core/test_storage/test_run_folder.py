@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from storage_fakes import read_history
 
 import tensor_optix
-from tensor_optix.core.storage.run_folder import LOCK_FILE, RUN_FILE, RunFolder, list_runs, read_run_json
+from tensor_optix.core.storage.run_folder import LOCK_FILE, RUN_FILE, RunFolder, is_held, list_runs, read_run_json
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 HOME = Path(tensor_optix.__file__).parents[1]
@@ -217,3 +217,22 @@ def test_links_in_the_place_of_our_files_are_not_followed(tmp_path):
     with pytest.raises(UnsafeFileError, match="is a link; remove it"):
         RunFolder.open(run.path)
     assert outside.read_text() == "precious"
+
+
+def test_a_folder_is_held_while_a_run_goes_on_in_it(tmp_path):
+    with RunFolder.create(tmp_path) as run:
+        assert is_held(run.path)
+    assert not is_held(run.path)
+    assert not is_held(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_a_folder_whose_process_was_killed_is_not_held(tmp_path):
+    with RunFolder.create(tmp_path) as run:
+        pass
+    holder = hold_in_another_process(run.path)
+    assert is_held(run.path)
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert not is_held(run.path)
