@@ -52,19 +52,18 @@ class MLflowCallback(TrackerLogger):
         """Begin a run of MLflow's, go on with one, or join the one that is active."""
         self._client = self._mlflow.MlflowClient(self._tracking_uri)
         active = self._mlflow.active_run()
-        self._is_users_own = identity is None and active is not None
-        if active is not None and self._is_users_own:
-            identity = active.info.run_id
-        is_new = identity is None
-        if identity is None:
-            name = self._run_name or run_name(run)
-            identity = self._client.create_run(self._experiment_id(), run_name=name).info.run_id
-        if is_new or self._is_users_own:
-            params = [self._mlflow.entities.Param(key, str(value)) for key, value in settings_of(run).items()]
-            self._client.log_batch(identity, params=params)
-        elif not self._is_users_own:
+        self._is_users_own = active is not None and identity in (None, active.info.run_id)
+        if identity is not None:
             self._client.update_run(identity, "RUNNING")
-        return str(identity)
+            return identity
+        if active is not None:
+            identity = str(active.info.run_id)
+        else:
+            name = self._run_name or run_name(run)
+            identity = str(self._client.create_run(self._experiment_id(), run_name=name).info.run_id)
+        params = [self._mlflow.entities.Param(key, str(value)) for key, value in settings_of(run).items()]
+        self._client.log_batch(identity, params=params)
+        return identity
 
     def send(self, env_steps: int, values: dict[str, float]) -> None:
         """Log a row in one call."""

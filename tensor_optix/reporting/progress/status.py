@@ -13,9 +13,9 @@ from tensor_optix.core.types import LoopState
 SPARKS = "▁▂▃▄▅▆▇█"
 
 _EPISODES_FOR = {
-    "report": "the champion plays {} episodes for the report",
-    "evaluation": "challenger and champion play {} episodes",
-    "diagnosis": "finding the cause of the drop: {} episodes",
+    "report": "playing {} episodes for the report",
+    "evaluation": "comparing policies: {} episodes each",
+    "diagnosis": "finding the cause: {} episodes",
 }
 
 

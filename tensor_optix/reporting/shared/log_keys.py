@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tensor_optix.core.run_view import RunView
 from tensor_optix.core.types import EpisodeData
 
@@ -34,9 +36,10 @@ _NO_DIAGNOSTICS = {"window", "env_steps", "num_gradient_steps", "alarm"}
 class LogKeys:
     """Turns rows of the history into named numbers.
 
-    ``rollout/``, ``time/`` and ``train/`` are as in Stable-Baselines3: returns and lengths are means over the latest
-    100 episodes, ``train/entropy_loss`` is the negative entropy. What it has no key for goes under ``train/`` by its
-    own name; ``run/`` holds what the loop thinks: score, champion, looks without gain.
+    ``rollout/``, ``time/`` and ``train/`` are as in Stable-Baselines3: returns, lengths and successes (where
+    ``info["is_success"]`` tells) are means over the latest 100 episodes; ``train/entropy_loss`` is minus the entropy.
+    What it has no key for goes under ``train/`` by its own name; ``run/`` holds what the loop thinks: score, champion,
+    looks without gain.
 
     Args:
         run: Whose rows they are.
@@ -46,6 +49,7 @@ class LogKeys:
         self._run = run
         self._returns: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
         self._lengths: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
+        self._successes: deque[float] = deque(maxlen=EPISODES_IN_MEAN)
         self._num_updates = float(sum(filter(None, run.history.get("num_gradient_steps", []))))
         self._began: tuple[float, int] | None = None
 
@@ -55,6 +59,7 @@ class LogKeys:
             self._returns.extend(map(float, window.completed_returns))
         if window.completed_lengths is not None:
             self._lengths.extend(map(float, window.completed_lengths))
+        self._successes.extend(successes_of(window))
         values = {**self._time(row), **self._rollout(), **self._train(row)}
         values["run/looks_without_gain"] = float(self._run.looks.without_gain)
         return {key: value for key, value in values.items() if math.isfinite(value)}
@@ -73,6 +78,7 @@ class LogKeys:
 
     def _rollout(self) -> dict[str, float]:
         means = {"rollout/ep_rew_mean": self._returns, "rollout/ep_len_mean": self._lengths}
+        means["rollout/success_rate"] = self._successes
         return {key: math.fsum(values) / len(values) for key, values in means.items() if values}
 
     def _train(self, row: Mapping[str, Any]) -> dict[str, float]:
@@ -88,3 +94,18 @@ class LogKeys:
         if self._num_updates:
             values["train/n_updates"] = self._num_updates
         return values
+
+
+def successes_of(window: EpisodeData) -> list[float]:
+    """Return 1.0 or 0.0 for each episode that ended in a window and whose ``info["is_success"]`` says so."""
+    ended = np.asarray(window.dones, bool)
+    ended = ended.reshape(len(ended), -1)
+    if window.metadata.get("barrier"):  # whatever still ran is cut there, and no episode
+        ended = ended[:-1]
+    successes = []
+    for step in np.flatnonzero(ended.any(axis=1)):
+        told = window.infos[step].get("is_success")
+        if told is not None:
+            values = np.broadcast_to(np.asarray(told, np.float64), ended[step].shape)
+            successes += values[ended[step]].tolist()
+    return successes

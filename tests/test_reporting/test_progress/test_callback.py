@@ -50,7 +50,7 @@ def test_a_line_at_once_then_every_few_seconds_then_the_report_then_the_result(t
         "starting",
         "learning",
         "learning",
-        "the champion plays 3 episodes for the report",
+        "playing 3 episodes for the report",
         "ended: budget",
     ]
     assert [line.split("  ")[2] for line in lines] == ["window 0", "window 5", "window 10", "window 12", "window 12"]

@@ -31,7 +31,7 @@ def test_states_are_said_in_plain_words(state, without_gain, words):
 
 
 def test_what_is_played_is_said():
-    assert playing_in_words("report", 100) == "the champion plays 100 episodes for the report"
+    assert playing_in_words("report", 100) == "playing 100 episodes for the report"
     assert playing_in_words("else", 3) == "3 greedy episodes are played"
 
 

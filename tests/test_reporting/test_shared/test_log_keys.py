@@ -1,10 +1,12 @@
 import math
 from types import SimpleNamespace
 
+import gymnasium as gym
 import numpy as np
 import pytest
+from logged_runs import RowKeeper, make_optimizer
 
-from tensor_optix.reporting.shared.log_keys import LogKeys
+from tensor_optix.reporting.shared.log_keys import LogKeys, successes_of
 
 
 def run(**changes):
@@ -13,7 +15,9 @@ def run(**changes):
 
 
 def window(returns=(), lengths=()):
-    return SimpleNamespace(completed_returns=np.array(returns), completed_lengths=np.array(lengths))
+    return SimpleNamespace(
+        completed_returns=np.array(returns), completed_lengths=np.array(lengths), dones=[False], infos=[{}], metadata={}
+    )
 
 
 PPO_ROW = {
@@ -76,3 +80,42 @@ def test_updates_are_counted_on_after_a_resume_and_speed_is_this_processs():
     assert "time/fps" not in first
     resumed.seconds = 110.0
     assert keys.of_window({"env_steps": 51_000}, window())["time/fps"] == pytest.approx(100.0)
+
+
+def test_successes_are_those_of_episodes_that_ended():
+    single = SimpleNamespace(
+        metadata={},
+        dones=[False, True, True, True],
+        infos=[{"is_success": True}, {"is_success": False}, {}, {"is_success": True}],
+    )
+    assert successes_of(single) == [0.0, 1.0]
+    vector = SimpleNamespace(
+        metadata={},
+        dones=np.array([[False, True], [True, True]]),
+        infos=[{"is_success": np.array([False, True])}, {"is_success": np.array([False, True])}],
+    )
+    assert successes_of(vector) == [1.0, 0.0, 1.0]
+
+
+class Succeeding(gym.Wrapper):
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        self.num_steps += 1
+        return observation, reward, terminated, truncated, {**info, "is_success": self.num_steps > 15}
+
+    def reset(self, **arguments):
+        self.num_steps = 0
+        return super().reset(**arguments)
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_a_real_run_has_a_success_rate(tmp_path, num_envs):
+    keeper = RowKeeper()
+    env = lambda: Succeeding(gym.make("CartPole-v1"))  # noqa: E731
+    make_optimizer(tmp_path, [keeper], env=env, num_envs=num_envs, max_env_steps=None, max_episodes=8).run()
+    windows = [window for window in keeper.windows if not window.metadata["barrier"]]
+    found = [success for window in windows for success in successes_of(window)]
+    lengths = np.concatenate([window.completed_lengths for window in windows])
+    cut = next(window for window in keeper.windows if window.metadata["barrier"])
+    assert len(successes_of(cut)) <= len(cut.completed_lengths)
+    assert sorted(found) == sorted((lengths > 15).astype(float))
