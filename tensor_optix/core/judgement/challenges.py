@@ -35,6 +35,9 @@ ROUND_EPISODES = 5
 FEWEST_EPISODES, ASSESSMENT_EPISODES = 5, 10
 """What a champion must have played before a run may end as trained, and what it plays where it has not: a choice."""
 
+SURE_EPISODES = 100
+"""What tells as surely as the usual report does whether a champion falls short of its training."""
+
 
 class Challenges:
     """Plays the agent as it is and the champion, and says what came of it.
@@ -195,11 +198,13 @@ class Challenges:
         return False
 
     def assess(self, metrics: EvalMetrics) -> None:
-        """Let a champion that became one by training scores alone show what it reaches; this chooses nothing."""
-        if len(self._incumbent.track_record) >= FEWEST_EPISODES:
+        """Let a champion show what it reaches: at first a little, then as surely as a report; this chooses nothing."""
+        num_played = len(self._incumbent.track_record)
+        if num_played >= SURE_EPISODES:
             return
         seed = self._arena.next_seed("report")
-        result = self._play_champion(ASSESSMENT_EPISODES, seed, "report")
+        count = ASSESSMENT_EPISODES if num_played < FEWEST_EPISODES else SURE_EPISODES
+        result = self._play_champion(count, seed, "report")
         if result is not None:
             self._incumbent.track_record.add(seed, result.returns)
 

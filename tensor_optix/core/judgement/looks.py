@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.challenges import FEWEST_EPISODES, FINAL_EPISODES
+from tensor_optix.core.judgement.challenges import FEWEST_EPISODES, FINAL_EPISODES, SURE_EPISODES
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge, Verdict
 from tensor_optix.core.judgement.succession import Succession
@@ -148,14 +148,18 @@ class Shortfall(Stateful):
     def puts_off_the_end(self) -> bool:
         """Tell whether the look that would be the run's last is not to count.
 
-        A champion that became one by training scores alone has to play first.
+        A champion that became one by training scores alone has to play first, and one that seems to fall short plays
+        on until that is sure: the report, which has more episodes, is not to find what this overlooked.
         """
         if not (self.scheduler.is_one_look_from_dormant and self._is_plateau_of_returns):
             return False
-        if len(self.incumbent.track_record) < FEWEST_EPISODES:
+        returns = self.incumbent.track_record.returns
+        if len(returns) < FEWEST_EPISODES:
             return self.ask("assessment")
-        if not self.judge.is_above(mean_interval(self.incumbent.track_record.returns)[1]):
+        if not self.judge.is_above(float(returns.mean())):
             return False
+        if not self.judge.is_above(mean_interval(returns)[1]):
+            return len(returns) < SURE_EPISODES and self.ask("assessment")
         if self._first_look is None:
             self._first_look = self.judge.num_looks
             logger.info("The champion's greedy episodes fall short of the training windows: the end is put off.")

@@ -18,7 +18,7 @@ from tensor_optix import (
     make_agent,
 )
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.challenges import ASSESSMENT_EPISODES
+from tensor_optix.core.judgement.challenges import ASSESSMENT_EPISODES, SURE_EPISODES
 from tensor_optix.core.judgement.judge import Judge, Verdict
 from tensor_optix.core.judgement.looks import Looks, Shortfall
 from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
@@ -248,6 +248,31 @@ def test_a_terrible_beginning_does_not_hide_a_shortfall():
 @pytest.mark.parametrize("can_play", [True, False])
 def test_the_end_waits_for_an_assessment_where_one_is_possible(can_play):
     assert shortfall_of([], can_play=can_play).puts_off_the_end() is can_play
+
+
+@pytest.mark.parametrize(("count", "expected"), [(20, True), (SURE_EPISODES, False)])
+def test_what_seems_to_fall_short_is_played_for_until_that_is_sure(count, expected):
+    """A mean of 90 that few returns of this spread leave open: as surely as a report, and no surer."""
+    returns = 90.0 + np.where(np.arange(count) % 2, 60.0, -60.0)
+    assert shortfall_of(returns, can_play=True).puts_off_the_end() is expected
+    assert not shortfall_of(returns, can_play=False).puts_off_the_end()
+    assert not shortfall_of(returns + 10.0, can_play=True).puts_off_the_end()
+
+
+def test_a_shortfall_that_few_episodes_hide_is_found_before_the_report_does(tmp_path):
+    """Greedy returns of 25 or 45, 35 on average, against windows of 40."""
+
+    class Wide(LongWindows):
+        def play_episodes(self, act, num_episodes, *, seed):
+            signs = np.where(np.random.default_rng(seed).random(num_episodes) < 0.5, 1.0, -1.0)
+            returns = self._play_score() - 5.0 + 10.0 * signs
+            lengths = np.ones(num_episodes, np.int64)
+            return EvaluationResult(float(returns.mean()), mean_interval(returns), returns, lengths, num_episodes)
+
+    short = run(tmp_path / "short", late=0, pipeline_class=Wide)
+    at_once = run(tmp_path / "at once", late=0)
+    assert short.reason == "trained"
+    assert short.windows > 1.5 * at_once.windows
 
 
 def test_only_the_look_that_would_be_the_last_is_put_off():
