@@ -20,6 +20,8 @@ SCENARIOS = [
     (200, 100),
     (200, 500),
 ]
+WATCHED = (120, 180, 300)
+"""Steady windows that the loop's watchdog has seen before the drop."""
 
 
 def alarm_of_detector(scores, calibrated):
@@ -77,7 +79,7 @@ def median_delay(alarms, drop_at):
 def delay_ratios(rng, count):
     """Return ``{scenario: {phi: [median delay over the oracle's, for drops of 1, 2 and 3 sd]}}``."""
     found = {}
-    for calibrated, steady in [*SCENARIOS, (None, 300)]:
+    for calibrated, steady in [*SCENARIOS, *((None, steady) for steady in WATCHED)]:
         name = f"calibrated on {calibrated}, {steady} steady" if calibrated else f"the loop's watchdog, {steady} steady"
         found[name] = {}
         for phi in PHIS:

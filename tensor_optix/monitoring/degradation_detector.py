@@ -17,21 +17,29 @@ from tensor_optix.monitoring.detector import Detector
 from tensor_optix.monitoring.score_checks import as_scores, checked_score
 from tensor_optix.monitoring.series import Moments, sum_variance
 
-# Fitted on simulated series (benchmarks/detector_simulation.py, tuning seeds) for few false alarms first, then delay.
-# Chosen by simulation (benchmarks/detector_simulation.py) and on the frozen policies and series of
-# benchmarks/judgement_watchdog.py, on seeds of their own; docs/judgement.md tells the error rates that they give.
+# Chosen on simulated series (benchmarks/detector_simulation.py, benchmarks/judgement_watchdog.py) of tuning seeds, for
+# few false alarms first, then delay; docs/judgement.md tells the error rates that they give on others.
 _TANGENTS = (1.5, 2.8, 5.0, 10.0, 25.0, 60.0, 150.0)  # window lengths at which the CUSUMs touch the boundary
-_HEIGHTS = (1.1, 1.03, 1.0, 1.05, 1.05, 1.0, 1.08)  # the boundary there, so that each CUSUM cries as rarely per delay
+_HEIGHTS = (
+    1.14,
+    1.10,
+    1.05,
+    1.03,
+    1.01,
+    1.02,
+    1.10,
+)  # the boundary there, so that each CUSUM cries as rarely per delay
 _GROWTH, _FROM = 1.65, 20.0  # how the boundary rises with the number of windows looked at, and from how many scores on
 _FEW, _MOST_OF_FEW = 7.5, 0.8  # the boundary rises by the 4th power of this over the number of scores, or this share
 _PRIOR_SCORES, _PRIOR_PHI = 3.0, 0.6  # what is believed of the autocorrelation, and how many scores that is worth
-_PHI_ERRORS = (0.1, 0.7)  # standard errors that phi is taken larger by, and so many more times phi
-_CUT, _CUT_SPIKES = 4.4, 1.0  # largest deviation of one score in units, power of sd / MAD that lowers it
+_PHI_ERRORS = (0.2, 0.85)  # standard errors that phi is taken larger by, and so many more times phi
+_CUT, _CUT_SPIKES = 4.2, 1.0  # largest deviation of one score in units, power of sd / MAD that lowers it
 _CUT_PHI = 0.12  # share of the cut lost where phi is 1: a single shock comes back
 _CUT_ERROR, _CUT_LEAST = 1.7, 0.72  # share of the cut lost, over the root of the number of scores, and what is left
 _PLUNGE = 8.0  # scores in a row, each so many units below, are an alarm too
 _PLUNGE_SCORES, _ECHO = (3, 5), 0.13  # that many, until this share at most is left of a single shock
-_SPIKES = 0.4  # power of sd / MAD
+_SPIKES, _SPIKES_OF_FEW, _MOST_SPIKES = 0.1, 20.0, 0.5  # power of sd / MAD, more over the number of scores, at most
+_LOW_TAIL = 0.2  # power of the lower tail's length in the unit
 _SKEW, _SKEW_ERRORS, _MOST_SKEW = 1.0, 1.5, 1.4  # what skewness beyond so many standard errors adds to sd / MAD
 _EARLY = (2, 4, 8, 16)  # scores after which the lines are drawn anew, besides whole blocks
 _BLOCK = 32  # scores taken into the baseline at once
@@ -232,9 +240,12 @@ class DegradationDetector(Detector):
         if moments.count > first.count:
             error = first.sd * math.sqrt(sum_variance(first.count, first.phi)) / first.count
             mean = min(max(moments.mean, mean - _MAX_SHIFT * error), mean)
-        unit = moments.sd * min(max(moments.low_tail, self._low_tail, 1.0), 2.0)
+        low_tail = max(moments.low_tail, self._low_tail)
+        unit = moments.sd * math.pow(min(max(low_tail, 1.0), 2.0), _LOW_TAIL)
         self._baseline = Baseline(mean, moments.sd, moments.phi, moments.count, unit)
-        self._caution = self._factor * math.pow(self._spikes, _SPIKES) * _widened(moments.count)
+        spikes = max(self._spikes * min(low_tail, 1.0), 1.0)  # those of a short lower tail point upwards
+        power = min(_SPIKES + _SPIKES_OF_FEW / first.count, _MOST_SPIKES)
+        self._caution = self._factor * math.pow(spikes, power) * _widened(moments.count)
         self._draw_lines(self._baseline)
         widened = _widened(first.count) * math.sqrt(1.0 + 3.0 / first.count)
         self._plunge_from = _PLUNGE * widened * self._factor

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
 from tensor_optix.core.checks import check_int, check_number
 from tensor_optix.functional.statistics import difference_noise
 from tensor_optix.monitoring.detector import Detector
+from tensor_optix.monitoring.gain import Gain, bins_of, chance_of_low_start, gain_since
 from tensor_optix.monitoring.score_bins import ScoreBins
 from tensor_optix.monitoring.score_checks import checked_score
 from tensor_optix.monitoring.series import Line, fit_line
@@ -24,7 +25,9 @@ _STRONG_SDS, _STRONG_HELD = 6.0, 1 / 32  # ... the gain stands so many score dev
 _DIP_SHARE, _DIP_LOOKS = 8, 3  # newest part of the scores, and scores at least, that must not lie below the level
 _NO_SUCCESS = 4  # times as many equal scores show a stall: a first success may take long to come
 _FIRST_LOOKS, _FIRST_SHARES = 3, (50, 15)  # the first level: the first 3 scores, or so large a share of all
-_GAIN_ERRORS = 4.0  # standard errors from which a gain is real
+_GAIN_ERRORS, _CHANCE = 4.0, 0.02  # standard errors, and largest chance of a low start, from which a gain is real
+_CHANCE_OF_EQUALS = 0.005  # such a chance, where scores without noise are a plateau
+_BACK_SHARE = 0.5  # of a gain: so far above its first three scores a series stands, or it is only back where it was
 
 # Fitted on simulated curves (benchmarks/detector_simulation.py, tuning seeds), and on logged ones (TUNING).
 _SLOWER, _SLOWER_ERRORS = 0.65, 1.8  # slowed down: below this share of the older slope, with this certainty
@@ -35,15 +38,6 @@ _FALL_SHARE, _FALL_SDS = 0.25, 1.0  # of the gain and of single scores: two of t
 _EARLY = 0.08  # share of the run that is left out where all the rest is looked at
 _STALL_RISE, _STALL_ERRORS = 0.5, 0.9  # score deviations a stalled run may have risen, with this certainty
 _STIR_SHARES, _STIR_ERRORS = (8, 20, 60), 2.0  # newest parts of a stalled run that must not stand out, by so much
-
-
-@dataclass(frozen=True)
-class _Gain:
-    """The rise above the first level."""
-
-    size: float
-    error: float  # its standard error
-    score_sd: float  # of single scores
 
 
 class PlateauDetector(Detector):
@@ -79,7 +73,7 @@ class PlateauDetector(Detector):
 
     _SAVED_AS = "PlateauDetector", 1
     _STATE = (
-        *("_bins", "_looks", "_next_test", "_passes", "_run_length", "_candidate", "_trend"),
+        *("_bins", "_looks", "_next_test", "_passes", "_run_length", "_trend"),
         *("_run_value", "_low", "_high"),
     )
 
@@ -116,7 +110,6 @@ class PlateauDetector(Detector):
         self._looks = 0
         self._next_test = self._min_looks
         self._passes = 0
-        self._candidate = Trend.IMPROVING
         self._trend = Trend.WARMING_UP
         self._run_length = 0
         self._run_value = self._low = self._high = 0.0
@@ -148,7 +141,7 @@ class PlateauDetector(Detector):
         self._follow_run(value)
         constant = self._constant_verdict()
         if constant is not None:
-            self._trend = self._candidate = constant
+            self._trend = constant
             self._passes = self._confirmations
             self._next_test = self._looks + 1
         elif self._looks < self._min_looks or self._run_length == self._looks:
@@ -181,14 +174,22 @@ class PlateauDetector(Detector):
             return Trend.STALLED if self._looks >= _NO_SUCCESS * self._constant_looks else None
         if self._run_length < max(self._constant_looks, self._looks // 8):
             return None
-        first, _ = self._first_level()
         tolerance = _EXACT * max(abs(self._low), abs(self._high))
         if self._run_value < self._high - tolerance:
             return None
-        gain = self._bins.last - first
-        if gain > self._level_sds * self._bins.difference_sd():
-            return Trend.PLATEAU
-        return None
+        return Trend.PLATEAU if self._has_left_its_first_level() else None
+
+    def _has_left_its_first_level(self) -> bool:
+        """Tell whether equal scores at the end lie above the first ones by more than noise and chance."""
+        bins, values = self._bins, self._bins.values()
+        newest = max(bins.num_bins // 2, self._run_length // bins.bin_size)
+        for looks in (1, *self._first_looks()):
+            count = bins_of(bins, looks)
+            gain = bins.last - float(values[:count].mean())
+            is_out_of_noise = gain > self._level_sds * bins.difference_sd()
+            if is_out_of_noise and chance_of_low_start(values, count, newest, bins.last) <= _CHANCE_OF_EQUALS:
+                return True
+        return False
 
     def _early_verdict(self) -> Trend:
         """Judge the first scores: rising beyond their noise, or too few to tell."""
@@ -204,7 +205,6 @@ class PlateauDetector(Detector):
             self._passes = 0
             return verdict
         self._passes += 1
-        self._candidate = verdict
         if self._trend is verdict:
             return verdict
         held = (self._passes - 1) * max(1, self._looks // _TEST_SHARE)
@@ -220,12 +220,11 @@ class PlateauDetector(Detector):
         below = float(values[bins.num_bins // 2 :].mean() - values[-newest:].mean())
         return below > _EXACT * max(abs(self._low), abs(self._high))
 
-    def _first_level(self, share: int = _FIRST_SHARES[0]) -> tuple[float, float]:
-        """Return the mean of the first scores, and how many they are."""
-        bins = self._bins
-        wanted = max(_FIRST_LOOKS, self._looks // share)
-        count = min(max(1, round(wanted / bins.bin_size)), bins.num_bins)
-        return float(bins.means[:count].mean()), float(count * bins.bin_size)
+    def _first_looks(self) -> Iterator[int]:
+        """Yield how many of the first scores may make the first level."""
+        for share in _FIRST_SHARES:
+            yield max(_FIRST_LOOKS, self._looks // share)
+        yield _FIRST_LOOKS
 
     def _test(self) -> tuple[Trend, float]:
         """Ask whether the level is flat against the gain so far, or was flat from the start.
@@ -234,9 +233,9 @@ class PlateauDetector(Detector):
             The verdict, and the share of the scores over which it must hold.
         """
         half = self._line(0.5)
-        gains = [self._gain(half, share) for share in _FIRST_SHARES]
+        gains = [gain_since(self._bins, looks, half) for looks in self._first_looks()]
         patient = self._looks >= self._stall_patience
-        real = [gain for gain in gains if gain.size >= _GAIN_ERRORS * gain.error]
+        real = [gain for gain in gains if self._is_real(gain, gains[-1])]
         left = [gain for gain in real if gain.size >= self._level_sds * gain.score_sd]
         if real and not self._has_fallen(real[0]) and self._is_flat(half, (left or real)[0]):
             if left:
@@ -246,6 +245,12 @@ class PlateauDetector(Detector):
             return Trend.STALLED, _HELD
         return Trend.IMPROVING, _HELD
 
+    @staticmethod
+    def _is_real(gain: Gain, gain_of_all: Gain) -> bool:
+        """Tell whether a gain is more than noise, chance, and the way back out of an early dip."""
+        is_back = gain_of_all.size < _BACK_SHARE * gain.size
+        return gain.size >= _GAIN_ERRORS * gain.error and gain.chance <= _CHANCE and not is_back
+
     def _line(self, oldest: float, newest: float = 1.0) -> Line:
         """Fit the scores from one share of the run to another against the logarithm of time."""
         bins = self._bins
@@ -253,18 +258,7 @@ class PlateauDetector(Detector):
         log_time = np.log((np.arange(start, end) + 0.5) * bins.bin_size)
         return fit_line(log_time, bins.means[start:end], bins.scatters[start:end], bins.bin_size)
 
-    def _gain(self, half: Line, share: int) -> _Gain:
-        """Measure the gain so far: the level of the newest quarter above the first one."""
-        bins = self._bins
-        quarter = bins.num_bins // 4
-        first, first_looks = self._first_level(share)
-        rough = bins.difference_sd()
-        variance = max(half.long_run_variance, rough**2) / first_looks
-        variance += half.long_run_variance / (quarter * bins.bin_size)
-        now = float(bins.values()[-quarter:].mean())
-        return _Gain(now - first, math.sqrt(variance), max(half.score_sd, rough))
-
-    def _is_flat(self, half: Line, gain: _Gain) -> bool:
+    def _is_flat(self, half: Line, gain: Gain) -> bool:
         """Tell whether another doubling of the run would change less than the tolerated share."""
         if self._ends_soon(half, self._confidence_sds, gain):
             return True
@@ -274,7 +268,7 @@ class PlateauDetector(Detector):
             return True
         return self._ends_soon(self._line(_SHORT_WINDOW), _SHORT_ERRORS, gain)
 
-    def _has_fallen(self, gain: _Gain) -> bool:
+    def _has_fallen(self, gain: Gain) -> bool:
         """Tell whether the newest scores lie so low that what the line shows is over."""
         newest: list[float] = sorted(self._bins.values()[-3:].tolist())
         level = float(np.median(self._bins.values()[-max(6, self._bins.num_bins // 4) :]))
@@ -286,7 +280,7 @@ class PlateauDetector(Detector):
         error = math.hypot(half.slope_se, _SLOWER * older.slope_se)
         return half.slope + _SLOWER_ERRORS * error < _SLOWER * older.slope
 
-    def _ends_soon(self, line: Line, errors: float, gain: _Gain) -> bool:
+    def _ends_soon(self, line: Line, errors: float, gain: Gain) -> bool:
         """Tell whether a line in log time, drawn on for a doubling, stays inside the tolerance."""
         tolerance = self._tolerance * (_STAYS if self._trend is Trend.PLATEAU else 1.0)
         ahead = _LN2 * line.slope

@@ -67,11 +67,19 @@ class TestSteady:
 
 
 class TestDrops:
-    @pytest.mark.parametrize(("size", "most"), [(1.0, 30), (2.0, 8), (3.0, 4)])
+    @pytest.mark.parametrize(("size", "most"), [(1.0, 28), (2.0, 8), (3.0, 4)])
     def test_a_drop_is_found_in_time(self, size: float, most: int) -> None:
         series = noise(np.random.default_rng(14), (200, 350))
         found = [alarms(x[:50], (x[50:] - size).tolist()) for x in series]
         assert np.median([f[0] + 1 if f else math.inf for f in found]) <= most
+
+    @pytest.mark.parametrize("kind", ["normal", "skewed up"])
+    def test_a_drop_of_one_spread_after_some_calm_is_found_within_25(self, kind: str) -> None:
+        rng = np.random.default_rng(21)
+        series = (rng.normal if kind == "normal" else rng.exponential)(size=(200, 260))
+        found = [alarms(x[:50], [*x[50:150], *(x[150:] - 1.0)]) for x in series]
+        late = [f[0] - 99 if f else math.inf for f in found if not f or f[0] >= 100]
+        assert np.median(late) <= 25
 
     def test_a_drop_after_a_long_calm_is_found(self) -> None:
         series = noise(np.random.default_rng(15), (30, 700))

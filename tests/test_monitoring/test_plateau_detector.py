@@ -78,6 +78,15 @@ class TestWithoutNoise:
         assert trends[80 + 16] is Trend.PLATEAU
         assert trends[-1] is Trend.PLATEAU
 
+    @pytest.mark.parametrize("first", [[0.4], [1.0, 0.8], [1.0, 1.0, 0.6]])
+    def test_equal_scores_after_one_rare_failure_are_no_plateau(self, first: list[float]) -> None:
+        assert Trend.PLATEAU not in verdicts([*first, *[1.0] * 50])
+
+    def test_a_ceiling_that_was_reached_at_once_is_a_plateau_in_time(self) -> None:
+        assert verdicts([0.0, 0.0, 0.0, *[1.0] * 12])[-1] is Trend.PLATEAU
+        assert verdicts([0.0, 0.5, *[1.0] * 50])[-1] is Trend.PLATEAU
+        assert verdicts([0.0, *[1.0] * 210])[-1] is Trend.PLATEAU
+
     def test_a_first_success_ends_a_stall_at_once(self) -> None:
         trends = verdicts([-500.0] * 50 + [-430.0])
         assert trends[-2:] == [Trend.STALLED, Trend.IMPROVING]
@@ -106,6 +115,21 @@ class TestWithNoise:
         assert sum(Trend.STALLED in run for run in runs) >= 5
         assert not any(Trend.PLATEAU in run for run in runs)
         assert all(Trend.STALLED not in run[:399] for run in runs)
+
+    @pytest.mark.parametrize("kind", ["rare failures", "noise that shrinks", "skewed", "back from a dip"])
+    def test_what_never_learned_is_hardly_ever_trained(self, kind: str) -> None:
+        rng = np.random.default_rng(52)
+        called = 0
+        for _ in range(40):
+            length = int(rng.choice([60, 150, 300]))
+            scores = {
+                "rare failures": 1.0 - (rng.random(length) < rng.uniform(0.01, 0.2)) * 0.4,
+                "noise that shrinks": np.exp(-np.arange(length) / length * 3.0) * rng.normal(size=length),
+                "skewed": -rng.exponential(size=length),
+                "back from a dip": 0.1 * rng.normal(size=length) - (np.abs(np.arange(length) - 8) < 5),
+            }[kind]
+            called += Trend.PLATEAU in verdicts(scores)
+        assert called <= 1
 
     @pytest.mark.parametrize("sd", [0.05, 0.1])
     def test_an_approach_ends_in_time(self, sd: float) -> None:
@@ -247,6 +271,13 @@ class TestMemory:
             assert other.trend is one.trend
             assert [other.update(s) for s in scores[cut:]] == [one.update(s) for s in scores[cut:]]
             assert other.state_dict() == one.state_dict()
+
+    def test_a_state_of_before_with_a_verdict_that_nobody_read(self) -> None:
+        detector, later = PlateauDetector(), PlateauDetector()
+        for score in curve()[:300]:
+            detector.update(score)
+        later.load_state_dict({**detector.state_dict(), "candidate": "plateau"})
+        assert later.state_dict() == detector.state_dict()
 
     def test_reset_forgets(self) -> None:
         detector = PlateauDetector()

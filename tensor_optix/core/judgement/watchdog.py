@@ -13,15 +13,16 @@ from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvalMetrics
 from tensor_optix.monitoring.degradation_detector import DegradationDetector
 
-CALIBRATION_WINDOWS = (50, 100, 250)
-"""Fresh windows after which the baseline is made: a first one, and ones that know autocorrelation better.
-
-The later ones wait until no CUSUM is near its limit: a drop that has begun is not taken for normal."""
-
-# Chosen with benchmarks/judgement_watchdog.py on seeds of their own.
+# Chosen by simulation on tuning seeds (benchmarks/judgement_watchdog.py has the figures, on others).
 _FIRST_LOOK_WINDOWS = 8
 _COARSE_THRESHOLD = 4.2
-_THRESHOLDS = (4.4, 4.2, 3.56)  # all detectors share what may be false alarms; most goes to the one that lasts
+_THRESHOLDS = {50: 4.2, 100: 3.9, 150: 3.7, 250: 3.6}  # what may be false alarms goes to the later ones, which last
+CALIBRATION_WINDOWS = tuple(_THRESHOLDS)
+"""Fresh windows after which the baseline is made: a first one, and ones that know more.
+
+The later ones wait until no CUSUM is near its limit: a drop that has begun is not taken for normal."""
+_FORMER_WINDOWS = (0, 50, 100, 250)
+"""Those of older states, which tell how many of them were made."""
 
 
 class Watchdog(Stateful):
@@ -31,7 +32,7 @@ class Watchdog(Stateful):
     fresh windows only. Until there are enough, a coarse detector watches.
     """
 
-    _STATE = ("_scores", "_baselines", "_detector")
+    _STATE = ("_scores", "_calibrated_at", "_detector")
 
     def __init__(self) -> None:
         self.start_over()
@@ -39,13 +40,13 @@ class Watchdog(Stateful):
     def start_over(self) -> None:
         """Forget: another policy is frozen now."""
         self._scores: list[float] = []
-        self._baselines = 0
+        self._calibrated_at = 0
         self._detector = _detector_for(0)
 
     def update(self, score: float) -> bool:
         """Take the score of one window and tell whether it raises the alarm."""
         alarm = len(self._scores) >= _FIRST_LOOK_WINDOWS and self._detector.update(score)
-        if self._baselines < len(CALIBRATION_WINDOWS) and not self._detector.alarmed:
+        if self._calibrated_at < CALIBRATION_WINDOWS[-1] and not self._detector.alarmed:
             self._scores.append(score)
             self._calibrate()
         return alarm
@@ -55,30 +56,33 @@ class Watchdog(Stateful):
         count = len(self._scores)
         due = _due(count)
         is_early = due == 0 and count >= _FIRST_LOOK_WINDOWS and count & (count - 1) == 0
-        if due > self._baselines and (self._baselines == 0 or self._detector.is_calm):
-            self._baselines = due
+        if due > self._calibrated_at and (self._calibrated_at == 0 or self._detector.is_calm):
+            self._calibrated_at = due
             self._detector = _detector_for(due)
             self._detector.calibrate(self._scores, earlier_looks=count - CALIBRATION_WINDOWS[0])
         elif is_early and self._detector.is_calm:
             self._detector.calibrate(self._scores)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state_dict` returned."""
-        due = _due(len(state["scores"]))
-        self._detector = _detector_for(int(state.get("baselines", due)))
-        super().load_state_dict({"baselines": due, **state})  # not counted in older states
+        """Become what :meth:`state_dict` returned, also in earlier releases."""
+        calibrated_at = _due(len(state["scores"]))
+        if "baselines" in state:
+            calibrated_at = _FORMER_WINDOWS[min(int(state["baselines"]), len(_FORMER_WINDOWS) - 1)]
+        calibrated_at = int(state.get("calibrated_at", calibrated_at))
+        self._detector = _detector_for(_due(calibrated_at))
+        super().load_state_dict({**state, "calibrated_at": calibrated_at})
 
 
 def _due(count: int) -> int:
-    """Return how many baselines should have been made from so many scores."""
-    return sum(count >= windows for windows in CALIBRATION_WINDOWS)
+    """Return after how many windows the latest baseline is made of those due by now, 0 for none."""
+    return max((windows for windows in CALIBRATION_WINDOWS if windows <= count), default=0)
 
 
-def _detector_for(baselines: int) -> DegradationDetector:
-    """Return the detector that watches once so many baselines were made."""
-    if baselines == 0:
+def _detector_for(windows: int) -> DegradationDetector:
+    """Return the detector that watches once the baseline of so many windows was made."""
+    if windows == 0:
         return DegradationDetector(threshold=_COARSE_THRESHOLD, adapt=False)
-    return DegradationDetector(threshold=_THRESHOLDS[baselines - 1])
+    return DegradationDetector(threshold=_THRESHOLDS[windows])
 
 
 class Watch(Watchdog):

@@ -41,6 +41,16 @@ def test_finds_a_drop_soon_whenever_it_comes(at: int, least: int) -> None:
     assert sum(alarm is not None and at <= alarm <= at + 8 for alarm in found) >= least
 
 
+@pytest.mark.parametrize("kind", ["normal", "skewed up"])
+@pytest.mark.parametrize("at", [130, 180, 400])
+def test_a_drop_of_one_spread_is_found_within_25_windows(at: int, kind: str) -> None:
+    rng = np.random.default_rng(8)
+    series = rng.normal(size=(50, at + 80)) if kind == "normal" else rng.exponential(size=(50, at + 80))
+    series[:, at:] -= 1.0
+    delays = [np.inf if alarm is None else alarm - at + 1 for alarm in map(alarm_of, series) if not (alarm or at) < at]
+    assert np.median(delays) <= 25
+
+
 def test_the_last_baseline_knows_all_windows_so_far() -> None:
     watchdog = Watchdog()
     for score in steady(2, CALIBRATION_WINDOWS[-1]).tolist():
@@ -107,12 +117,23 @@ def test_state_goes_through_json_exactly(cut: int) -> None:
     assert other.state_dict() == one.state_dict()
 
 
-def test_a_state_that_does_not_count_its_baselines_goes_on() -> None:
+@pytest.mark.parametrize(("windows", "baselines", "as_now"), [(20, 0, 0), (70, 1, 50), (120, 2, 100), (260, 3, 250)])
+def test_a_state_that_counts_its_baselines_goes_on(windows: int, baselines: int, as_now: int) -> None:
+    watchdog, later = Watchdog(), Watchdog()
+    for score in steady(7, windows).tolist():
+        watchdog.update(score)
+    state = watchdog.state_dict()
+    del state["calibrated_at"]
+    later.load_state_dict({**state, "baselines": baselines})
+    assert later.state_dict() == {**state, "calibrated_at": as_now}
+
+
+def test_a_state_that_does_not_tell_its_baselines_goes_on() -> None:
     watchdog, later = Watchdog(), Watchdog()
     for score in steady(7, 120).tolist():
         watchdog.update(score)
     state = watchdog.state_dict()
-    del state["baselines"]
+    del state["calibrated_at"]
     later.load_state_dict(state)
     assert later.state_dict() == watchdog.state_dict()
 
