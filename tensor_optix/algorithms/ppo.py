@@ -62,8 +62,8 @@ class PPOAgent(TFAgent):
     """Learns a policy and a value function from each window, in several epochs of minibatches.
 
     Acts in Discrete, MultiDiscrete, MultiBinary and float Box spaces. For a Box the actor gives
-    means, where -1 and 1 are the bounds; a learned spread that does not depend on the observation
-    belongs to the agent, and actions are clipped to the bounds.
+    means, where -1 and 1 are the bounds, as far as there are any; a learned spread that does not depend
+    on the observation belongs to the agent, and actions are clipped to the bounds.
 
     Hyperparameters (``HyperparamSet.params``), read at each ``learn``; changing one never retraces:
     ``learning_rate`` 3e-4, ``gamma`` 0.995, ``gae_lambda`` 0.95, ``clip_ratio`` 0.2, ``entropy_coef``

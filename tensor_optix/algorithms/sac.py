@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
-from tensor_optix.adapters.tensorflow.actions.box import is_box_of_floats
+from tensor_optix.adapters.tensorflow.actions.box import has_bounds, is_box_of_floats
 from tensor_optix.adapters.tensorflow.actions.squashed_gaussian import (
     SquashedSampler,
     sample_and_log_prob,
@@ -61,7 +61,7 @@ class SACAgent(OffPolicyAgent):
     Hyperparameters, read at each ``learn``: ``learning_rate`` (of actor, critics and temperature),
     ``gamma``, ``tau`` (how fast the target critics follow), ``gradient_steps`` for every
     ``train_frequency`` env steps, ``target_entropy`` (nats of the unit action; left out: minus the
-    number of action dimensions), ``alpha`` (the temperature; left out: found so that the entropy
+    number of action dimensions that have a width), ``alpha`` (the temperature; left out: found so that the entropy
     meets its target, from ``initial_alpha`` on).
 
     Networks run at inference (``training=False``) in acting, learning and as targets: Dropout is off.
@@ -160,7 +160,7 @@ class SACAgent(OffPolicyAgent):
         settings = {
             "tau": params["tau"],
             "fixed_alpha": params.get("alpha") or 0.0,
-            "target_entropy": -float(num_actions) if target_entropy is None else target_entropy,
+            "target_entropy": -float(self._sampler.is_free.sum()) if target_entropy is None else target_entropy,
         }
         return self._loop(feed, settings).metrics
 
@@ -172,7 +172,7 @@ class SACAgent(OffPolicyAgent):
         noise_t, noise_tpk = tf.split(batch["noise"], 2, axis=-1)
         alpha = tf.where(settings["fixed_alpha"] > 0, settings["fixed_alpha"], tf.exp(self._log_alpha.value))
 
-        a_tpk, log_prob_tpk = sample_and_log_prob(self._outputs(o_tpk), noise_tpk)
+        a_tpk, log_prob_tpk = sample_and_log_prob(self._outputs(o_tpk), noise_tpk, self._sampler.is_free)
         q_tpk = tf.minimum(*(target(o_tpk, a_tpk) for target in self._targets))
         target = batch["return"] + batch["discount"] * (q_tpk - alpha * log_prob_tpk)
         with tf.GradientTape() as tape:
@@ -185,7 +185,7 @@ class SACAgent(OffPolicyAgent):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in self.model.trainable_variables])
             outputs, _, added_by_actor = self._network.trained_on(o_t)
-            a_t, log_prob_t = sample_and_log_prob(outputs, noise_t)
+            a_t, log_prob_t = sample_and_log_prob(outputs, noise_t, self._sampler.is_free)
             q_of_policy = tf.minimum(*(critic(o_t, a_t) for critic in self._critics))
             actor_loss = tf.reduce_mean(alpha * log_prob_t - q_of_policy)
             actor_loss = actor_loss if added_by_actor is None else actor_loss + added_by_actor
@@ -238,9 +238,9 @@ class SACAgent(OffPolicyAgent):
     # ---------------------------------------------------------------- being made
 
     def _sampler_for(self, action_space: Any) -> ActionSampler:
-        if not is_box_of_floats(action_space) or not np.isfinite([action_space.low, action_space.high]).all():
+        if not is_box_of_floats(action_space) or not np.all(has_bounds(action_space)):
             raise UnsupportedSpaceError(
-                f"SAC needs a Box action space of floats with finite bounds. Received: {action_space}. "
+                f"SAC needs a Box action space of floats with finite bounds (below 1e9). Received: {action_space}. "
                 "Use DQNAgent or PPOAgent for Discrete actions, PPOAgent for MultiDiscrete, MultiBinary or unbounded "
                 "ones; or bound it with gymnasium.wrappers.TransformAction(env, lambda action: action, Box(low, high))."
             )

@@ -37,6 +37,33 @@ def test_it_goes_to_the_place_in_a_box_that_it_is_shown():
     assert result.mean / 20 >= 0.9
 
 
+class Targets(gym.Env):
+    """Each step is an episode: be near a target, between bounds on both sides, on one, on none, and of no width."""
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gym.spaces.Box(
+        np.float32([5, -np.inf, -np.inf, -2, 7, -1e38]), np.float32([np.inf, -5, np.inf, 2, 7, 1e38])
+    )
+    targets = np.float32([7, -7, 1.5, 1, 7, -1])
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        return np.zeros(2, np.float32), -float(np.square(action - self.targets).sum()), True, False, {}
+
+
+def test_it_finds_places_between_bounds_of_every_kind():
+    agent = train(Targets, num_windows=40)
+    for act in (agent.act_greedy, lambda seen: agent.policy_model()(seen[None])[0]):
+        np.testing.assert_allclose(act(np.zeros(2, np.float32)), Targets.targets, atol=0.35)
+    spread = agent.get_state().arrays["log_std.0"]
+    assert spread[4] == np.log(np.float32(0.6)), "a place of no width has no spread to learn"
+    assert (spread[[0, 1, 2, 3, 5]] < spread[4]).all()
+
+
 @pytest.mark.slow
 def test_it_learns_from_pixels(tmp_path):
     pipeline = make_pipeline(CatchEnv)

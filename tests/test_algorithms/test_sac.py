@@ -435,3 +435,26 @@ def test_a_run_in_the_loop_and_its_champion_from_disk(tmp_path):
     observations = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     for o in observations:
         np.testing.assert_array_equal(loaded.act_greedy(o), agent.act_greedy(o))
+
+
+def test_a_dimension_of_no_width_is_its_bound_and_not_in_the_target_entropy():
+    space = gym.spaces.Box(np.float32([-2, 3]), np.float32([2, 3]))
+    agent = make(space, params={"learning_rate": 1e-2}, hidden_units=(16,))
+    targets = []
+    loop = agent._loop
+    agent._loop = lambda feed, settings: targets.append(settings["target_entropy"]) or loop(feed, settings)
+    before = agent.model.layers[-1].kernel.numpy()
+    for number in range(4):
+        agent.learn(play(agent, number, reward=lambda o, a: -(a[:, 0] ** 2)))
+    assert set(targets) == {-1.0}
+    moved = (agent.model.layers[-1].kernel.numpy() != before).any(axis=0)
+    assert moved.tolist() == [True, False, True, False]
+    seen = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    for actions in (agent.act_batch(seen), agent.policy().act_batch(seen, greedy=True), agent.policy_model()(seen)):
+        assert (np.asarray(actions)[:, 1] == 3).all()
+
+
+@pytest.mark.parametrize("bounds", [(-1e38, 1e38), (0.0, np.inf), (-np.inf, np.inf)])
+def test_bounds_that_tell_no_scale_are_refused(bounds):
+    with pytest.raises(UnsupportedSpaceError, match=r"finite bounds \(below 1e9\).*TransformAction"):
+        make(gym.spaces.Box(*bounds, (1,)))

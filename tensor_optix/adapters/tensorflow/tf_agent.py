@@ -63,7 +63,7 @@ class TFAgent(BoundAgent):
 
     For a Discrete action space the model gives one logit per action, and actions are drawn from
     their softmax. For a Box it gives one mean per dimension, where -1 and 1 are the bounds of the
-    space; a learned spread belongs to the agent, and actions are clipped to the bounds.
+    space, as far as there are any; a learned spread belongs to the agent, and actions are clipped to the bounds.
 
     ``learn`` is a policy gradient on the last 2,048 steps with the clipped surrogate loss
     (Schulman et al., 2017), generalized advantages over a linear value baseline, so that no second

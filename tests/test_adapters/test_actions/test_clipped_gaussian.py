@@ -100,3 +100,49 @@ def test_within_other_bounds_an_action_means_what_it_meant():
     assert moved.greedy_one(np.zeros(1)).dtype == np.float64
     assert not moved.has_density_of(first)
     assert moved.has_density_of(moved.in_space(known, new))
+
+
+FIXED = spaces.Box(np.float32([-1, 7, 0, 5]), np.float32([1, 7, 0, np.inf]))
+
+
+def test_a_dimension_of_no_width_counts_for_nothing():
+    sampler = GaussianSampler.for_space(FIXED).with_log_std(np.log(np.float32([0.5, 0.3, 2.0, 0.8])))
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(size=(40, 4)).astype(np.float32)
+    actions = sampler.sample(outputs, sampler.draw_noise(rng, 40))
+    assert (actions[:, 1:3] == [7, 0]).all()
+    first = [
+        stats.norm.logcdf(-1, m, 0.5)
+        if a <= -1
+        else stats.norm.logsf(1, m, 0.5)
+        if a >= 1
+        else stats.norm.logpdf(a, m, 0.5)
+        for a, m in zip(actions[:, 0], outputs[:, 0], strict=True)
+    ]
+    last = [
+        stats.norm.logcdf(-1, m, 0.8) if a <= 5 else stats.norm.logpdf(a - 6.0, m, 0.8)
+        for a, m in zip(actions[:, 3], outputs[:, 3], strict=True)
+    ]
+    expected = np.add(first, last)
+    np.testing.assert_allclose(sampler.log_prob(outputs, actions), expected, rtol=1e-4, atol=1e-4)
+    log_std, outputs = tf.Variable(np.log(sampler.std)), tf.Variable(outputs)
+    density = sampler.density(log_std)
+    with tf.GradientTape(persistent=True) as tape:
+        log_probs, entropy = density.log_prob(outputs, sampler.encode(actions)), density.entropy(outputs)
+    np.testing.assert_allclose(log_probs, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(entropy, stats.norm(0, 0.5).entropy() + stats.norm(0, 0.8).entropy(), rtol=1e-5)
+    assert not tape.gradient(log_probs, outputs).numpy()[:, 1:3].any()
+    for told in (log_probs, entropy):
+        slopes = tape.gradient(told, log_std).numpy()
+        assert not slopes[1:3].any()
+        assert slopes[[0, 3]].all()
+
+
+def test_bounds_that_meet_in_another_space_count_for_nothing_there():
+    first = GaussianSampler.for_space(spaces.Box(-2.0, 2.0, (2,)))
+    moved = first.in_space(spaces.Box(-2.0, 2.0, (2,)), spaces.Box(np.float32([1, -2]), np.float32([1, 2])))
+    outputs = np.float32([[0.1, 0.2]])
+    assert moved.greedy(outputs)[0, 0] == 1.0
+    expected = stats.norm.logpdf(0.2, 0.2, 0.6)
+    np.testing.assert_allclose(moved.log_prob(outputs, moved.greedy(outputs)), [expected], rtol=1e-5)
+    assert first.is_free.all()

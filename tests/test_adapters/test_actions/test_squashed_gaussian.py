@@ -97,3 +97,31 @@ def test_what_acts_and_what_learns_agree():
     np.testing.assert_allclose(sampler.log_prob(outputs, actions), learned, rtol=1e-3, atol=1e-3)
     # Of two unit actions in (-1, 1), each with density 1/2.
     np.testing.assert_allclose(sampler.with_uniform(True).log_prob(outputs, actions), np.full(50, np.log(0.25)))
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_a_dimension_of_no_width_counts_for_nothing(uniform):
+    space = gym.spaces.Box(np.float32([-3, 7, 0]), np.float32([1, 7, 4]))
+    free = gym.spaces.Box(np.float32([-3, 0]), np.float32([1, 4]))
+    sampler, other = (SquashedSampler.for_space(s, uniform=uniform) for s in (space, free))
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(-0.5, 0.3, size=(40, 6)).astype(np.float32)
+    noise = sampler.draw_noise(rng, 40)
+    actions = sampler.sample(outputs, noise)
+    assert (actions[:, 1] == 7).all()
+    assert not sampler.encode(actions)[:, 1].any()
+    kept, both = [0, 2], [0, 2, 3, 5]
+    np.testing.assert_array_equal(other.sample(outputs[:, both], noise[:, both]), actions[:, kept])
+    expected = other.log_prob(outputs[:, both], actions[:, kept])
+    np.testing.assert_allclose(sampler.log_prob(outputs, actions), expected, rtol=1e-6)
+    if uniform:
+        np.testing.assert_allclose(expected, -2 * np.log(2.0))
+        return
+    outputs = tf.Variable(outputs)
+    with tf.GradientTape() as tape:
+        units, found = sample_and_log_prob(outputs, tf.constant(noise[:, :3]), sampler.is_free)
+    np.testing.assert_allclose(units, sampler.encode(actions), atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    slopes = tape.gradient([units, found], outputs).numpy()
+    assert not slopes[:, [1, 4]].any()
+    assert slopes[:, both].all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,12 @@ import tensorflow as tf
 from scipy import special
 
 from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead, SymbolicNumbers
-from tensor_optix.adapters.tensorflow.actions.box import BoxSampler, is_box_of_floats
+from tensor_optix.adapters.tensorflow.actions.box import (
+    BoxSampler,
+    centre_and_half_range,
+    flat_bounds,
+    is_box_of_floats,
+)
 
 AT_BOUND = 1e-6
 """How near to a bound, in units of the output, an action counts as clipped."""
@@ -44,17 +50,17 @@ class GaussianSampler(BoxSampler, PolicyHead):
 
     @classmethod
     def for_space(cls, action_space: Any, std: float = INITIAL_STD) -> GaussianSampler:
-        """Make a sampler in which outputs -1 and 1 are the bounds of the space.
+        """Make a sampler in which outputs -1 and 1 are the bounds of the space, where it has them."""
+        spread = np.full(math.prod(action_space.shape), std, np.float32)
+        scale = centre_and_half_range(action_space)
+        bounds = flat_bounds(action_space)
+        return cls(spread.size, *bounds, *scale, action_space.shape, action_space.dtype, spread, std)
 
-        A dimension without two finite bounds takes the output as it is.
-        """
-        low, high = (bound.astype(np.float64).reshape(-1) for bound in (action_space.low, action_space.high))
-        bounded = np.isfinite(low) & np.isfinite(high) & (high > low)
-        centre, half_range = np.zeros(low.size), np.ones(low.size)
-        centre[bounded] = (low[bounded] + high[bounded]) / 2
-        half_range[bounded] = (high[bounded] - low[bounded]) / 2
-        spread = np.full(low.size, std, np.float32)
-        return cls(low.size, low, high, centre, half_range, action_space.shape, action_space.dtype, spread, std)
+    @cached_property
+    def is_free(self) -> np.ndarray:
+        """Which dimensions can be other than they are, ``[K]`` bool: bounds that another space drew closer count."""
+        free: np.ndarray = (self.half_range > 0) & (self.low < self.high)
+        return free
 
     @property
     def log_std(self) -> np.ndarray:
@@ -78,7 +84,7 @@ class GaussianSampler(BoxSampler, PolicyHead):
         inside = -0.5 * np.square(z) - np.log(self.std) - 0.5 * np.log(2.0 * np.pi)
         at_low, at_high = units <= low + AT_BOUND, units >= high - AT_BOUND
         behind = special.log_ndtr(np.where(at_low, z, -z))
-        return np.where(at_low | at_high, behind, inside).sum(axis=-1)
+        return np.where(at_low | at_high, behind, inside).sum(axis=-1, where=self.is_free)
 
     def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
         """Return units around the means."""
@@ -90,7 +96,7 @@ class GaussianSampler(BoxSampler, PolicyHead):
 
     def density(self, log_std: Any) -> ClippedGaussian:
         """Return the density within the bounds."""
-        return ClippedGaussian(log_std, self._to_units(self.low), self._to_units(self.high))
+        return ClippedGaussian(log_std, self._to_units(self.low), self._to_units(self.high), self.is_free)
 
     def has_density_of(self, other: Any) -> bool:
         """Tell whether both hold actions within the same bounds."""
@@ -101,7 +107,7 @@ class GaussianSampler(BoxSampler, PolicyHead):
 
     def _to_units(self, flat_actions: np.ndarray) -> np.ndarray:
         """Return what output stands for these actions ``[..., K]``, clipped to the bounds."""
-        return (np.clip(flat_actions, self.low, self.high) - self.centre) / self.half_range
+        return (np.clip(flat_actions, self.low, self.high) - self.centre) / self._unit
 
 
 class ClippedGaussian:
@@ -116,10 +122,12 @@ class ClippedGaussian:
         log_std: A variable ``[K]``: log of the spread, in units of the output.
         low: Lower bounds ``[K]`` in units of the output, -inf where there is none.
         high: Upper bounds ``[K]``.
+        is_free: Which dimensions count, ``[K]`` bool; all, if not given.
     """
 
-    def __init__(self, log_std: Any, low: Any, high: Any) -> None:
+    def __init__(self, log_std: Any, low: Any, high: Any, is_free: np.ndarray | None = None) -> None:
         self._log_std = log_std
+        self._counts = None if is_free is None or is_free.all() else tf.constant(is_free, tf.float32)
         self._low = tf.constant(low, tf.float32)
         self._high = tf.constant(high, tf.float32)
 
@@ -130,12 +138,15 @@ class ClippedGaussian:
         inside = -0.5 * tf.square(z) - log_std - _HALF_LOG_TWO_PI
         at_low, at_high = actions <= self._low + AT_BOUND, actions >= self._high - AT_BOUND
         behind = log_normal_cdf(tf.where(at_low, z, -z))
-        return tf.reduce_sum(tf.where(at_low | at_high, behind, inside), axis=-1)
+        return tf.reduce_sum(self._counted(tf.where(at_low | at_high, behind, inside)), axis=-1)
 
     def entropy(self, outputs: Any) -> Any:
         """Return the entropy before clipping: it keeps the spread from dying at a bound, too."""
-        total = tf.reduce_sum(tf.convert_to_tensor(self._log_std) + 0.5 + _HALF_LOG_TWO_PI)
+        total = tf.reduce_sum(self._counted(tf.convert_to_tensor(self._log_std) + 0.5 + _HALF_LOG_TWO_PI))
         return tf.fill(tf.shape(outputs)[:1], total)
+
+    def _counted(self, each: Any) -> Any:
+        return each if self._counts is None else each * self._counts
 
 
 def log_normal_cdf(z: Any) -> Any:

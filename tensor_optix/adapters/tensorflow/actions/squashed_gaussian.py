@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from tensor_optix.adapters.tensorflow.actions.action_sampler import SymbolicNumbers
-from tensor_optix.adapters.tensorflow.actions.box import BoxSampler
+from tensor_optix.adapters.tensorflow.actions.box import BoxSampler, centre_and_half_range, flat_bounds
 
 LOG_STD_BOUNDS = (-20.0, 2.0)
 
@@ -30,17 +30,21 @@ def mean_and_log_std(outputs: Any) -> tuple[Any, Any]:
     return mean, tf.clip_by_value(log_std, *LOG_STD_BOUNDS)
 
 
-def sample_and_log_prob(outputs: Any, noise: Any) -> tuple[Any, Any]:
+def sample_and_log_prob(outputs: Any, noise: Any, is_free: np.ndarray | None = None) -> tuple[Any, Any]:
     """Return unit actions ``tanh(mean + std * noise)`` ``[B, K]`` and ``log p`` of them ``[B]``.
 
     Args:
         outputs: ``[B, 2 K]``.
         noise: Standard normal, ``[B, K]``; gradients flow to the outputs alone.
+        is_free: Which dimensions count, ``[K]`` bool: the others are 0. All, if not given.
     """
     mean, log_std = mean_and_log_std(outputs)
     u = mean + tf.exp(log_std) * noise
     normal = -0.5 * tf.square(noise) - log_std - _HALF_LOG_TWO_PI
-    return tf.tanh(u), tf.reduce_sum(normal - log_tanh_slope(u), axis=-1)
+    units, log_probs = tf.tanh(u), normal - log_tanh_slope(u)
+    if is_free is not None and not is_free.all():
+        units, log_probs = (x * is_free.astype(np.float32) for x in (units, log_probs))
+    return units, tf.reduce_sum(log_probs, axis=-1)
 
 
 def log_tanh_slope(u: Any) -> Any:
@@ -62,10 +66,8 @@ class SquashedSampler(BoxSampler):
     @classmethod
     def for_space(cls, action_space: Any, *, uniform: bool = False) -> SquashedSampler:
         """Make a sampler for a Box with finite bounds."""
-        low, high = (bound.astype(np.float64).reshape(-1) for bound in (action_space.low, action_space.high))
-        return cls(
-            2 * low.size, low, high, (low + high) / 2, (high - low) / 2, action_space.shape, action_space.dtype, uniform
-        )
+        bounds, scale = flat_bounds(action_space), centre_and_half_range(action_space)
+        return cls(2 * bounds[0].size, *bounds, *scale, action_space.shape, action_space.dtype, uniform)
 
     @property
     def num_actions(self) -> int:
@@ -88,19 +90,19 @@ class SquashedSampler(BoxSampler):
         """
         k = self.num_actions
         if self.uniform:
-            return np.full(len(outputs), -k * math.log(2.0))
+            return np.full(len(outputs), -int(self.is_free.sum()) * math.log(2.0))
         log_std = outputs[:, k:].clip(*LOG_STD_BOUNDS)
         u = np.arctanh(self.encode(actions).clip(-_LARGEST_UNIT, _LARGEST_UNIT))
         normal = -0.5 * np.square((u - outputs[:, :k]) / np.exp(log_std)) - log_std - _HALF_LOG_TWO_PI
-        return (normal - 2.0 * (math.log(2.0) - u - np.logaddexp(0.0, -2.0 * u))).sum(axis=-1)
+        log_probs = normal - 2.0 * (math.log(2.0) - u - np.logaddexp(0.0, -2.0 * u))
+        return log_probs.sum(axis=-1, where=self.is_free)
 
     def encode(self, actions: Any) -> np.ndarray:
         """Return unit actions, float32 ``[B, K]``."""
         flat = np.asarray(actions, np.float64).reshape(-1, self.num_actions)
-        width = np.where(self.half_range > 0, self.half_range, 1.0)
         # Not within low and high: a replay may hold actions from where more was taken.
         within = np.clip(flat, self.centre - self.half_range, self.centre + self.half_range)
-        return ((within - self.centre) / width).astype(np.float32)
+        return ((within - self.centre) / self._unit).astype(np.float32)
 
     def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
         """Return outputs whose means are drawn around what they were; evenly drawn actions are none of the policy's."""
