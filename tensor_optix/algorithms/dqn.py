@@ -294,7 +294,13 @@ class DQNAgent(OffPolicyAgent):
 
     def _make_networks(self) -> None:
         self._target = ShadowNetwork(self.model, self._outputs)
+        self._make_loop()
+
+    def _make_loop(self) -> None:
         self._loop = GradientLoop(self, METRICS, ("max_grad_norm", "tau"), self._variables)
+
+    def _shadows(self) -> list[ShadowNetwork]:
+        return [self._target]
 
     def _variables(self) -> list[Any]:
         return [*self.model.trainable_variables, *self.optimizer.variables, *self._target.variables]

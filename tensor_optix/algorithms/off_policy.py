@@ -18,6 +18,7 @@ from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
 from tensor_optix.algorithms.replay.memory import require_memory
 from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
+from tensor_optix.algorithms.shadow_network import ShadowNetwork
 from tensor_optix.core.checks import check_flags, check_instance, check_int, check_ints
 from tensor_optix.core.storage.plain_state import require_like
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
@@ -146,6 +147,7 @@ class OffPolicyAgent(TFAgent):
         """Store a window and return how many gradient steps are due."""
         if self._sampler is None:
             self._infer(first_of(window.observations))
+        self._follow_flags()
         added = self.replay.add(window)
         self._observe(window)
         params = self._hyperparams.params
@@ -241,6 +243,19 @@ class OffPolicyAgent(TFAgent):
     def _make_networks(self) -> None:
         """Make what learns: targets, other networks, the traced update."""
         raise NotImplementedError
+
+    def _make_loop(self) -> None:
+        """Make the traced update."""
+        raise NotImplementedError
+
+    def _shadows(self) -> list[ShadowNetwork]:
+        """Return the networks on weights of their own, each after what it is a shadow of."""
+        raise NotImplementedError
+
+    def _follow_trained(self) -> None:
+        for shadow in self._shadows():
+            shadow.follow_trained()
+        self._make_loop()
 
     # State
 

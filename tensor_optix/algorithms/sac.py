@@ -29,6 +29,7 @@ from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
 )
 from tensor_optix.adapters.tensorflow.learning.loss_scale import loss_scale, told_norm
 from tensor_optix.adapters.tensorflow.learning.losses import dense_gradients
+from tensor_optix.adapters.tensorflow.learning.trained_variables import moved_to
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
 from tensor_optix.algorithms.gradient_loop import GradientLoop
@@ -275,10 +276,25 @@ class SACAgent(OffPolicyAgent):
         self._critic_optimizer.build(self._critic_variables())
         self._alpha_optimizer.build([self._log_alpha])
         exempt_from_decay(self._alpha_optimizer, [self._log_alpha])
+        self._exempt_twin()
+        self._make_loop()
+
+    def _exempt_twin(self) -> None:
+        """Let weight decay leave those of the twin's weights alone whose originals it does."""
         first, second = self._twin_variables()
         undecayed = [twin for v, twin in zip(first, second, strict=True) if not decays(self._critic_optimizer, v)]
         exempt_from_decay(self._critic_optimizer, undecayed)
+
+    def _make_loop(self) -> None:
         self._loop = GradientLoop(self, METRICS, ("tau", "fixed_alpha", "target_entropy"), self._variables)
+
+    def _shadows(self) -> list[ShadowNetwork]:
+        return [self._twin, *self._targets]
+
+    def _follow_trained(self) -> None:
+        super()._follow_trained()
+        self._critic_optimizer = moved_to(self._critic_optimizer, self._critic_variables())
+        self._exempt_twin()
 
     def _twin_values(self) -> list[np.ndarray]:
         """Return what the twin begins with: another draw, but for what a critic of the user's already knows."""

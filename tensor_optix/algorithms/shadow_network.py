@@ -29,16 +29,12 @@ class ShadowNetwork:
     def __init__(
         self, model: keras.Model, call: Callable[..., Any], values: Sequence[np.ndarray] | None = None
     ) -> None:
-        self._originals = list(model.trainable_variables)
+        self._model = model
         self._call = call
+        self._originals = list(model.trainable_variables)
         first = [v.numpy() for v in self._originals] if values is None else values
         self._others = list(model.non_trainable_variables)
-        self.variables = [
-            keras.Variable(value, dtype=original.dtype, name=original.name)
-            for value, original in zip(first, self._originals, strict=True)
-        ]
-        for own, original in zip(self.variables, self._originals, strict=True):
-            own.constraint = original.constraint
+        self.variables = [_own(original, value) for original, value in zip(self._originals, first, strict=True)]
 
     def __call__(self, *inputs: Any) -> Any:
         """Return the outputs on these weights; can be traced, and gradients reach the weights."""
@@ -59,11 +55,24 @@ class ShadowNetwork:
                 variable.assign(moved)
         return results
 
+    def follow_trained(self) -> None:
+        """Hold weights for what the model trains now: those it holds, and copies of the model's where that is new."""
+        held = {id(original): own for original, own in zip(self._originals, self.variables, strict=True)}
+        self._originals = list(self._model.trainable_variables)
+        self._others = list(self._model.non_trainable_variables)
+        self.variables = [held[id(v)] if id(v) in held else _own(v, v.numpy()) for v in self._originals]
+
     def move_towards(self, variables: Sequence[Any], tau: Any) -> None:
         """Let ``w <- (1 - tau) w + tau w'`` for the weights ``w'`` in ``variables``; 1 copies them. Can be traced."""
         for own, other in zip(self.variables, variables, strict=True):
             share = tf.cast(tau, own.value.dtype)
             own.value.assign((1.0 - share) * own.value + share * other.value)
+
+
+def _own(original: Any, value: Any) -> Any:
+    own = keras.Variable(value, dtype=original.dtype, name=original.name)
+    own.constraint = original.constraint
+    return own
 
 
 def reshuffled(rng: np.random.Generator, variables: Sequence[Any]) -> list[np.ndarray]:

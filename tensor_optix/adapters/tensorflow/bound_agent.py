@@ -30,6 +30,7 @@ from tensor_optix.adapters.tensorflow.learning.keras_optimizers import (
     undecayed,
     unused_copy,
 )
+from tensor_optix.adapters.tensorflow.learning.trained_variables import TrainableFlags, knows_some, moved_to
 from tensor_optix.adapters.tensorflow.models import keras_features, model_checks
 from tensor_optix.adapters.tensorflow.models.model_checks import Spaces, bounds_differ, require_served
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
@@ -61,6 +62,7 @@ class BoundAgent(SavedAgent):
 
     _forward: Forward
     _network: PolicyNetwork
+    _flags: TrainableFlags
 
     def bind(self, observation_space: Any, action_space: Any, *, num_envs: int = 1, seed: int | None = None) -> None:
         """Check that model and spaces fit, build model and optimizer, and seed all randomness.
@@ -117,14 +119,6 @@ class BoundAgent(SavedAgent):
         twin._noise = NoiseStream(derive_rng(seed, "explore"), twin._sampler.draw_noise)
         return twin
 
-    def get_state(self, scope: StateScope = "learner") -> AgentState:
-        """Return what ``SavedAgent`` tells, and which weights the user keeps from decaying, where there are any."""
-        state = super().get_state(scope)
-        told = undecayed(self._optimizers()) if scope != "policy" else []
-        if told:
-            state.meta["undecayed"] = told
-        return state
-
     def refresh(self) -> None:
         """Let acting follow networks and normaliser, after something else than ``learn`` changed them."""
         if self._sampler is None:
@@ -162,6 +156,7 @@ class BoundAgent(SavedAgent):
             self._spaces, self._architecture = known, None
         self._serve(self._sampler.in_space(known[1], spaces[1]))
         self.refresh()
+        self._follow_flags()
         if seed is not None and seed != self._seed:
             self._reseed(seed)
 
@@ -243,6 +238,7 @@ class BoundAgent(SavedAgent):
         self._forward = compile_forward(self._acting_model, example)
         self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
         self._sampler = sampler
+        self._flags = TrainableFlags([v for part in self._networks().values() for v in part.variables])
         self._learner = self._make_learner()
         self._weights_as_made = self._weights_digest()
 
@@ -265,6 +261,48 @@ class BoundAgent(SavedAgent):
     def _follow_bounds(self) -> None:
         """Learn with the density of actions within the sampler's bounds."""
 
+    def _follow_flags(self) -> None:
+        """Train what is trainable now, where layers were frozen or let go since; what is known of the others stays."""
+        if self._flags.have_changed():
+            self.optimizer = moved_to(self.optimizer, self._trained())
+            self._architecture = None
+            self._follow_trained()
+
+    def _follow_trained(self) -> None:
+        """Learn with the variables that are trained now."""
+
+    def get_state(self, scope: StateScope = "learner") -> AgentState:
+        """Return what ``SavedAgent`` tells, which weights are trained, and which of them the user keeps from decay."""
+        self._require_ready()
+        self._follow_flags()
+        state = super().get_state(scope)
+        if scope != "policy":
+            state.meta["trainable"] = self._flags.told()
+            told = undecayed(self._optimizers())
+            state.meta |= {"undecayed": told} if told else {}
+        return state
+
+    def set_state(self, state: AgentState) -> None:
+        """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit.
+
+        Which layers are trained stays as it is here; what the state knows of those goes on.
+        """
+        self._require_ready()
+        check_instance("state", state, AgentState)
+        self._follow_flags()
+        now = self._flags.told()
+        saved: Any = state.meta.get("trainable")
+        if saved == now or not self._flags.fit(saved):
+            super().set_state(state)
+            return
+        try:
+            self._flags.set(saved)
+            self._follow_flags()
+            super().set_state(state)
+        finally:
+            self._flags.set(now)
+            self._follow_flags()
+
     def _trained(self) -> list[Any]:
         """Return what the optimizer trains."""
         return list(self._network.trainable_variables)
@@ -273,9 +311,12 @@ class BoundAgent(SavedAgent):
         """Make room for the optimizers' moments; a spread that the optimizer does not train has one of its own."""
         variables, spread = self._trained(), self._log_std
         if self.optimizer.built and not is_built_for(self.optimizer, variables):
-            if not self._makes_models:
+            if knows_some(self.optimizer, variables):  # of this model, before layers were frozen or let go
+                self.optimizer = moved_to(self.optimizer, variables)
+            elif self._makes_models:
+                self.optimizer = fresh(self.optimizer)  # bound once more: the networks are others now
+            else:
                 raise keras_features.built_for_others(self.optimizer, variables)
-            self.optimizer = fresh(self.optimizer)  # bound once more: the networks are others now
         if not self.optimizer.built:
             self.optimizer.build(variables)
         is_apart = spread is not None and all(variable is not spread for variable in variables)

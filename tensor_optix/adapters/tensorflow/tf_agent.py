@@ -241,6 +241,7 @@ class TFAgent(BoundAgent):
         """
         if self._sampler is None:
             self._infer(first_of(episode_data.observations))
+        self._follow_flags()
         episode_data = own_choices(episode_data)
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
         diagnostics = self._learned_from(episode_data, steps)
@@ -331,6 +332,9 @@ class TFAgent(BoundAgent):
         )
 
     def _follow_bounds(self) -> None:
+        self._follow_trained()
+
+    def _follow_trained(self) -> None:
         self._learner.use_update(self._make_update(self._learner.rule))
 
     def _encoded_action(self) -> np.ndarray:

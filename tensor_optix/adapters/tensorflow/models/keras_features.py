@@ -123,7 +123,7 @@ def built_for_others(optimizer: Any, variables: Sequence[Any]) -> InvalidArgumen
     own = getattr(optimizer, "_trainable_variables", [])
     return InvalidArgumentError(
         f"`optimizer` was built for {len(own)} other variables than the {len(variables)} that the model trains: for "
-        "another model, or before layers were frozen or unfrozen. Pass a new one: "
+        "another model. Pass a new one: "
         "type(optimizer).from_config(optimizer.get_config())."
     )
 

@@ -32,7 +32,7 @@ def check_variables(prefix: str, variables: Sequence[Any], arrays: Mapping[str, 
         raise StateMismatchError(
             f"The state does not fit this agent: {len(differing)} arrays of '{prefix}' differ, first {name!r} "
             f"(here {expected.get(name, 'none')}, in the state {found.get(name, 'none')}). "
-            "Give the state to an agent with the same model and the same kind of optimizer."
+            "Give the state to an agent with the same model, the same layers trainable and the same kind of optimizer."
         )
 
     for i, variable in enumerate(variables):
