@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from agent_makers import CARTPOLE, actor, play_window
+from scipy import stats
 
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
+from tensor_optix.algorithms.dqn import DQNAgent
 from tensor_optix.algorithms.ppo import PPOAgent
 from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
@@ -286,3 +288,63 @@ def test_a_loss_of_the_users_is_told_which_steps_are_not_the_policys():
     for recorded in ([np.nan] * 3, [-0.5, np.nan, -0.5]):
         agent.learn(EpisodeData(seen, zeros, zeros, zeros, zeros, [], 0, action_log_probs=np.array(recorded)))
     assert [valid.tolist() for valid in told] == [[False] * 3, [True, False, True]]
+
+
+PLACES = gym.spaces.Box(np.float32([-2.0, 5.0]), np.float32([2.0, np.inf]))
+
+
+def box_agent(compute_loss_fn, action_space=PLACES, rate=2e-2):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    agent = TFAgent(model, keras.optimizers.Adam(rate), HyperparamSet({"learning_rate": rate}, 0), compute_loss_fn)
+    agent.bind(gym.spaces.Box(-1.0, 1.0, (2,)), action_space, seed=1)
+    return agent
+
+
+def test_a_loss_of_the_users_learns_the_spread_that_it_depends_on():
+    def loss(model, window, returns):
+        weights = (returns - returns.mean()) / (returns.std() + 1e-8)
+        return -tf.reduce_mean(agent.log_prob(model(window.observations), window.actions) * weights)
+
+    def observe(rng, length):
+        return rng.normal(size=(length, 2)).astype(np.float32)
+
+    agent = box_agent(loss)
+    for number in range(120):
+        window = bandit_window(agent, observe, lambda o, a: -np.square(a - [1.0, 7.0]).sum(axis=1), number)
+        said = agent.learn(window)
+    assert said["grad_norm"] > 0
+    np.testing.assert_allclose(agent.act_greedy(np.zeros(2, np.float32)), [1.0, 7.0], atol=0.4)
+    spread = np.exp(agent.log_std.numpy())
+    assert (spread < 0.45).all(), "an action that is known needs less of it"
+    drawn = agent.act_batch(np.zeros((2000, 2), np.float32))
+    np.testing.assert_allclose(drawn.std(axis=0), spread * [2.0, 1.0], rtol=0.15)
+
+
+def test_what_it_is_told_is_the_density_that_scipy_gives():
+    agent = box_agent(None)
+    agent.log_std.assign(np.log(np.float32([0.5, 2.0])))
+    outputs, actions = np.float32([[0.1, 0.2], [0.9, -0.3]]), np.float32([[1.0, 9.0], [2.0, 5.0]])
+    inside = stats.norm.logpdf(0.5, 0.1, 0.5) + stats.norm.logpdf(3.0, 0.2, 2.0)
+    at_bounds = stats.norm.logsf(1.0, 0.9, 0.5) + stats.norm.logcdf(-1.0, -0.3, 2.0)
+    np.testing.assert_allclose(agent.log_prob(outputs, actions), [inside, at_bounds], rtol=1e-4)
+    np.testing.assert_allclose(agent.log_prob(outputs, actions.reshape(2, 1, 2)), [inside, at_bounds], rtol=1e-4)
+    choices = box_agent(None, gym.spaces.Discrete(2))
+    assert choices.log_std is None
+    expected = np.log(np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(choices.log_prob(outputs, [0, 1]), expected[[0, 1], [0, 1]], rtol=1e-5)
+
+
+def test_a_loss_that_leaves_the_spread_out_says_so_once(caplog):
+    agent = box_agent(lambda model, window, returns: tf.reduce_mean(model(window.observations)))
+    for number in range(2):
+        agent.learn(bandit_window(agent, lambda rng, n: np.zeros((n, 2), np.float32), lambda o, a: a[:, 0], number))
+    assert caplog.text.count("does not depend on the spread of the actions, which stays at [0.6 0.6] units") == 1
+    np.testing.assert_array_equal(agent.log_std.numpy(), np.log(np.float32([0.6, 0.6])))
+
+
+def test_only_policies_that_gradients_reach_tell_how_likely_actions_are():
+    agent = DQNAgent(hidden_units=(4,), buffer_size=100)
+    agent.bind(gym.spaces.Box(-1.0, 1.0, (2,)), gym.spaces.Discrete(2), seed=1)
+    assert agent.log_std is None
+    with pytest.raises(InvalidTypeError, match="DQNAgent learns by a loss of its own"):
+        agent.log_prob(np.zeros((1, 2)), [0])

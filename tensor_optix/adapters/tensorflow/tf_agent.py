@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
+from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
 from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported, PolicyParts, export_policy
 from tensor_optix.adapters.tensorflow.hyperparameters import (
@@ -43,6 +44,7 @@ from tensor_optix.adapters.tensorflow.saving import agent_class
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.types import EpisodeData, HyperparamSet
+from tensor_optix.exceptions import InvalidTypeError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
 SETTINGS: dict[str, Setting] = {
@@ -90,7 +92,9 @@ class TFAgent(BoundAgent):
             one eager gradient step per ``learn`` minimises instead, together with ``model.losses``;
             ``returns`` are discounted, stop at episode ends, bootstrap where the window cut an episode
             off, and have the shape of the rewards. Steps that are not to be learned from are False in
-            ``episode_data.valid``, where that is not None.
+            ``episode_data.valid``, where that is not None. In a Box, call ``agent.log_prob(outputs,
+            actions)`` in it, or use ``agent.log_std``: the spread of the actions is learned only where
+            the loss depends on it.
 
     Raises:
         BackendError: Keras runs on another backend than TensorFlow, or is the legacy Keras 2.
@@ -221,6 +225,38 @@ class TFAgent(BoundAgent):
     def _policy_parts(self) -> PolicyParts:
         return PolicyParts(self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
 
+    @property
+    def log_std(self) -> keras.Variable | None:
+        """Log of the learned spread of a Box's actions, in units of the model's output, ``[K]``; None elsewhere."""
+        return self._log_std if self._sampler is not None else None
+
+    def log_prob(self, outputs: Any, actions: Any) -> Any:
+        """Return how likely actions are, for a loss of your own: gradients reach outputs and spread.
+
+        Args:
+            outputs: What the model gives for the observations acted on, ``[B, K]``.
+            actions: The environment's actions, ``[B, ...]``, or ``[T, N, ...]`` with ``T * N = B``.
+
+        Returns:
+            Log-probabilities, nats, float32 ``[B]``; of a Box the log-density, at a bound the log of the mass beyond.
+
+        Raises:
+            NotBoundError: The agent has seen neither spaces nor an observation yet.
+            InvalidTypeError: It does not draw its actions from a policy that gradients can reach.
+
+        Example:
+            >>> def loss(model, episode_data, returns):
+            ...     log_probs = agent.log_prob(model(episode_data.observations), episode_data.actions)
+            ...     return -tf.reduce_mean(log_probs * returns)
+        """
+        self._require_ready()
+        if not isinstance(self._sampler, PolicyHead):
+            raise InvalidTypeError(
+                f"{type(self).__name__} learns by a loss of its own: TFAgent and PPOAgent tell this."
+            )
+        encoded = tf.convert_to_tensor(self._sampler.encode(np.asarray(actions)))
+        return self._sampler.density(self._log_std).log_prob(tf.cast(outputs, tf.float32), encoded)
+
     # Learning
 
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
@@ -262,7 +298,8 @@ class TFAgent(BoundAgent):
             diagnostics: dict[str, float] = self._learner.learn(steps, params)
             return diagnostics
         returns = self._learner.returns_of(steps, params).astype(np.float32)
-        return custom_step(self.model, self.optimizer, self._compute_loss_fn, window, returns)
+        spread = None if self._spread_optimizer is None else (self._spread_optimizer, self._log_std)
+        return custom_step(self.model, self.optimizer, self._compute_loss_fn, window, returns, spread)
 
     def on_world_change(self) -> None:
         """Forget moments and what was learned from the old world's steps, let new observations weigh more."""

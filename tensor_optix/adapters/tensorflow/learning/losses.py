@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from tensor_optix.adapters.tensorflow.learning.keras_optimizers import apply_by_
 from tensor_optix.adapters.tensorflow.learning.loss_scale import divided, loss_scale, told_norm
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidTypeError, NonFiniteError
+
+logger = logging.getLogger(__name__)
 
 _MAX_LOG_RATIO = 20.0
 
@@ -69,9 +72,22 @@ def dense_gradients(
 
 
 def custom_step(
-    model: Any, optimizer: Any, compute_loss_fn: Callable[..., Any], window: EpisodeData, returns: np.ndarray
+    model: Any,
+    optimizer: Any,
+    compute_loss_fn: Callable[..., Any],
+    window: EpisodeData,
+    returns: np.ndarray,
+    spread: tuple[Any, Any] | None = None,
 ) -> dict[str, float]:
     """Minimise ``compute_loss_fn(model, window, returns)``, and what the model adds to it, by one optimizer step.
+
+    Args:
+        model: What the loss is of.
+        optimizer: Built for the model's variables.
+        compute_loss_fn: The user's loss.
+        window: What it is given.
+        returns: Of the window's steps.
+        spread: An optimizer and the one variable that it trains, where the loss depends on that; None for nothing.
 
     Raises:
         InvalidTypeError: The result is no scalar tensor, or does not depend on the model.
@@ -86,13 +102,15 @@ def custom_step(
         added = [x for x in model_losses.from_call(model) if id(x) not in earlier]
         added = model_losses.total([*map(_eager, added), *model_losses.from_weights(variables)])
     scale = loss_scale(optimizer)
-    if all(g is None for g in tape.gradient(loss, [v.value for v in variables])):
+    trained = [*variables, *([] if spread is None else [spread[1]])]
+    reached = [g is not None for g in tape.gradient(loss, [v.value for v in trained])]
+    if not any(reached):
         raise InvalidTypeError(
             "The result of `compute_loss_fn` does not depend on the model's variables. Call model(observations) inside "
             "it, and stay in TensorFlow or keras.ops: NumPy calls cut the gradient."
         )
     parts = [loss] if added is None else [loss, added]
-    grads = dense_gradients(tape, parts, variables, [tf.ones_like(part) for part in parts], scale)
+    grads = dense_gradients(tape, parts, trained, [tf.ones_like(part) for part in parts], scale)
     loss = tf.add_n(parts)
     norm = told_norm(tf.linalg.global_norm(grads), optimizer)
     numbers = {"loss": float(loss), "grad_norm": float(norm)}
@@ -104,7 +122,16 @@ def custom_step(
                 f"`compute_loss_fn` gave a {name} of {number} at window {window.episode_id}; "
                 "weights and optimizer are as they were. Bound its logarithms, or lower the learning rate."
             )
-    apply_by_keras(optimizer, grads, variables)
+    if spread is not None and not reached[-1] and not optimizer.iterations.numpy():
+        logger.warning(
+            "`compute_loss_fn` does not depend on the spread of the actions, which stays at %s units of output. "
+            "To learn it, call agent.log_prob(outputs, actions) in the loss, or use agent.log_std.",
+            np.round(np.exp(spread[1].numpy()), 3),
+        )
+    apply_by_keras(optimizer, grads[: len(variables)], variables)
+    if spread is not None and reached[-1]:
+        spread[0].learning_rate.assign(optimizer.learning_rate)
+        apply_by_keras(spread[0], grads[-1:], [spread[1]])
     return numbers
 
 
