@@ -66,13 +66,14 @@ class EpisodeData:
         metadata: Free-form notes of the pipeline, for example ``{"barrier": True}``.
         next_observations: The true successor of each step, before any reset; same shape as
             ``observations``.
-        valid: ``[T]`` or ``[T, N]`` bool, False on steps that only reset. None: all valid.
+        valid: ``[T]`` or ``[T, N]`` bool, False on steps that only reset, or that nobody may learn from. None: all
+            valid.
         completed_returns: Whole returns of the episodes that ended in this window, also the
             part that ran in earlier windows. Empty: none ended. None: not told. A pipeline tells them in the
             environment's own reward, where wrappers of Gymnasium's change what is learned from (``rewards``).
         completed_lengths: Lengths in steps of the same episodes.
         action_log_probs: What the acting copy recorded, where acting and learning policies
-            can differ (live feeds); None elsewhere.
+            can differ (live feeds); None elsewhere. NaN where another action was done than it chose.
         policy_version: Version of the acting policy, where recorded.
 
     Raises:
