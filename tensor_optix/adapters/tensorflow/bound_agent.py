@@ -295,13 +295,17 @@ class BoundAgent(SavedAgent):
         if saved == now or not self._flags.fit(saved):
             super().set_state(state)
             return
+        own: AgentState | None = super().get_state()
         try:
             self._flags.set(saved)
             self._follow_flags()
             super().set_state(state)
+            own = None
         finally:
             self._flags.set(now)
             self._follow_flags()
+            if own is not None:
+                self._take(own)
 
     def _trained(self) -> list[Any]:
         """Return what the optimizer trains."""

@@ -191,6 +191,25 @@ def test_a_new_agent_goes_on_with_the_optimizer_of_the_one_before(kind):
     assert not any(moved(body, values(agent, "body")))
 
 
+@pytest.mark.parametrize("kind", ["ppo", "sac"])
+def test_a_state_that_is_refused_changes_nothing(kind):
+    agent = make(kind)
+    learn(agent, 0)
+    freeze(agent)
+    learn(agent, 1)
+    altered = agent.get_state()
+    altered.meta["trainable"] = [not flag for flag in altered.meta["trainable"]]
+    freeze(agent, False)
+    learn(agent, 2)
+    before = agent.get_state()
+    with pytest.raises(StateMismatchError, match="the same layers trainable"):
+        agent.set_state(altered)
+    after = agent.get_state()
+    assert before.meta["trainable"] == after.meta["trainable"]
+    for name, array in before.arrays.items():
+        np.testing.assert_array_equal(array, after.arrays[name], err_msg=name)
+
+
 def test_nothing_left_to_learn_is_said():
     agent = make("ppo")
     learn(agent, 0)
