@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import keras
+import numpy as np
+import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.acting.forward import Forward
@@ -39,7 +41,7 @@ from tensor_optix.adapters.tensorflow.saving.attached_state import attached_copi
 from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
 from tensor_optix.core.checks import check_instance, check_int, check_seed
 from tensor_optix.core.types import AgentState, StateScope
-from tensor_optix.exceptions import NotBoundError, UnsupportedSpaceError
+from tensor_optix.exceptions import InvalidTypeError, NotBoundError, UnsupportedSpaceError
 from tensor_optix.functional.seeding import derive_rng
 
 logger = logging.getLogger(__name__)
@@ -118,6 +120,38 @@ class BoundAgent(SavedAgent):
             twin._forward = self._forward.snapshot()
         twin._noise = NoiseStream(derive_rng(seed, "explore"), twin._sampler.draw_noise)
         return twin
+
+    @property
+    def log_std(self) -> keras.Variable | None:
+        """Log of the learned spread of a Box's actions, in units of the model's output, ``[K]``; None elsewhere."""
+        return self._log_std if self._sampler is not None else None
+
+    def log_prob(self, outputs: Any, actions: Any) -> Any:
+        """Return how likely actions are, for a loss of your own: gradients reach outputs and spread.
+
+        Args:
+            outputs: What the model gives for the observations acted on, ``[B, K]``.
+            actions: The environment's actions, ``[B, ...]``, or ``[T, N, ...]`` with ``T * N = B``.
+
+        Returns:
+            Log-probabilities, nats, float32 ``[B]``; of a Box the log-density, at a bound the log of the mass beyond.
+
+        Raises:
+            NotBoundError: The agent has seen neither spaces nor an observation yet.
+            InvalidTypeError: It does not draw its actions from a policy that gradients can reach.
+
+        Example:
+            >>> def loss(model, episode_data, returns):
+            ...     log_probs = agent.log_prob(model(episode_data.observations), episode_data.actions)
+            ...     return -tf.reduce_mean(log_probs * returns)
+        """
+        self._require_ready()
+        if not isinstance(self._sampler, PolicyHead):
+            raise InvalidTypeError(
+                f"{type(self).__name__} learns by a loss of its own: TFAgent and PPOAgent tell this."
+            )
+        encoded = tf.convert_to_tensor(self._sampler.encode(np.asarray(actions)))
+        return self._sampler.density(self._log_std).log_prob(tf.cast(outputs, tf.float32), encoded)
 
     def refresh(self) -> None:
         """Let acting follow networks and normaliser, after something else than ``learn`` changed them."""

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
-from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
 from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported, PolicyParts, export_policy
 from tensor_optix.adapters.tensorflow.hyperparameters import (
@@ -44,7 +43,6 @@ from tensor_optix.adapters.tensorflow.saving import agent_class
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.types import EpisodeData, HyperparamSet
-from tensor_optix.exceptions import InvalidTypeError
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
 SETTINGS: dict[str, Setting] = {
@@ -224,38 +222,6 @@ class TFAgent(BoundAgent):
 
     def _policy_parts(self) -> PolicyParts:
         return PolicyParts(self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
-
-    @property
-    def log_std(self) -> keras.Variable | None:
-        """Log of the learned spread of a Box's actions, in units of the model's output, ``[K]``; None elsewhere."""
-        return self._log_std if self._sampler is not None else None
-
-    def log_prob(self, outputs: Any, actions: Any) -> Any:
-        """Return how likely actions are, for a loss of your own: gradients reach outputs and spread.
-
-        Args:
-            outputs: What the model gives for the observations acted on, ``[B, K]``.
-            actions: The environment's actions, ``[B, ...]``, or ``[T, N, ...]`` with ``T * N = B``.
-
-        Returns:
-            Log-probabilities, nats, float32 ``[B]``; of a Box the log-density, at a bound the log of the mass beyond.
-
-        Raises:
-            NotBoundError: The agent has seen neither spaces nor an observation yet.
-            InvalidTypeError: It does not draw its actions from a policy that gradients can reach.
-
-        Example:
-            >>> def loss(model, episode_data, returns):
-            ...     log_probs = agent.log_prob(model(episode_data.observations), episode_data.actions)
-            ...     return -tf.reduce_mean(log_probs * returns)
-        """
-        self._require_ready()
-        if not isinstance(self._sampler, PolicyHead):
-            raise InvalidTypeError(
-                f"{type(self).__name__} learns by a loss of its own: TFAgent and PPOAgent tell this."
-            )
-        encoded = tf.convert_to_tensor(self._sampler.encode(np.asarray(actions)))
-        return self._sampler.density(self._log_std).log_prob(tf.cast(outputs, tf.float32), encoded)
 
     # Learning
 
