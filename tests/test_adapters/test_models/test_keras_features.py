@@ -84,6 +84,15 @@ def test_what_works_in_fit_alone_is_named_once(caplog):
     assert not caplog.records
 
 
+def test_a_network_that_learns_nothing_is_named(caplog):
+    still = model()
+    still.trainable = False
+    check_networks({"model": model(), "critic": still})
+    assert [r.getMessage() for r in caplog.records] == [
+        "The critic 'net' has no weights that are trained: it stays as it is."
+    ]
+
+
 def test_an_optimizer_of_other_variables_is_told():
     optimizer = opt.Adam()
     optimizer.build(model().trainable_variables)

@@ -82,6 +82,8 @@ def check_networks(networks: Mapping[str, Any]) -> None:
     for name, network in networks.items():
         for variable in network.trainable_variables:
             _check_weight(name, network, variable)
+        if not network.trainable_variables:
+            logger.warning("The %s '%s' has no weights that are trained: it stays as it is.", name, network.name)
     idle = sorted({type(x).__name__ for network in networks.values() for x in _layers(network) if _is_idle(x)})
     if idle:
         logger.warning(
