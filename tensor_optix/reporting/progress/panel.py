@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -28,6 +29,9 @@ STATE_STYLES = {
 _SIDE_BY_SIDE_FROM = 80
 """Columns of the terminal from which facts stand side by side: with fewer, the longest of them would be broken."""
 
+_LARGEST_SHARE = 0.005
+"""Of the time, that drawing may take."""
+
 _WIDEST = 100
 _SPARKLINE_WIDTH = 16
 
@@ -38,22 +42,23 @@ class TerminalPanel:
     Args:
         console: Where to.
         status: Returns what to draw.
-        seconds: Time between two drawings.
+        seconds: Least time between two drawings; where one takes long, as on a busy machine, it is longer.
     """
 
     def __init__(self, console: Console, status: Callable[[], Status], seconds: float) -> None:
         self._console = console
         self._status = status
+        self._seconds = seconds
         self._live = Live(
-            get_renderable=self._drawing,
-            console=console,
-            refresh_per_second=1.0 / seconds,
-            vertical_overflow="visible",
+            get_renderable=self._drawing, console=console, auto_refresh=False, vertical_overflow="visible"
         )
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._redraw, name="tensor-optix-panel", daemon=True)
 
     def open(self) -> None:
         """Draw for the first time."""
         self._live.start(refresh=True)
+        self._thread.start()
 
     def show(self) -> None:
         """Draw now; what is drawn regularly needs no call."""
@@ -63,7 +68,16 @@ class TerminalPanel:
     def close(self) -> None:
         """Draw for the last time, and leave it there."""
         with interrupts_put_off():
+            self._is_over.set()
+            self._thread.join()
             self._live.stop()
+
+    def _redraw(self) -> None:
+        pause = self._seconds
+        while not self._is_over.wait(pause):
+            began = time.perf_counter()
+            self._live.refresh()
+            pause = max(self._seconds, (time.perf_counter() - began) / _LARGEST_SHARE)
 
     def _drawing(self) -> Group:
         """Return the panel and an empty line, on which a terminal writes its ^C; behind a full line it would wrap."""

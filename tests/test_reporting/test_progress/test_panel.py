@@ -65,11 +65,27 @@ def test_the_clock_goes_on_while_the_loop_is_busy():
     num_drawn = []
     panel = TerminalPanel(console(80), lambda: num_drawn.append(1) or BEGINNING, 0.02)
     panel.open()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while len(num_drawn) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
     panel.close()
     assert len(num_drawn) >= 4
+
+
+def test_drawing_takes_a_small_share_of_the_time_however_long_it_takes():
+    num_drawn = []
+
+    def slow():
+        num_drawn.append(1)
+        time.sleep(0.05)
+        return BEGINNING
+
+    panel = TerminalPanel(console(80), slow, 0.01)
+    panel.open()
+    time.sleep(1.0)
+    seen = len(num_drawn)
+    panel.close()
+    assert seen <= 6  # without a rest it would be some sixteen; the end does not wait for it
 
 
 def test_an_interrupt_that_comes_while_something_is_drawn_is_felt_afterwards():
