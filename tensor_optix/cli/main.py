@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tensor_optix import __version__
+from tensor_optix.cli.doctor import doctor
 from tensor_optix.cli.evaluate import evaluate
 from tensor_optix.cli.exits import EXPLANATION
 from tensor_optix.cli.list import list_runs
@@ -17,6 +18,7 @@ from tensor_optix.cli.plot import plot
 from tensor_optix.cli.resume import resume
 from tensor_optix.cli.show import show
 from tensor_optix.cli.train import train
+from tensor_optix.cli.video import video
 
 app = typer.Typer(
     help="Trains a reinforcement-learning agent by itself, and says how good it is.",
@@ -51,6 +53,8 @@ def root(
 app.command(epilog=EXPLANATION)(train)
 app.command(epilog=EXPLANATION)(resume)
 app.command()(evaluate)
+app.command()(video)
 app.command()(plot)
 app.command("list")(list_runs)
 app.command()(show)
+app.command()(doctor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -17,10 +18,30 @@ def load_tensorflow() -> None:
     was written is shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _stderr_turned_away():
+    with _stderr_turned_away(), _nothing_in_vain():
         import tensorflow as tf
 
         tf.config.list_logical_devices()
+
+
+@contextmanager
+def _nothing_in_vain() -> Iterator[None]:
+    """Spare an import what nobody needs here.
+
+    Keras imports Matplotlib, if it is there, for pictures that no command draws (3.15); `plot` imports it for its own.
+    And of half a million objects that an import makes the garbage collector finds none to be collected.
+    """
+    is_collecting, is_apart = gc.isenabled(), "matplotlib" not in sys.modules
+    gc.disable()
+    if is_apart:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_apart:
+            del sys.modules["matplotlib"]
+        if is_collecting:
+            gc.enable()
 
 
 @contextmanager

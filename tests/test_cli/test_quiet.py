@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from types import ModuleType, SimpleNamespace
@@ -44,3 +45,23 @@ def test_loading_leaves_an_own_log_level_alone(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     load_tensorflow()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_nothing_is_imported_or_collected_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matplotlib can be imported afterwards, and what was imported before stays."""
+    seen: list[tuple[bool, bool]] = []
+    module = ModuleType("tensorflow")
+
+    def list_logical_devices() -> None:
+        seen.append((gc.isenabled(), sys.modules.get("matplotlib", "absent") is None))
+
+    module.config = SimpleNamespace(list_logical_devices=list_logical_devices)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorflow", module)
+    monkeypatch.setitem(sys.modules, "matplotlib", module)
+    load_tensorflow()
+    assert sys.modules["matplotlib"] is module
+    monkeypatch.delitem(sys.modules, "matplotlib")
+    load_tensorflow()
+    assert "matplotlib" not in sys.modules
+    assert seen == [(False, False), (False, True)]
+    assert gc.isenabled()

@@ -37,6 +37,7 @@ FOR_OPTION = {
     ("train", "evaluation_env_kwargs"): [*NO_PAIRS[:4], "id=3", "a b=3"],
     ("evaluate", "algorithm"): NO_MODULES_NAMES,
     ("resume", "algorithm"): NO_MODULES_NAMES,
+    ("video", "algorithm"): NO_MODULES_NAMES,
     ("train", "settings"): [*NO_PAIRS, "num_env=3", "num_envs=x", "env_kwargs=3", "seed=-1", "rollback=3"],
     ("train", "env"): [*NO_NAMES[:6], "x" * 300, "CartPole-v9"],
     ("list", "folder"): NO_FOLDERS_OF_RUNS,
