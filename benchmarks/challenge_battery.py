@@ -143,7 +143,7 @@ def not_told(challenger: np.ndarray, champion: np.ndarray, lowest: float | None,
 RULES = {"before": before, "now": now, "not told": not_told}
 
 
-def measure(case: Case, num_runs: int, seed: int) -> dict[str, tuple[float, float]]:
+def measure(case: Case, num_runs: int, seed: int, most: int = MOST) -> dict[str, tuple[float, float]]:
     """Return, by rule, how often the challenger wins and in how many pairs that is decided, on average."""
     rng = np.random.default_rng(seed)
     wins, pairs = dict.fromkeys(RULES, 0), dict.fromkeys(RULES, 0)
@@ -151,8 +151,8 @@ def measure(case: Case, num_runs: int, seed: int) -> dict[str, tuple[float, floa
         challenger, champion = case.draw(rng, MOST)
         lowest = float(case.draw(rng, 100)[0].min())
         for name, rule in RULES.items():
-            for count in range(ROUND, MOST + 1, ROUND):
-                verdict = rule(challenger[:count], champion[:count], lowest, count == MOST)
+            for count in range(ROUND, most + 1, ROUND):
+                verdict = rule(challenger[:count], champion[:count], lowest, count == most)
                 if verdict is not None:
                     wins[name] += verdict
                     pairs[name] += count
@@ -164,13 +164,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3000, help="challenges of each case")
     parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--most", type=int, default=MOST, help="pairs that are paid for: whole rounds of 5, 20 at most")
     arguments = parser.parse_args()
     print(f"{datetime.date.today()}, NumPy {np.__version__}, Python {platform.python_version()}, {platform.machine()}")
-    print(f"{arguments.runs} challenges a case, seed {arguments.seed}: challenger wins, pairs; {', '.join(RULES)}")
+    print(f"{arguments.runs} challenges a case, of {arguments.most} pairs at most, seed {arguments.seed}")
+    print(f"challenger wins, pairs; {', '.join(RULES)}")
     for title, cases in battery().items():
         print(f"\n{title}")
         found = {
-            name: measure(case, arguments.runs, arguments.seed + i) for i, (name, case) in enumerate(cases.items())
+            name: measure(case, arguments.runs, arguments.seed + i, arguments.most)
+            for i, (name, case) in enumerate(cases.items())
         }
         for name, by_rule in found.items():
             told = "  ".join(f"{wins:6.1%} {pairs:5.1f}" for wins, pairs in by_rule.values())

@@ -61,12 +61,13 @@ class RLOptimizer:
         callbacks: Hooks, see :class:`LoopCallback`; those of this package also by name, as in
             ``["progress", "tensorboard"]``; see ``docs/watching.md``.
         seed: Source of all randomness of the run; None draws one and records it.
-        max_env_steps: Environment steps of one run, training and evaluation, up to a tenth of which is
-            kept for the last choice of a champion; None: no limit. The final report's steps come on top.
+        max_env_steps: Environment steps of one run, for training, choosing a champion and finding causes: never
+            more, so the last windows are cut. Up to a tenth is kept for the last choice of a champion (a fifth, if it
+            is the only one, and that pays for a round of episodes); None: no limit. The report's steps come on top.
         evaluation_env: Environment (or a callable that makes one) for greedy evaluation. Default: the
             pipeline's own, between two windows. What is made from a callable is closed at the end of each run.
         target_score: End as soon as the lower confidence bound of fresh episodes reaches it; falsely in at most one
-            run of twenty. The 100 to 300 episodes of a claim are booked as report.
+            run of twenty. The 20 episodes of a look at it, and the 100 to 280 of a claim, are booked as report.
         report_episodes: Fresh greedy episodes that report on the champion at the end; 0 for none.
         stop_on: Classes of exceptions, such as ``(optuna.TrialPruned,)``, with which a callback may end the run.
             What it raised is raised again at the end, after the report, the files and the hooks.

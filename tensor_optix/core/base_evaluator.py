@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,17 @@ def check_score(metrics: Any, evaluator: str, window: int) -> None:
                 f"`{evaluator}.score` gave metrics[{name!r}] for window {window}, which cannot be saved: it must be a "
                 f"number, a text, or a list, dict or array of them. {received(value)}"
             )
+
+
+def comparable(metrics: EvalMetrics, window: EpisodeData, *, is_first: bool) -> EvalMetrics:
+    """Return a score that may be held against those of other windows, NaN where it may not.
+
+    The last windows of a budget may be cut short. A mean over the episodes that ended is still one then; what else
+    an evaluator makes of a window may depend on how long it is, and counts only where there is no other score.
+    """
+    if window.metadata.get("cut_short") and metrics.num_episodes is None and not is_first:
+        return replace(metrics, primary_score=math.nan)
+    return metrics
 
 
 def _can_be_saved(value: Any) -> bool:

@@ -12,6 +12,11 @@ EpisodeBoundaryFn = Callable[[int, float, Any], bool]
 """``(step_count, elapsed_seconds, last_observation) -> bool``: whether a window ends here."""
 
 
+def can_play(pipeline: BasePipeline) -> bool:
+    """Tell whether greedy episodes may be played in a pipeline's own environment; trying it may still fail."""
+    return type(pipeline).play_episodes is not BasePipeline.play_episodes
+
+
 class BasePipeline(ABC):
     """Interface of every source of windows.
 
@@ -83,6 +88,21 @@ class BasePipeline(ABC):
         Returns:
             Whether this pipeline can do that. The window's ``metadata["barrier"]`` tells when it
             happened. Default: it cannot.
+        """
+        return False
+
+    def limit_window(self, env_steps: int) -> bool:
+        """Let the next window take no more than so many env steps.
+
+        Called before each window of a run whose env steps are limited; never with less than one step of every
+        environment. A window that is shorter for it has ``metadata["cut_short"]``.
+
+        Args:
+            env_steps: What the run may still train with, of all environments together.
+
+        Returns:
+            Whether it will not. Default: this pipeline cannot cut windows; a run then ends before the one that
+            would take too much, as far as its size is known.
         """
         return False
 

@@ -45,16 +45,22 @@ class Ledger(Stateful):
         max_env_steps: Environment steps that one run may take, the report apart, or None.
 
     Attributes:
+        latest_window_steps: Env steps of the latest window; 0 before the first.
         has_decided: Whether anything in this run was decided otherwise than it would have been with a larger budget.
     """
 
-    _STATE = ("steps", "windows", "_windows_before", "_steps_before", "has_decided", "seconds")
+    _STATE = (
+        *("steps", "windows", "latest_window_steps", "_windows_before", "_steps_before", "has_decided", "seconds"),
+        "_trained_at_choice",
+    )
+    state_may_lack = ("latest_window_steps", "trained_at_choice")
 
     def __init__(self, max_windows: int | None, max_env_steps: int | None) -> None:
         self.max_windows = max_windows
         self.max_env_steps = max_env_steps
         self.steps = Counter(dict.fromkeys(USES, 0))
         self.windows = 0
+        self.latest_window_steps = 0
         self._seconds_before = 0.0
         self.start_run()
 
@@ -64,6 +70,7 @@ class Ledger(Stateful):
         self.has_decided = False
         self._windows_before = self.windows
         self._steps_before = self.budgeted_steps
+        self.note_choice()
 
     def end_run(self) -> None:
         """Add this run's wall time to the total."""
@@ -88,7 +95,16 @@ class Ledger(Stateful):
         """Add one window of training."""
         self.windows += 1
         self.steps["training"] += env_steps
-        self._window_steps = env_steps
+        self.latest_window_steps = env_steps
+
+    def note_choice(self) -> None:
+        """Take note that a champion is chosen for what may be the last time."""
+        self._trained_at_choice = self.steps["training"]
+
+    @property
+    def trained_since_choice(self) -> int:
+        """Env steps of training since then, or since the run began."""
+        return self.steps["training"] - self._trained_at_choice
 
     @property
     def budgeted_steps(self) -> int:
@@ -122,27 +138,15 @@ class Ledger(Stateful):
     def may_end_within(self, env_steps: int) -> bool:
         """Tell whether the budget may be used up before so many more steps were taken."""
         windows_left = None if self.max_windows is None else self.max_windows - (self.windows - self._windows_before)
-        if windows_left is not None and windows_left * self._window_steps <= env_steps:
+        if windows_left is not None and windows_left * self.latest_window_steps <= env_steps:
             return True
         left = self.steps_left
         return left is not None and left <= env_steps
 
-    def exhausted(self, reserved_steps: int = 0) -> str | None:
-        """Return which budget has no room for another window, as a phrase; None if there is room.
-
-        Args:
-            reserved_steps: Environment steps that will be needed after the last window.
-        """
-        windows = self.windows - self._windows_before
-        if self.max_windows is not None and windows >= self.max_windows:
-            return f"max_episodes={self.max_windows} windows were used"
-        left = self.steps_left
-        if left is not None and self._window_steps + reserved_steps > left:
-            room = f"{left:,} steps are left, a window takes {self._window_steps:,}"
-            if reserved_steps:
-                room += f", and {reserved_steps:,} are kept for the last choice of a champion"
-            return f"max_env_steps={self.max_env_steps:,} leaves no room for another window ({room})"
-        return None
+    @property
+    def windows_are_used(self) -> bool:
+        """Whether this run may take no other window."""
+        return self.max_windows is not None and self.windows - self._windows_before >= self.max_windows
 
     def go_on_from(self, steps: Mapping[str, int], windows: int, seconds: float) -> None:
         """Take over the totals of a run that is over."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
-from tensor_optix.core.base_evaluator import BaseEvaluator, check_score
+from tensor_optix.core.base_evaluator import BaseEvaluator, check_score, comparable
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.callbacks import CallbackList, LoopCallback
@@ -45,9 +45,8 @@ class LoopController:
         max_episodes: Windows of one run; None: until DORMANT.
         callbacks: Hooks, see :class:`LoopCallback`.
         seed: Source of all randomness; None draws one.
-        max_env_steps: Environment steps of one run, all but the report's; None: no limit.
-        target_score: End as soon as the lower confidence bound of fresh episodes reaches it; falsely in at most one
-            run of twenty. The 100 to 300 episodes of a claim are booked as report.
+        max_env_steps: Environment steps of one run, all but the report's: never more; None: no limit.
+        target_score: End as soon as fresh episodes, booked as report, show it; falsely in at most one run of twenty.
         play_episodes: Plays greedy episodes elsewhere than in the pipeline's own environment.
         report_episodes: Fresh greedy episodes that report on the champion at the end.
         run_folder: Where the history is written; None: nowhere.
@@ -154,7 +153,7 @@ class LoopController:
         self._session.begin(resume, parts.ledger.budget)
         parts.tuning.check_start()
         self.callbacks.fire("on_loop_start")
-        for window in () if self.callbacks.why_to_end else self._session.windows():
+        for window in () if self.callbacks.why_to_end else self._session.windows(parts.room.limit_window):
             self._process(window)
             if parts.closing.ending is not None:
                 break
@@ -205,6 +204,7 @@ class LoopController:
         self.parts.arena.note_episodes(window)
         metrics = self.evaluator.score(window, self.recorder.diagnostics)
         check_score(metrics, type(self.evaluator).__name__, window.episode_id)
+        metrics = comparable(metrics, window, is_first=self.best_snapshot is None)
         return self.parts.provenance.stamp(metrics, ledger.steps["training"])
 
     def _weigh(self, metrics: EvalMetrics) -> None:

@@ -78,8 +78,9 @@ class RunResult:
             scored.
         report: What the champion reached in fresh greedy episodes that chose nothing; None where
             the pipeline cannot play episodes.
-        env_steps: Environment steps by use: ``training``, ``evaluation`` (to choose the champion),
-            ``diagnosis`` (to find the cause of a drop) and ``report``.
+        env_steps: Environment steps by use: ``training``, ``evaluation`` (to choose the champion; at most a tenth of
+            training, a first round apart), ``diagnosis`` (to find the cause of a drop; the same, ten first pairs of
+            episodes apart) and ``report`` (of the champion, and to find out whether ``target_score`` is reached).
         windows: Windows yielded.
         seconds: Wall time.
         run_dir: Folder of the run.

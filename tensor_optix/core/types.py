@@ -251,6 +251,8 @@ class EvaluationResult:
         returns: Return of each episode, ``[num_episodes]``.
         lengths: Length of each episode in steps, ``[num_episodes]``.
         env_steps: Environment steps taken.
+        num_cut: Episodes that had not ended when they were cut, at the greatest length there is: no time limit of the
+            environment's is known. Their returns are those of a part.
     """
 
     mean: float
@@ -258,9 +260,11 @@ class EvaluationResult:
     returns: npt.NDArray[np.float64]
     lengths: npt.NDArray[np.int64]
     env_steps: int
+    num_cut: int = 0
 
     def __post_init__(self) -> None:
         check_fields(self, mean=float, interval=tuple, returns=np.ndarray, lengths=np.ndarray, env_steps=int)
+        check_fields(self, num_cut=int)
         if self.returns.ndim != 1 or self.returns.shape != self.lengths.shape:
             raise InvalidArgumentError(
                 "`returns` and `lengths` must be one number for each episode, [num_episodes]. "
@@ -274,7 +278,8 @@ class EvaluationResult:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.mean:.2f} (95 % interval {low:.2f} to {high:.2f}, {self.num_episodes} episodes)"
+        cut = f", {self.num_cut} of them cut at {int(self.lengths.max()):,} steps" if self.num_cut else ""
+        return f"{self.mean:.2f} (95 % interval {low:.2f} to {high:.2f}, {self.num_episodes} episodes{cut})"
 
 
 def _length_of(name: str, values: Any) -> int:

@@ -22,7 +22,8 @@ BARRIER_INTERVAL_STEPS_PER_ENV = 2_500
 
 
 class BatchPipeline(ActingPipeline, Stateful):
-    """Windows of exactly ``window_size`` steps from one environment or a vector of them.
+    """Windows of exactly ``window_size`` steps from one environment or a vector of them; the last of a budget may be
+    shorter.
 
     An environment is reset when it ends, never because a window does. Every
     ``barrier_interval_steps`` environment steps a window ends with a *barrier*: what still runs
@@ -92,6 +93,7 @@ class BatchPipeline(ActingPipeline, Stateful):
         self._env_steps = 0
         self._steps_since_barrier = 0
         self._barrier_requested = False
+        self._num_steps = self._window_size
         self._window: WindowBuilder | None = None
         self._env = EnvKeeper(env, on_env_error, close_instance=close_env)
         self._look_at_env()
@@ -111,6 +113,7 @@ class BatchPipeline(ActingPipeline, Stateful):
         Raises:
             EnvironmentFailureError: It was handed over as an instance that cannot be used once closed.
         """
+        self._num_steps = self._window_size
         if not self._env.is_open:
             self._env.open()
             self._look_at_env()
@@ -147,14 +150,14 @@ class BatchPipeline(ActingPipeline, Stateful):
     def _next_window(self) -> EpisodeData:
         fresh_start, failures = self._needs_reset, 0
         self._window = None
-        while self._window is None or self._window.num_taken < self._window_size:
+        while self._window is None or self._window.num_taken < self._window.num_steps:
             try:
                 self._advance()
             except EnvironmentFailureError as error:
                 failures += 1
                 self._env.begin_anew(error, failures, self._window)
                 self._needs_reset = True
-        self._needs_reset = False
+        self._needs_reset, self._num_steps = False, self._window_size
         return self._finish(self._window, fresh_start or 0 in self._window.restarts)
 
     def _advance(self) -> None:
@@ -167,7 +170,7 @@ class BatchPipeline(ActingPipeline, Stateful):
             if self._needs_reset:
                 self._steps_since_barrier = 0
                 self._episodes.forget()
-            self._window = collector.open_window(self._window_size)
+            self._window = collector.open_window(self._num_steps)
         self._needs_reset = True  # and stays so, should the window never be finished
         collector.fill(self._window, acting_in_training(self._acting_agent(), collector.guard))
 
@@ -182,6 +185,8 @@ class BatchPipeline(ActingPipeline, Stateful):
             self._needs_reset = True
             self._barrier_requested = False
         metadata: dict[str, Any] = {"barrier": barrier, "fresh_start": fresh_start}
+        if window.num_steps < self._window_size:
+            metadata["cut_short"] = True
         if window.own_rewards is not None:
             metadata["returns_in_own_reward"] = True
         if window.restarts:
@@ -199,6 +204,16 @@ class BatchPipeline(ActingPipeline, Stateful):
         self._barrier_requested = True
         return True
 
+    def limit_window(self, env_steps: int) -> bool:
+        """Let the next window have no more steps than all environments together can take of so many env steps.
+
+        Raises:
+            InvalidArgumentError: They are fewer than there are environments.
+        """
+        check_int("env_steps", env_steps, at_least=self._num_envs)
+        self._num_steps = min(self._window_size, env_steps // self._num_envs)
+        return True
+
     def cut_episodes(self) -> None:
         """Give up the running episodes: the next window starts with a reset from a derived seed."""
         self._needs_reset = True
@@ -208,7 +223,7 @@ class BatchPipeline(ActingPipeline, Stateful):
 
         ``act.batch``, where ``act`` has that attribute, maps observations ``[N, ...]`` of a vector
         environment to actions ``[N, ...]``. Each sub-environment plays a fixed share. Where no
-        time limit is known, episodes are cut at 10,000 steps.
+        time limit is known, episodes are cut at 10,000 steps, or ``act.max_episode_steps`` if that is less.
 
         Raises:
             NotBoundError: Episodes are still running, or the pipeline is closed.

@@ -28,7 +28,8 @@ def evaluate(
 
     Nothing changes in the agent: a copy of it acts (``acting_copy``), on the weights it has now, and
     explores from a generator of its own. Same seed, same episodes. In a vector environment each
-    sub-environment plays a fixed share. Where no time limit is known, episodes are cut at 10,000 steps.
+    sub-environment plays a fixed share. Where no time limit is known (a spec's ``max_episode_steps``, or a
+    ``gymnasium.wrappers.TimeLimit``), episodes are cut at 10,000 steps; ``num_cut`` of the result says how many were.
     Returns are in the environment's own reward, below Gymnasium's ``NormalizeReward``, ``TransformReward``
     and ``ClipReward``; where these are in other processes and it cannot be read, a warning says so.
 

@@ -216,6 +216,7 @@ class LivePipeline(ActingPipeline):
         if self._closer is not None:
             self._closer.join()
             self._closer = None
+        self._ends.limit_next(None)
         self._stop_requested = False
         self._is_down = False
 
@@ -232,6 +233,7 @@ class LivePipeline(ActingPipeline):
         worker = self._open_feed()
         while True:
             window, ended_by = self._collect(worker)
+            self._ends.limit_next(None)
             if window:
                 data = window.build(self._next_window_id, {"ended_by": ended_by, "follows_gap": window.follows_gap})
                 self._next_window_id += 1
@@ -251,6 +253,11 @@ class LivePipeline(ActingPipeline):
         if self._worker is not None and self._closer is None:
             self._closer = threading.Thread(target=self.teardown, name="tensor-optix-feed-closer", daemon=True)
             self._closer.start()
+
+    def limit_window(self, env_steps: int) -> bool:
+        """End the next window after so many steps, if nothing else has ended it (``ended_by`` is ``"cap"`` then)."""
+        self._ends.limit_next(env_steps)
+        return True
 
     def cut_episodes(self) -> None:
         """Close the feed: nobody will take its steps any more, whatever the end of the run still takes."""

@@ -28,23 +28,12 @@ def test_without_a_limit_there_is_always_room():
     assert ledger.steps_left is None
     assert ledger.affords(10**12)
     assert not ledger.may_end_within(10**12)
-    assert ledger.exhausted() is None
-
-
-@pytest.mark.parametrize(("reserved", "has_room"), [(0, True), (50, True), (51, False)])
-def test_room_for_another_window_beside_what_is_kept(reserved, has_room):
-    ledger = ledger_after(100, 100, max_env_steps=350)
-    assert (ledger.exhausted(reserved) is None) is has_room
-    if not has_room:
-        assert ledger.exhausted(reserved) == (
-            "max_env_steps=350 leaves no room for another window (150 steps are left, a window takes 100, and 51 are "
-            "kept for the last choice of a champion)"
-        )
+    assert not ledger.windows_are_used
 
 
 def test_windows_run_out():
     ledger = ledger_after(10, 10, max_windows=2)
-    assert ledger.exhausted() == "max_episodes=2 windows were used"
+    assert ledger.windows_are_used
     assert ledger.may_end_within(0)
 
 
@@ -66,9 +55,9 @@ def test_the_end_may_come_within_some_steps(limits, ends):
 
 def test_a_second_run_has_a_budget_of_its_own_and_the_totals_go_on():
     ledger = ledger_after(100, 100, max_windows=2, max_env_steps=200)
-    assert ledger.exhausted() is not None
+    assert ledger.windows_are_used
     ledger.start_run()
-    assert ledger.exhausted() is None
+    assert not ledger.windows_are_used
     assert ledger.steps_left == 200
     ledger.count_window(100)
     assert ledger.windows == 3

@@ -1,5 +1,7 @@
 """Windows, seeds, barriers and episodes played between windows."""
 
+import itertools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scripted_envs import ConstantAgent, CountingEnv, CountingVectorEnv, PolicyA
 from tensor_optix import RLOptimizer
 from tensor_optix.adapters.tensorflow.tf_evaluator import TFEvaluator
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.testing.fakes import SixMethodAgent
@@ -571,3 +574,32 @@ def test_what_it_says_of_itself():
     assert pipeline.agent is agent
     assert isinstance(pipeline.env, SyncVectorEnv)
     assert BatchPipeline(CountingEnv()).num_envs == 1
+
+
+@pytest.mark.parametrize("mode", [None, *gym.vector.AutoresetMode])
+def test_a_window_may_be_cut_and_only_that_one(mode):
+    def make():
+        if mode is None:
+            return RandomLengthEnv(reuses_buffer=False)
+        makers = [lambda: RandomLengthEnv(reuses_buffer=False)] * 3
+        return gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
+
+    num_envs = 1 if mode is None else 3
+    cut, whole = (BatchPipeline(make, PolicyAgent(), 10, seed=0) for _ in range(2))
+    expected = next(whole.episodes())
+    assert cut.limit_window(4 * num_envs + num_envs - 1)
+    first, second = itertools.islice(cut.episodes(), 2)
+    assert first.length == 4
+    assert first.metadata["cut_short"] is True
+    assert "cut_short" not in second.metadata
+    assert second.length == 10
+    np.testing.assert_array_equal(first.rewards, expected.rewards[:4])
+    np.testing.assert_array_equal(second.rewards[:6], expected.rewards[4:])
+    assert cut.limit_window(1000 * num_envs)
+    assert next(cut.episodes()).length == 10
+
+
+def test_a_window_of_no_steps_is_refused():
+    pipeline = BatchPipeline(lambda: gym.vector.SyncVectorEnv([CountingEnv] * 3), PolicyAgent(), 10)
+    with pytest.raises(InvalidArgumentError, match="`env_steps` must be an integer >= 3"):
+        pipeline.limit_window(2)

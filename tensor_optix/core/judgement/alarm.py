@@ -30,7 +30,7 @@ class AlarmResponse(Stateful):
     Where episodes can be played, champion and current policy play on the same seeds in the running
     environment, and the cause decides: a damaged policy is rolled back, if that is asked for; a
     changed world voids the old best; a false alarm makes the judge slower to cry. Where they
-    cannot, an alarm is taken for a damaged policy.
+    cannot, or nothing pays for them, an alarm is taken for a damaged policy.
 
     Args:
         agent: Whose policy dropped.
@@ -82,8 +82,9 @@ class AlarmResponse(Stateful):
         """Play, find the cause, and act on it; the environment is free."""
         counts, self._counts_before = self._counts_before, None
         cause = self.play_for_cause()
-        if counts is None or cause is None:
+        if counts is None:
             return
+        self.cause = cause = cause or Cause.POLICY_DAMAGED
         if cause is Cause.POLICY_DAMAGED:
             self._roll_back()
         elif cause is Cause.WORLD_CHANGED:
@@ -105,7 +106,7 @@ class AlarmResponse(Stateful):
             found = cause_of(current, champion) is not Cause.FALSE_ALARM
             return found or is_unharmed(then, champion, current, replayed)
 
-        played = self.challenges.play_both(self.challenges.diagnosis_rounds(), is_settled, "diagnosis")
+        played = self.challenges.diagnose(is_settled)
         if played is None:
             return None
         current, champion = played[0].returns, played[1].returns

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,15 @@ from tensor_optix.exceptions import EpisodesCutError
 from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.functional.statistics import largest_share_unseen
 
-EVALUATION_SHARE = 0.1
-"""Largest share of the environment steps that choosing a champion may take: a price, chosen and not measured."""
-
-_MIN_EPISODES = 5  # all of fewer pairs may go one way by chance: 1 / 2^4 is more than 5 %
-_MAX_EPISODES = 20  # a choice; what it costs and brings: docs/judgement.md
 _UNKNOWN_LENGTH_STEPS = 1_000  # limit of Gymnasium's longer environments
+_CUT_AT_MOST_STEPS = 10_000  # as ``evaluate`` cuts
+_FEWEST_LENGTHS = 20  # of training episodes that tell what is usual
+_SETS_REMEMBERED = 4  # of greedy episodes: a challenger's and a champion's, twice
 _BEYOND_NOISE = 1.64  # standard errors: one-sided 5 % of a normal distribution
 _DECIDED = 3.5  # standard errors: further rounds would hardly turn the verdict (benchmarks/challenge_battery.py)
 # Chosen with benchmarks/challenge_battery.py.
 _RECENT_EPISODES = 100
-_TELLING_PAIRS = 15
+TELLING_PAIRS = 20
 _UNSEEN_ERROR = 0.3
 _GIVEN_UP_BELOW = ((15, 0.5), (10, 0.0), (0, -1.0))
 """Below so many standard errors, from so many pairs on."""
@@ -58,16 +57,36 @@ class GreedyActor:
     Args:
         agent: Who acts.
         give_way: Called before each action.
+        most_steps: After so many env steps the episodes are broken off, with ``EpisodesCutError``.
+
+    Attributes:
+        steps_taken: Env steps that were acted for so far.
+        max_episode_steps: Where an episode is cut in an environment that is not known to have a time limit.
     """
 
-    def __init__(self, agent: BaseAgent, give_way: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        agent: BaseAgent,
+        give_way: Callable[[], None],
+        most_steps: float = math.inf,
+        max_episode_steps: int = _CUT_AT_MOST_STEPS,
+    ) -> None:
         self._agent = agent
         self._give_way = give_way
+        self._most_steps = most_steps
+        self.steps_taken = 0
+        self.max_episode_steps = max_episode_steps
 
     def __call__(self, observation: Any) -> Any:
         """Return the action for one observation."""
-        self._give_way()
+        self._begin_step(1)
         return self._agent.act_greedy(observation)
+
+    def _begin_step(self, num_envs: int) -> None:
+        if self.steps_taken + num_envs > self._most_steps:
+            raise EpisodesCutError
+        self._give_way()
+        self.steps_taken += num_envs
 
     @property
     def batch(self) -> Callable[[Any], Any] | None:
@@ -78,7 +97,7 @@ class GreedyActor:
             return None
 
         def act_batch(observations: Any) -> Any:
-            self._give_way()
+            self._begin_step(_num_rows(observations))
             return policy.act_batch(observations, greedy=True)
 
         return act_batch
@@ -95,10 +114,13 @@ class Arena(Stateful):
     """
 
     _STATE = (
-        *("_seed", "_num_sets", "_length_steps", "_longest_steps", "_idle_factor", "is_possible"),
-        *("_lowest", "_highest", "_recent_returns"),
+        *("_seed", "_num_sets", "_idle_factor", "is_possible"),
+        *("_lowest", "_highest", "_recent_returns", "_recent_lengths", "_greedy_lengths"),
+        *("_cut_at", "_num_cut"),
     )
-    state_may_lack = ("lowest", "highest", "recent_returns")
+    state_may_lack = (
+        *("lowest", "highest", "recent_returns", "recent_lengths", "greedy_lengths", "cut_at", "num_cut"),
+    )
 
     def __init__(self, agent: BaseAgent, play: Player, seed: int, give_way: Callable[[], None] = lambda: None) -> None:
         self._agent = agent
@@ -106,27 +128,44 @@ class Arena(Stateful):
         self._give_way = give_way
         self._seed = seed
         self._num_sets = 0
-        self._length_steps = math.nan
-        self._longest_steps = 0.0
         self._lowest, self._highest = math.inf, -math.inf
         self._recent_returns: deque[float] = deque(maxlen=_RECENT_EPISODES)
+        self._recent_lengths: deque[float] = deque(maxlen=_RECENT_EPISODES)
+        self._greedy_lengths: deque[float] = deque(maxlen=_SETS_REMEMBERED)
         self._idle_factor = 1.0  # environments that wait for others are stepped, too
+        self._cut_at = _UNKNOWN_LENGTH_STEPS
+        self._num_cut = 0
         self.is_possible = True
+        self.steps_taken = 0
 
     def next_seed(self, use: str) -> int:
         """Return a seed that no earlier episode had."""
         self._num_sets += 1
         return derive_seed(self._seed, use, self._num_sets)
 
-    def play(self, num_episodes: int, seed: int) -> EvaluationResult | None:
-        """Play the agent as it is now, greedily; None where that is not possible, or was cut by Ctrl-C."""
+    def play(self, num_episodes: int, seed: int, most_steps: float = math.inf) -> EvaluationResult | None:
+        """Play the agent as it is now, greedily; :attr:`steps_taken` says at what price, in any case.
+
+        Args:
+            num_episodes: How many.
+            seed: Source of their seeds.
+            most_steps: Env steps that they may take.
+
+        Returns:
+            None where that is not possible, or was broken off: by Ctrl-C, or because it took too many steps.
+        """
+        actor = GreedyActor(self._agent, self._give_way, most_steps, self._cut_at)
         try:
-            result = self._play(GreedyActor(self._agent, self._give_way), num_episodes, seed=seed)
+            result = self._play(actor, num_episodes, seed=seed)
         except EpisodesCutError:
+            self.steps_taken = actor.steps_taken
+            self._greedy_lengths.append(2.0 * self.longest_steps)  # they were longer than any lately
             return None
+        self.steps_taken = 0 if result is None else result.env_steps
         self.is_possible = result is not None
         if result is not None:
-            self._note(result.lengths)
+            self._num_cut += result.num_cut
+            self._greedy_lengths.append(float(np.max(result.lengths)))
             self._note_returns(result.returns)
             self._idle_factor = max(1.0, result.env_steps / max(1.0, float(np.sum(result.lengths))))
         return result
@@ -134,12 +173,20 @@ class Arena(Stateful):
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know at the end of the environment in which episodes were played."""
-        return tuple(self._play.notes)
+        if not self._num_cut:
+            return tuple(self._play.notes)
+        return (
+            *self._play.notes,
+            f"{self._num_cut} greedy episodes were cut before they had ended, the latest at {self._cut_at:,} steps: "
+            "the environment has no time limit that is known. Their returns are those of a part. To set one, wrap it "
+            "in gymnasium.wrappers.TimeLimit.",
+        )
 
     def note_episodes(self, window: EpisodeData) -> None:
         """Learn from a training window how long episodes are, and what returns there are."""
         if window.completed_lengths is not None and len(window.completed_lengths):
-            self._note(window.completed_lengths)
+            self._recent_lengths.extend(np.asarray(window.completed_lengths, np.float64).tolist())
+            self._raise_cut()
         if window.completed_returns is not None and len(window.completed_returns):
             returns = np.asarray(window.completed_returns, np.float64)
             self._note_returns(returns)
@@ -159,34 +206,24 @@ class Arena(Stateful):
         self._lowest = min(self._lowest, float(np.min(returns)))
         self._highest = max(self._highest, float(np.max(returns)))
 
-    def _note(self, lengths: npt.NDArray[np.int64]) -> None:
-        self._length_steps = float(np.mean(lengths))
-        self._longest_steps = max(self._longest_steps, float(np.max(lengths)))
-
-    def affordable_episodes(self, training_steps: int, evaluation_steps: int) -> int:
-        """Return how many paired episodes the evaluation share pays for; 0 if too few to tell."""
-        count = min(self.num_pairs(EVALUATION_SHARE * training_steps - evaluation_steps), _MAX_EPISODES)
-        return count if count >= _MIN_EPISODES else 0
-
-    def num_pairs(self, env_steps: float) -> int:
-        """Return how many episodes of each of two policies so many environment steps pay for."""
-        return max(0, int(env_steps / self._steps_of_likely_pair))
-
-    def steps_for_pairs(self, count: int) -> int:
-        """Return how many environment steps ``count`` episodes of each of two policies are likely to take."""
-        return math.ceil(count * self._steps_of_likely_pair)
-
-    def most_steps_for_pairs(self, count: int) -> int:
-        """Return how many they take if all of them are as long as the longest so far."""
-        return math.ceil(count * self._steps_of_pair(self._longest_steps or _UNKNOWN_LENGTH_STEPS))
+    def _raise_cut(self) -> None:
+        """Cut greedy episodes at twice the length that training episodes usually have, and never sooner than before."""
+        if len(self._recent_lengths) < _FEWEST_LENGTHS:
+            return
+        usual = statistics.median(self._recent_lengths)
+        while self._cut_at < min(2.0 * usual, _CUT_AT_MOST_STEPS):
+            self._cut_at = min(2 * self._cut_at, _CUT_AT_MOST_STEPS)
 
     @property
-    def _steps_of_likely_pair(self) -> float:
-        length = self._length_steps if math.isfinite(self._length_steps) else _UNKNOWN_LENGTH_STEPS
-        return self._steps_of_pair(length)
+    def longest_steps(self) -> float:
+        """Length of the longest of the latest episodes, of training and greedy ones; at least 1."""
+        latest = [*self._recent_lengths, *self._greedy_lengths]
+        return max(1.0, max(latest)) if latest else float(_UNKNOWN_LENGTH_STEPS)
 
-    def _steps_of_pair(self, length: float) -> float:
-        return 2.0 * max(length, 1.0) * self._idle_factor
+    @property
+    def steps_for_one(self) -> float:
+        """Env steps of an episode of that length, with those in which other environments waited for its end."""
+        return self.longest_steps * self._idle_factor
 
 
 def is_better_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike, lowest: float | None = None) -> bool:
@@ -203,7 +240,7 @@ def is_better_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike, lowest:
     mean, standard_error = _paired_difference(challenger, champion)
     if not mean > max(0.0, _BEYOND_NOISE * standard_error):
         return False
-    return np.size(challenger) >= _TELLING_PAIRS or _outweighs_unseen(mean, challenger, lowest)
+    return np.size(challenger) >= TELLING_PAIRS or _outweighs_unseen(mean, challenger, lowest)
 
 
 def is_decided_paired(challenger: npt.ArrayLike, champion: npt.ArrayLike, lowest: float | None = None) -> bool:
@@ -232,6 +269,13 @@ def _outweighs_unseen(mean: float, challenger: npt.ArrayLike, lowest: float | No
     returns = np.asarray(challenger, np.float64)
     fall = float(np.mean(returns)) - min(lowest, float(np.min(returns)))
     return mean > largest_share_unseen(len(returns), _UNSEEN_ERROR) * fall
+
+
+def _num_rows(observations: Any) -> int:
+    """Return of how many environments there are observations: arrays, or dicts or tuples of them."""
+    while isinstance(observations, (Mapping, tuple)):
+        observations = next(iter(observations.values() if isinstance(observations, Mapping) else observations))
+    return len(observations)
 
 
 def _paired_difference(challenger: npt.ArrayLike, champion: npt.ArrayLike) -> tuple[float, float]:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from tensor_optix.core.budget import Ledger
-from tensor_optix.core.judgement.arena import EVALUATION_SHARE, Arena, is_better_paired, is_decided_paired
+from tensor_optix.core.judgement.arena import TELLING_PAIRS, Arena, is_better_paired, is_decided_paired
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.diagnosis import has_lost
+from tensor_optix.core.judgement.purse import FREE_DIAGNOSIS_EPISODES, Purse
 from tensor_optix.core.judgement.track_record import PlayedSet, Returns, TrackRecord
 from tensor_optix.core.types import EvalMetrics, EvaluationResult
 from tensor_optix.functional.statistics import mean_interval
 
 logger = logging.getLogger(__name__)
 
+PlayOne = Callable[[int, int, str, float], EvaluationResult | None]
+"""``(num_episodes, seed, use, most_steps)``: plays one policy's episodes."""
+
 FINAL_EPISODES = 20
-"""Most that the last choice of a champion plays; it is often decided sooner."""
+"""Most pairs that a challenge plays; it is often decided sooner. What they cost and bring: docs/judgement.md."""
 
 # How often causes are found with these: benchmarks/judgement_causes.py.
-MIN_DIAGNOSIS_EPISODES, MAX_DIAGNOSIS_EPISODES = 20, 40
-DIAGNOSIS_SHARE = 0.1
-"""Share of the environment steps up to which a diagnosis may play more than its fewest episodes."""
+FEWEST_DIAGNOSIS_EPISODES, MOST_DIAGNOSIS_EPISODES = 5, 40
+"""Fewer tell nothing, however large a drop is; more would hardly tell more."""
 
 REFERENCE_EPISODES = 20
 """Fewest that a champion should have played, should scores drop."""
@@ -63,7 +67,9 @@ class Challenges:
         self._arena = arena
         self._ledger = ledger
         self._announce = announce
-        self._round_episodes = min(max(ROUND_EPISODES, played_together), FINAL_EPISODES)
+        played_together = max(played_together, 1)
+        self._round_episodes = min(-(-ROUND_EPISODES // played_together) * played_together, FINAL_EPISODES)
+        self._purse = Purse(arena, ledger, played_together)
 
     @property
     def is_possible(self) -> bool:
@@ -72,23 +78,29 @@ class Challenges:
 
     def affords(self, num_pairs: int) -> bool:
         """Tell whether a challenge that began now could play so many pairs."""
-        steps = self._ledger.steps
-        return self._arena.affordable_episodes(steps["training"], steps["evaluation"]) >= num_pairs
+        count = max(num_pairs, self._fewest_pairs)
+        return self._purse.pays(self._purse.price(count), self._purse.for_challenge()(count))
 
-    def winner(self, num_episodes: int | None = None) -> TrackRecord | None:
+    @property
+    def _fewest_pairs(self) -> int:
+        """Pairs in which a challenger may win, at the soonest; a champion that never played plays in any case."""
+        cannot_win_sooner = self._arena.lowest_recent is None
+        return TELLING_PAIRS if cannot_win_sooner and self._incumbent.has_played else self._round_episodes
+
+    def winner(self, *, is_last: bool = False) -> TrackRecord | None:
         """Let the agent as it is play the champion on the same seeds; return a track record if it won.
 
         The episodes that it won by were chosen for what they brought: the record holds fresh ones, where the
         evaluation share pays for them, and nothing where it does not.
 
         Args:
-            num_episodes: How many at most; None for as many as the evaluation share pays for.
+            is_last: Whether the run has no other choice before it; only then may its first round be dearer.
         """
-        steps = self._ledger.steps
-        count = num_episodes
-        if count is None:
-            count = self._arena.affordable_episodes(steps["training"], steps["evaluation"])
-        played = self.play_both(self._fresh_rounds(count), self._is_decided, "evaluation")
+        pays = self._purse.for_last_choice(self._round_episodes) if is_last else self._purse.for_challenge()
+        fewest = self._round_episodes if is_last else self._fewest_pairs
+        if not self._purse.pays(self._purse.price(fewest), pays(fewest)):
+            return None
+        played = self.play_both(self._fresh_rounds(FINAL_EPISODES), self._is_decided, "evaluation", pays)
         if played is None:
             return None
         challenger, champion = played
@@ -103,30 +115,46 @@ class Challenges:
         if not wins:
             self._incumbent.track_record.extend(champion)
         own = TrackRecord()
-        if num_episodes is None:
-            allowance = 2 * self._arena.num_pairs(EVALUATION_SHARE * steps["training"] - steps["evaluation"])
-            if wins:
-                self._top_up(own, allowance, self.play)
-            else:
-                self._top_up(self._incumbent.track_record, allowance, self._play_champion)
+        if not is_last:
+            record, play = (own, self.play) if wins else (self._incumbent.track_record, self._play_champion)
+            self._top_up(record, pays(0) / 2, play)
         return own if wins else None
+
+    def note_last_choice(self) -> None:
+        """Take note that what is chosen now stands, unless the budget leaves room for more windows."""
+        self._ledger.note_choice()
+
+    def prove(self) -> None:
+        """Let a champion that nobody challenges, and that became one by training scores alone, play a round."""
+        if self._incumbent.has_played:
+            return
+        count, left = self._round_episodes, self._purse.for_last_choice(self._round_episodes)(self._round_episodes)
+        if self._purse.pays(self._purse.price_of_one(count), left):
+            seed = self._arena.next_seed("challenge")
+            result = self._play_champion(count, seed, "evaluation", left)
+            if result is not None:
+                self._incumbent.track_record.add(seed, result.returns)
 
     def _is_decided(self, challenger: Returns, champion: Returns) -> bool:
         return is_decided_paired(challenger, champion, self._arena.lowest_recent)
 
     def reserved_steps(self) -> int:
-        """Return what of the budget the last challenge, after the last window, is likely to need."""
-        limit = self._ledger.max_env_steps
-        if limit is None or not self._arena.is_possible or self._incumbent.snapshot is None:
+        """Return what of the budget is kept for the last challenge, after the last window."""
+        if not self._arena.is_possible or self._incumbent.snapshot is None:
             return 0
-        likely = self._arena.steps_for_pairs(FINAL_EPISODES - self._round_episodes)
-        return min(likely + self._arena.most_steps_for_pairs(self._round_episodes), int(EVALUATION_SHARE * limit))
+        return self._purse.kept_for_choosing(self._round_episodes, -(-FINAL_EPISODES // self._round_episodes))
+
+    def diagnose(self, is_settled: Callable[[Returns, Returns], bool]) -> tuple[TrackRecord, TrackRecord] | None:
+        """Play the agent as it is and the champion to find the cause of a drop, see :meth:`play_both`."""
+        return self.play_both(self.diagnosis_rounds(), is_settled, "diagnosis", self._purse.for_diagnosis())
 
     def diagnosis_rounds(self) -> Iterator[tuple[int, int]]:
         """Yield what a diagnosis plays, as far as that is paid for: the champion's old episodes, then fresh ones."""
-        steps = self._ledger.steps
-        paid_for = self._arena.num_pairs(DIAGNOSIS_SHARE * steps["training"] - steps["diagnosis"])
-        left = min(max(paid_for, MIN_DIAGNOSIS_EPISODES), MAX_DIAGNOSIS_EPISODES)
+        paid_for = self._purse.most_episodes(self._purse.left("diagnosis") / 2)
+        is_first = not self._ledger.steps["diagnosis"]
+        left = min(max(paid_for, FREE_DIAGNOSIS_EPISODES if is_first else 0), MOST_DIAGNOSIS_EPISODES)
+        if left < FEWEST_DIAGNOSIS_EPISODES:
+            return
         for seed, count in self._incumbent.track_record.rounds():
             if left > 0:
                 yield seed, min(count, left)
@@ -138,41 +166,46 @@ class Challenges:
         for played in range(0, num_episodes, self._round_episodes):
             yield self._arena.next_seed("challenge"), min(self._round_episodes, num_episodes - played)
 
-    def _top_up(
-        self, track_record: TrackRecord, allowance: int, play: Callable[[int, int, str], EvaluationResult | None]
-    ) -> None:
+    def _top_up(self, track_record: TrackRecord, left: float, play: PlayOne) -> None:
         """Let a champion that played little play on: few returns are no reference for a later drop."""
-        count = min(REFERENCE_EPISODES - len(track_record), allowance)
-        if count <= 0:
+        count = min(REFERENCE_EPISODES - len(track_record), self._purse.most_episodes(left))
+        if count <= 0 or not self._ledger.affords(self._purse.price_of_one(count)):
             return
         seed = self._arena.next_seed("challenge")
-        more = play(count, seed, "evaluation")
+        more = play(count, seed, "evaluation", left)
         if more is not None:
             track_record.add(seed, more.returns)
 
     def play_both(
-        self, rounds: Iterable[tuple[int, int]], is_decided: Callable[[Returns, Returns], bool], use: str
+        self,
+        rounds: Iterable[tuple[int, int]],
+        is_decided: Callable[[Returns, Returns], bool],
+        use: str,
+        pays: Callable[[int], float],
     ) -> tuple[TrackRecord, TrackRecord] | None:
         """Play the agent as it is and the champion on the same seeds, in rounds, until that decides.
 
-        No round begins that the run's budget may not pay for.
+        No round begins that share and budget may not pay for. One that takes more than they have, because episodes
+        are longer than any lately, is broken off and counts for nothing.
 
         Args:
             rounds: ``(seed, number of episodes)`` of each.
             is_decided: ``(current, champion) -> bool``, asked after each round.
             use: What the steps are booked as.
+            pays: Of how many pairs, which env steps their share has left.
 
         Returns:
             What both played, or None where nothing can be played.
         """
         current, champion = TrackRecord(), TrackRecord()
         for seed, count in rounds:
-            if not self._ledger.affords(self._arena.most_steps_for_pairs(count)):
+            num_pairs = len(current) + count
+            if not self._purse.pays(self._purse.price(count), pays(num_pairs)):
                 break
-            first = self.play(count, seed, use)
+            first = self.play(count, seed, use, pays(num_pairs))
             if first is None:
                 break
-            second = self._play_champion(count, seed, use)
+            second = self._play_champion(count, seed, use, pays(num_pairs))
             if second is None:
                 break
             current.add(seed, first.returns)
@@ -193,7 +226,10 @@ class Challenges:
         for before, played in zip(self._incumbent.track_record.sets, now.sets, strict=False):
             returns_then = before.returns[: len(played.returns)]
             if has_lost(played.returns, returns_then):
-                again = self._play_champion(len(played.returns), played.seed, use)
+                count = len(played.returns)
+                if not self._purse.pays(self._purse.price_of_one(count), self._purse.left(use)):
+                    return False
+                again = self._play_champion(count, played.seed, use, self._purse.left(use))
                 return again is not None and np.array_equal(again.returns, played.returns)
         return False
 
@@ -228,14 +264,34 @@ class Challenges:
         """What should be known of the episodes, in sentences."""
         return self._arena.notes
 
-    def _play_champion(self, num_episodes: int, seed: int, use: str) -> EvaluationResult | None:
-        with self._incumbent.acting():
-            return self.play(num_episodes, seed, use)
+    @property
+    def champion_is_unproven(self) -> bool:
+        """Whether there is a champion that might have played fresh episodes and never did, those of a report apart."""
+        could_play = self._incumbent.snapshot is not None and self._arena.is_possible
+        return could_play and not self._incumbent.has_played
 
-    def play(self, num_episodes: int, seed: int, use: str) -> EvaluationResult | None:
-        """Play the agent as it is, and book the steps as ``use``."""
+    def _play_champion(
+        self, num_episodes: int, seed: int, use: str, most_steps: float = math.inf
+    ) -> EvaluationResult | None:
+        with self._incumbent.acting():
+            return self.play(num_episodes, seed, use, most_steps)
+
+    def play(self, num_episodes: int, seed: int, use: str, most_steps: float = math.inf) -> EvaluationResult | None:
+        """Play the agent as it is, and book the steps as ``use``.
+
+        Args:
+            num_episodes: How many episodes.
+            seed: Source of their seeds.
+            use: What the steps are booked as.
+            most_steps: Env steps that they may take; those that count against the budget never take more than it has.
+
+        Returns:
+            None where nothing can be played, or it was broken off.
+        """
         self._announce(use, num_episodes)
-        result = self._arena.play(num_episodes, seed)
-        if result is not None:
-            self._ledger.steps[use] += result.env_steps
+        left = self._ledger.steps_left
+        is_budget_less = use != "report" and left is not None and left < most_steps
+        result = self._arena.play(num_episodes, seed, float(left or 0) if is_budget_less else most_steps)
+        self._ledger.steps[use] += self._arena.steps_taken
+        self._ledger.has_decided |= is_budget_less and result is None and self._arena.steps_taken > 0
         return result

@@ -9,7 +9,7 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_optimizer import BaseOptimizer
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.challenges import FEWEST_EPISODES, FINAL_EPISODES, Challenges
+from tensor_optix.core.judgement.challenges import FEWEST_EPISODES, Challenges
 from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.track_record import TrackRecord
@@ -81,17 +81,22 @@ class Succession:
         if self.scheduler.is_frozen or self._challenged_in == metrics.episode_id:
             return
         self._challenged_in = metrics.episode_id
-        self._challenge(metrics, None, is_final=False)
+        self._challenge(metrics, is_final=False)
 
     def choose_for_the_last_time(self, metrics: EvalMetrics) -> None:
-        """Let the policy of the last window play for the championship, in a fixed number of episodes at most."""
-        self._challenge(metrics, FINAL_EPISODES, is_final=True)
+        """Let the policy of the last window play for the championship."""
+        self.challenges.note_last_choice()
+        self._challenge(metrics, is_final=True)
 
-    def _challenge(self, metrics: EvalMetrics, num_episodes: int | None, *, is_final: bool) -> None:
+    def _challenge(self, metrics: EvalMetrics, *, is_final: bool) -> None:
         champion = self.incumbent.snapshot
-        if champion is None or champion.episode_id == metrics.episode_id:
+        if champion is None:
             return
-        track_record = self.challenges.winner(num_episodes)
+        if champion.episode_id == metrics.episode_id:
+            if is_final:
+                self.challenges.prove()
+            return
+        track_record = self.challenges.winner(is_last=is_final)
         if track_record is not None:
             evidence = self.evidence_for(metrics)
             self.crown(evidence, track_record, is_final=is_final)

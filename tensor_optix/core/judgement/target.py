@@ -19,7 +19,7 @@ TARGET_EPISODES = 20
 """Of a look, which decides whether a claim is worth its episodes."""
 
 # How often a target is claimed falsely with these: docs/judgement.md.
-CLAIM_EPISODES, MOST_CLAIM_EPISODES = 100, 300
+CLAIM_EPISODES, MOST_CLAIM_EPISODES = 100, 280
 FALSE_CLAIMS = 0.04
 """Probability that a run ever says that it reached a target that it did not; at most 0.05 is promised."""
 
@@ -33,7 +33,8 @@ class Target(Stateful):
 
     Whoever looks again and again at few episodes claims falsely at some time. So looks only decide when to play for a
     *claim*: fresh episodes, the k-th time with an error of ``FALSE_CLAIMS / 2^k``; over a whole run, however
-    long, these add up to no more than ``FALSE_CLAIMS``. The target is reached if
+    long, these add up to no more than ``FALSE_CLAIMS``. After a look that fails, twice as many windows pass before the
+    next. Both are booked as report, for they choose nothing. The target is reached if
 
     - the lower end of the interval of a claim's mean reaches it (``mean_interval``, with the range of returns
       seen in the run: what no episode of a claim did may still happen), or
@@ -74,7 +75,7 @@ class Target(Stateful):
 
     def play(self, metrics: EvalMetrics) -> None:
         """Play the agent as it is; crown it if it reaches the target."""
-        look = self.challenges.play(TARGET_EPISODES, self.arena.next_seed("target"), "evaluation")
+        look = self.challenges.play(TARGET_EPISODES, self.arena.next_seed("target"), "report")
         if look is not None and self.score is not None and look.interval[0] >= self.score:
             self.is_reached = self._claims(self.score, float(look.mean))
         if self.is_reached:

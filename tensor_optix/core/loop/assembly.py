@@ -10,7 +10,7 @@ from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
 from tensor_optix.core.base_optimizer import BaseOptimizer
-from tensor_optix.core.base_pipeline import BasePipeline
+from tensor_optix.core.base_pipeline import BasePipeline, can_play
 from tensor_optix.core.budget import Ledger
 from tensor_optix.core.callbacks import CallbackList
 from tensor_optix.core.checkpoint_registry import CheckpointRegistry
@@ -31,6 +31,7 @@ from tensor_optix.core.loop.divergence import DivergenceGuard
 from tensor_optix.core.loop.entrance import by_class, with_state
 from tensor_optix.core.loop.process import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
+from tensor_optix.core.loop.room import Room
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.loop.stopping import (
     Closing,
@@ -89,6 +90,7 @@ class Parts:
         plays_elsewhere = given.play_episodes is not None
         player = completed(given.play_episodes or pipeline.play_episodes, Player)
         self.arena = Arena(agent, player, derive_seed(given.session.seed, "arena"), given.give_way)
+        self.arena.is_possible = plays_elsewhere or can_play(pipeline)
         self.ledger = Ledger(given.max_episodes, given.max_env_steps)
         self.provenance = Provenance(agent, callbacks)
         self.tuning = Tuning(agent, given.optimizer, scheduler, self.provenance)
@@ -126,7 +128,8 @@ class Parts:
         self.watch = Watch(self.incumbent, scheduler, self.alarm, callbacks)
         self.guard = DivergenceGuard(agent, self.incumbent, self.judge, self.provenance)
         save = given.session.save_before_the_end
-        self.closing = Closing(self._rules(given), pipeline, self.succession, given.stop_request, save)
+        self.room = Room(pipeline, self.ledger, self.challenges.reserved_steps)
+        self.closing = Closing(self._rules(given), pipeline, self.room, self.succession, given.stop_request, save)
         self.conclusion = self._conclusion(given)
         self.view = LiveView(
             agent, pipeline, given.recorder, given.session, self.ledger, scheduler, self.incumbent, self.alarm
@@ -171,7 +174,7 @@ class Parts:
             TargetReached(self.target),
             Dormant(given.scheduler, self.judge),
             StopAskedFor(given.stop_request),
-            OutOfBudget(self.ledger, self.challenges),
+            OutOfBudget(self.room),
         )
 
     def _succession(self, given: Given) -> Succession:
@@ -210,6 +213,7 @@ class Parts:
             self.guard,
             self.shortfall,
             self.tuning,
+            self.room,
             given.report_episodes,
             given.stop_request,
             plays_elsewhere=given.play_episodes is not None,

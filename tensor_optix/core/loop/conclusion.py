@@ -16,6 +16,7 @@ from tensor_optix.core.loop.outcomes import Bar
 from tensor_optix.core.loop.process import REPORT_EPISODES_AFTER_INTERRUPT, StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.result_file import Outcome
+from tensor_optix.core.loop.room import Room
 from tensor_optix.core.loop.session import RunSession
 from tensor_optix.core.loop.stopping import Ending
 from tensor_optix.core.loop.tuning import Tuning
@@ -23,6 +24,9 @@ from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.types import EvaluationResult
 
 logger = logging.getLogger(__name__)
+
+CHOSEN_BY_SCORES = "no round of fresh episodes was paid for, so training scores alone chose the champion"
+NEVER_PLAYED = "the champion that is handed back never played fresh episodes"
 
 
 @dataclass(eq=False)
@@ -40,6 +44,7 @@ class Conclusion:
         guard: Has notes.
         shortfall: Has notes on the report.
         tuning: Has notes.
+        room: Has notes on the budget.
         report_episodes: Fresh greedy episodes of the champion; 0 for none.
         stop_request: Knows whether the user waits for the end.
         plays_elsewhere: Whether episodes are played in another environment than the pipeline's own.
@@ -55,6 +60,7 @@ class Conclusion:
     guard: DivergenceGuard
     shortfall: Shortfall
     tuning: Tuning
+    room: Room
     report_episodes: int
     stop_request: StopRequest
     _: KW_ONLY
@@ -64,7 +70,10 @@ class Conclusion:
         """Hand back the champion, report on it, and keep the result."""
         reason, explanation = ending.reason, ending.explanation
         self.incumbent.bring_back()
+        is_unproven = self.challenges.champion_is_unproven
         report = self._report()
+        if is_unproven:
+            explanation += f"; {CHOSEN_BY_SCORES}"
         if self.stop_request.is_interrupted:
             explanation += (
                 f"; interrupted by Ctrl-C, so the report is at most {REPORT_EPISODES_AFTER_INTERRUPT} episodes"
@@ -72,7 +81,8 @@ class Conclusion:
             )
         is_settled = reason != "stopped"
         report, notes = self._face_the_bar(report, is_settled)
-        return self._conclude(reason, explanation, report, notes, is_settled)
+        unproven = (NEVER_PLAYED,) if is_unproven and report is None else ()
+        return self._conclude(reason, explanation, report, (*unproven, *notes), is_settled)
 
     def _report(self) -> EvaluationResult | None:
         """Let the champion play; few episodes, where the user waits."""
@@ -183,6 +193,7 @@ class Conclusion:
                 *self.challenges.notes,
                 *self.guard.notes,
                 *self.tuning.notes,
+                *self.room.notes,
                 *self.shortfall.notes_on(report),
                 *notes,
             ),

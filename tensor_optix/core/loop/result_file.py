@@ -105,6 +105,7 @@ def write_outcome(root: Path, outcome: Outcome) -> None:
             "std": float(np.std(report.returns)),
             "num_episodes": report.num_episodes,
             "env_steps": report.env_steps,
+            "num_cut": report.num_cut,
             "episodes": name,
         }
     write_sealed_json(root / RESULT_FILE, to_jsonable(document))
@@ -215,6 +216,7 @@ def _read_report(root: Path, plain: dict[str, Any] | None) -> EvaluationResult |
         returns.astype(np.float64),
         lengths.astype(np.int64),
         field(plain, "env_steps", int, path),
+        field(plain, "num_cut", int, path) if "num_cut" in plain else 0,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -206,11 +206,19 @@ class RunSession:
         except CheckpointError as error:
             return [f"whether machine and versions are the same cannot be told ({error})"]
 
-    def windows(self) -> Iterator[EpisodeData]:
-        """Yield the pipeline's windows, and watch from here on what changes and is not saved."""
+    def windows(self, has_room: Callable[[], bool]) -> Iterator[EpisodeData]:
+        """Yield the pipeline's windows, and watch from here on what changes and is not saved.
+
+        Args:
+            has_room: Asked before each of them; where there is no room for it, there is none.
+        """
         if self._omissions is not None:
             self._omissions.begin(is_resumed=self.is_resumed)
-        yield from self._pipeline.episodes()
+        if has_room():
+            for window in self._pipeline.episodes():
+                yield window
+                if not has_room():
+                    return
 
     def save_if_due(self, window: EpisodeData, ledger: Ledger, reserved_steps: int) -> None:
         """Save after a window from which the run can go on, if it is time.

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_pipeline import BasePipeline
-from tensor_optix.core.budget import Ledger
 from tensor_optix.core.callbacks import CallbackList
-from tensor_optix.core.judgement.challenges import Challenges
 from tensor_optix.core.judgement.judge import Judge
 from tensor_optix.core.judgement.succession import Succession
 from tensor_optix.core.judgement.target import Target
 from tensor_optix.core.loop.process import StopRequest
+from tensor_optix.core.loop.room import Room
 from tensor_optix.core.types import EvalMetrics, LoopState
 from tensor_optix.monitoring.trend import Trend
 
@@ -27,11 +26,13 @@ class Ending:
         reason: One word, as in ``RunResult.reason``.
         explanation: The same in a sentence.
         settles_champion: Whether the policy of the last window may still play for the championship.
+        may_be_put_off: Whether the run goes on where that took so little that there is room for more windows.
     """
 
     reason: str
     explanation: str
     settles_champion: bool = True
+    may_be_put_off: bool = False
 
 
 class StoppingRule(ABC):
@@ -98,13 +99,12 @@ class StopAskedFor(StoppingRule):
 class OutOfBudget(StoppingRule):
     """There is no room for another window beside what the last choice of a champion will take."""
 
-    ledger: Ledger
-    challenges: Challenges
+    room: Room
 
     def ending(self) -> Ending | None:
         """See :class:`StoppingRule`."""
-        exhausted = self.ledger.exhausted(self.challenges.reserved_steps())
-        return None if exhausted is None else Ending("budget", exhausted)
+        exhausted = self.room.exhausted()
+        return None if exhausted is None else Ending("budget", exhausted, may_be_put_off=self.room.is_limited)
 
 
 def first_ending(rules: Sequence[StoppingRule]) -> Ending | None:
@@ -122,6 +122,7 @@ class Closing:
     Args:
         rules: Reasons to end, the weightiest first.
         pipeline: Its episodes are cut off.
+        room: Knows what is left when the choice is made.
         succession: Lets the last policy play.
         stop_request: Knows whether somebody waits for the end.
         save: Called before anything is settled: whoever goes on with a larger budget begins there.
@@ -129,6 +130,7 @@ class Closing:
 
     rules: Sequence[StoppingRule]
     pipeline: BasePipeline
+    room: Room
     succession: Succession
     stop_request: StopRequest
     save: Callable[[], None]
@@ -136,13 +138,25 @@ class Closing:
 
     def look(self, metrics: EvalMetrics) -> None:
         """Decide whether this was the last window; if so, settle who is champion."""
-        self.ending = first_ending(self.rules)
-        if self.ending is None:
+        ending = first_ending(self.rules)
+        if ending is None:
             return
         self.save()
-        self.pipeline.cut_episodes()
-        if self.ending.settles_champion and not self.stop_request.is_interrupted:
+        is_open = ending.may_be_put_off and self.pipeline.is_live  # a feed that is closed cannot be gone on with
+        if not is_open:
+            self.pipeline.cut_episodes()
+        if ending.settles_champion and not self.stop_request.is_interrupted:
             self.succession.choose_for_the_last_time(metrics)
+            ending = self._unless_put_off(ending)
+        if is_open and ending is not None:
+            self.pipeline.cut_episodes()
+        self.ending = ending
+
+    def _unless_put_off(self, ending: Ending) -> Ending | None:
+        """Return it, or what else ends the run, if anything does, where the last choice left enough for training."""
+        if ending.may_be_put_off and self.room.is_worth_while:
+            return first_ending(self.rules)
+        return ending
 
     def ending_of_stream(self) -> Ending:
         """Return why there are no more windows."""

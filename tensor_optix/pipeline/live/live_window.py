@@ -273,6 +273,11 @@ class WindowEnds:
         self._boundary = OnDoneSignal() if boundary is None else boundary
         self._ends_on_done = bool(getattr(self._boundary, "ends_on_done", False))
         self._max_window_steps = max_window_steps
+        self._next_steps = max_window_steps
+
+    def limit_next(self, steps: int | None) -> None:
+        """Let the next window have no more steps than these; None: no fewer than any other."""
+        self._next_steps = self._max_window_steps if steps is None else min(steps, self._max_window_steps)
 
     def after_step(self, window: LiveWindow) -> str | None:
         """Return what ends the window with its newest step: "done", "boundary" or "cap"; None if nothing does."""
@@ -280,7 +285,7 @@ class WindowEnds:
             return "done"
         if self._boundary(len(window), window.elapsed_seconds, window.last_observation):
             return "boundary"
-        return "cap" if len(window) >= self._max_window_steps else None
+        return "cap" if len(window) >= self._next_steps else None
 
     def after_gap(self, window: LiveWindow) -> str | None:
         """Return "gap" where missing steps end the window, as they end its episode; None elsewhere."""

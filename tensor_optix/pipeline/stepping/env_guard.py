@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import gymnasium as gym
 import numpy as np
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
@@ -72,6 +73,15 @@ def open_env(env: Any) -> tuple[Any, bool]:
 def is_env(env: Any) -> bool:
     """Tell whether it can be stepped; what makes an environment cannot."""
     return not isinstance(env, type) and callable(getattr(env, "reset", None)) and callable(getattr(env, "step", None))
+
+
+def has_time_limit(env: Any) -> bool:
+    """Tell whether a wrapper ends its episodes, whatever its spec says: one that is not registered has no spec."""
+    while env is not None:
+        if isinstance(env, gym.wrappers.TimeLimit):
+            return True
+        env = vars(env).get("env") if hasattr(env, "__dict__") else None
+    return False
 
 
 class EnvGuard:
@@ -151,7 +161,7 @@ class EnvGuard:
 
     def _has_time_limit(self) -> bool:
         """Tell whether every episode is known to end."""
-        return self._limits(lambda: self.env.spec)
+        return self._limits(lambda: self.env.spec) or has_time_limit(self.env)
 
     @staticmethod
     def _limits(find_spec: Callable[[], Any]) -> bool:

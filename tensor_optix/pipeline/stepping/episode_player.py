@@ -33,15 +33,18 @@ class EpisodePlayer(ABC):
     Args:
         guard: The environment.
         act: Maps one observation to one action; ``act.batch``, where it has that, maps observations
-            ``[N, ...]`` of a vector environment to actions ``[N, ...]``.
+            ``[N, ...]`` of a vector environment to actions ``[N, ...]``; ``act.max_episode_steps``, where it has
+            that, is a greatest length where no time limit of the environment's is known.
         num_episodes: How many.
         seed: Source of the episodes' seeds.
 
     Attributes:
         num_failures: How often the environment failed since the last episode that was finished.
+        num_cut: How many episodes had not ended at the greatest length there is.
     """
 
     num_failures = 0
+    num_cut = 0
 
     @abstractmethod
     def play(self, guard: Any) -> EvaluationResult:
@@ -72,7 +75,7 @@ class SinglePlayer(EpisodePlayer):
             self._lengths.append(self._length)
             self.num_failures = 0
         lengths = np.array(self._lengths, np.int64)
-        return _result(np.array(self._returns), lengths, int(lengths.sum()) + self._lost_steps)
+        return _result(np.array(self._returns), lengths, int(lengths.sum()) + self._lost_steps, self.num_cut)
 
     def break_off(self) -> int:
         """See :class:`EpisodePlayer`."""
@@ -81,8 +84,8 @@ class SinglePlayer(EpisodePlayer):
         return 1
 
     def _play_one(self, guard: EnvGuard) -> float:
-        self._length, limit = 0, guard.step_limit
-        observation, over = guard.reset(self._next_seed()), False
+        self._length, limit = 0, _limit(guard, self._act)
+        observation, over, has_ended = guard.reset(self._next_seed()), False, False
         self._layout = self._layout or Layout.of(observation, guard.space("observation"))
         cast, step, act, total = self._layout.cast, guard.step, self._act, 0.0
         own = guard.own_reward
@@ -94,8 +97,10 @@ class SinglePlayer(EpisodePlayer):
             except (TypeError, ValueError, OverflowError) as error:
                 raise guard.unusable(error) from error
             self._length += 1
-            over = terminated or truncated or self._length >= limit
+            has_ended = terminated or truncated
+            over = has_ended or self._length >= limit
         _check_finite(guard, total, observation)
+        self.num_cut += not has_ended
         return total
 
     def _next_seed(self) -> int:
@@ -114,6 +119,7 @@ class VectorPlayer(EpisodePlayer):
 
     def __init__(self, guard: VectorGuard, act: Act, num_episodes: int, seed: int) -> None:
         num_envs = guard.num_envs
+        self._act = act
         self._act_batch = getattr(act, "batch", None) or rowwise(act, num_envs, guard.space("action"))
         self._seed = seed
         share, rest = divmod(num_episodes, num_envs)
@@ -129,13 +135,14 @@ class VectorPlayer(EpisodePlayer):
 
     def play(self, guard: VectorGuard) -> EvaluationResult:
         """See :class:`EpisodePlayer`."""
-        limit = guard.step_limit
+        limit = _limit(guard, self._act)
         while self._remaining.any():
             seed = derive_seed(self._seed, "episode", self._num_rounds)
             self._num_rounds += 1
             self._play_round(guard, seed, limit)
         returns, lengths = zip(*(played[1:] for played in sorted(self._played)), strict=True)
-        return _result(np.array(returns), np.array(lengths, np.int64), self._steps_taken * guard.num_envs)
+        env_steps = self._steps_taken * guard.num_envs
+        return _result(np.array(returns), np.array(lengths, np.int64), env_steps, self.num_cut)
 
     def break_off(self) -> int:
         """See :class:`EpisodePlayer`."""
@@ -161,6 +168,7 @@ class VectorPlayer(EpisodePlayer):
             lengths += counted
             over = np.logical_or(terminated, truncated) & ~guard.ended
             cut = counted & ~over & (lengths >= limit)
+            self.num_cut += int(cut.sum())
             cut_one = cut_one or bool(cut.any())
             finished = counted & (over | cut)
             if finished.any():
@@ -193,5 +201,11 @@ def _check_finite(guard: EnvGuard, returns: Any, observation: Any) -> None:
             raise guard.not_finite(what, f" in an episode that was played up to step {guard.steps_taken}")
 
 
-def _result(returns: Any, lengths: Any, env_steps: int) -> EvaluationResult:
-    return EvaluationResult(float(returns.mean()), mean_interval(returns), returns, lengths, env_steps)
+def _limit(guard: EnvGuard, act: Act) -> float:
+    """Return where episodes are cut."""
+    limit = guard.step_limit
+    return limit if limit == float("inf") else min(limit, getattr(act, "max_episode_steps", limit))
+
+
+def _result(returns: Any, lengths: Any, env_steps: int, num_cut: int) -> EvaluationResult:
+    return EvaluationResult(float(returns.mean()), mean_interval(returns), returns, lengths, env_steps, num_cut)

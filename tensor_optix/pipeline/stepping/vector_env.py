@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.exceptions import InvalidArgumentError
-from tensor_optix.pipeline.stepping.env_guard import EnvGuard
+from tensor_optix.pipeline.stepping.env_guard import EnvGuard, has_time_limit
 from tensor_optix.pipeline.stepping.own_reward import reward_wrappers, reward_wrappers_among
 from tensor_optix.pipeline.stepping.worker_processes import workers_that_reset_again
 
@@ -109,19 +110,28 @@ class VectorGuard(EnvGuard):
         Of a vector in other processes one environment is made here and looked at: a worker is never asked,
         for one that cannot answer (its spec holds a lambda, say) ends, and with it the vector.
         """
-        return self._limits(lambda: self.env.spec or self._seen_in_one[0])
+        if self._limits(lambda: self.env.spec):
+            return True
+        is_told = getattr(self.env, "spec", None) is not None
+        return not (is_told and self._is_in_other_processes) and self._seen_in_one[0]
+
+    @property
+    def _is_in_other_processes(self) -> bool:
+        return isinstance(getattr(self.env, "unwrapped", self.env), gym.vector.AsyncVectorEnv)
 
     @functools.cached_property
-    def _seen_in_one(self) -> tuple[Any, list[str]]:
-        """Spec of one environment, and its wrappers that change rewards."""
-        vector = getattr(self.env, "unwrapped", self.env)
-        if not isinstance(vector, gym.vector.AsyncVectorEnv):
-            return vector.envs[0].spec, reward_wrappers(vector.envs[0])
-        made = vector.env_fns[0]()
+    def _seen_in_one(self) -> tuple[bool, list[str]]:
+        """Whether one environment has a time limit, and its wrappers that change rewards."""
+        vector, is_async = getattr(self.env, "unwrapped", self.env), self._is_in_other_processes
+        envs = [vector.env_fns[0]()] if is_async else list(getattr(vector, "envs", ()))
         try:
-            return made.spec, reward_wrappers(made)
+            return self._has_one_limit(envs), [] if not envs else reward_wrappers(envs[0])
         finally:
-            made.close()
+            if is_async:
+                envs[0].close()
+
+    def _has_one_limit(self, envs: Sequence[Any]) -> bool:
+        return bool(envs) and (self._limits(lambda: envs[0].spec) or has_time_limit(envs[0]))
 
     def _reward_wrappers_out_of_reach(self) -> list[str]:
         vector = getattr(self.env, "unwrapped", self.env)

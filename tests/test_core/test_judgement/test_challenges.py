@@ -3,10 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from loop_fakes import Learner, make_playing_loop
+from resume_fakes import LinearAgent
+from step_counts import CountedEnv, StepCount, counted, spent
 
+from tensor_optix import BatchPipeline, RLOptimizer
 from tensor_optix.core.judgement.track_record import PlayedSet, TrackRecord
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.statistics import mean_interval
@@ -75,7 +79,7 @@ def test_the_episodes_that_report_are_not_those_that_chose(tmp_path):
     assert list(times.values()).count(1) <= 1, "one champion that never played is assessed"
 
 
-@pytest.mark.parametrize(("num_envs", "episodes"), [(1, 5), (8, 8), (64, 20)])
+@pytest.mark.parametrize(("num_envs", "episodes"), [(1, 5), (3, 6), (8, 8), (64, 20)])
 def test_a_round_leaves_no_environment_idle(tmp_path, monkeypatch, num_envs, episodes):
     monkeypatch.setattr(PlayablePipeline, "num_envs", num_envs, raising=False)
     play, rounds = PlayablePipeline.play_episodes, []
@@ -98,7 +102,7 @@ def test_what_was_not_played_before_follows_until_the_budget_ends(tmp_path):
     assert rounds[:2] == [(7, 5), (8, 20)]
     assert [count for _, count in rounds[2:]] == [5, 5, 5]
     loop.parts.ledger.steps["training"] = 0
-    assert [count for _, count in loop.parts.challenges.diagnosis_rounds()] == [5, 15]
+    assert [count for _, count in loop.parts.challenges.diagnosis_rounds()] == [5, 5]
 
 
 class Chance:
@@ -145,7 +149,81 @@ class TestTrackRecords:
         loop.run()
         ledger, agent = loop.parts.ledger, loop.parts.arena._agent
         agent.weight = 30.0
+        loop.parts.incumbent.track_record.add(1, [1.0])
         ledger.steps["training"], ledger.steps["evaluation"] = 400, 0
         record = loop.parts.challenges.winner()
         assert record is not None
         assert len(record) == 0
+
+
+def played_out(folder, length, num_envs, **budget):
+    """Train where each of ``num_envs`` plays episodes of ``length`` steps."""
+    count, interval = StepCount(), 480 if length is not None and length <= 20 else None
+    agent = LinearAgent(num_inputs=2)
+    pipeline = BatchPipeline(
+        counted(count, num_envs, length=length), agent, 48 // num_envs, barrier_interval_steps=interval
+    )
+    arguments = {"seed": 0, "report_episodes": 0, **budget}
+    result = RLOptimizer(agent, pipeline, checkpoint_dir=str(folder), **arguments).run()
+    assert count.steps <= sum(result.env_steps.values())
+    return result
+
+
+@pytest.mark.parametrize("num_envs", [1, 4])
+@pytest.mark.parametrize(("length", "round_steps"), [(2, 48), (20, 330), (400, 6416), (None, 16_000)])
+@pytest.mark.parametrize("budget", [{"max_env_steps": 4000}, {"max_episodes": 90}])
+def test_choosing_takes_a_tenth_of_the_steps_or_one_round_the_last_choice_included(
+    tmp_path, num_envs, length, round_steps, budget
+):
+    result = played_out(tmp_path, length, num_envs, **budget)
+    used = result.env_steps
+    assert used["evaluation"] <= max(0.1 * used["training"], round_steps)
+    assert used["evaluation"] <= 0.2 * used["training"]
+    assert used["diagnosis"] <= max(0.1 * used["training"], 2 * round_steps)
+    if "max_env_steps" in budget:
+        assert spent(result) <= 4000
+        assert 4000 - spent(result) <= 80
+    said = "training scores alone chose the champion" in result.explanation
+    assert said is any("never played fresh episodes" in note for note in result.notes), "there is no report"
+    assert said is (result.champion is not None and used["evaluation"] == 0)
+    if length is not None and length <= 20:
+        assert not said
+
+
+@pytest.mark.parametrize("num_envs", [1, 4])
+def test_a_round_that_turns_out_longer_than_any_lately_is_broken_off_and_counted(tmp_path, num_envs):
+    """Training ends its episodes by its own noise, greedy episodes go on and on."""
+
+    class Noisy(CountedEnv):
+        def step(self, action):
+            observation, reward, _, truncated, info = super().step(action)
+            return observation, reward, bool(action == 1), truncated, info
+
+    class HalfAndHalf(Learner):
+        def act(self, observation):
+            return int(rng.random() < 0.2)
+
+        def act_greedy(self, observation):
+            return 0
+
+    rng, count = np.random.default_rng(0), StepCount()
+    makers = [lambda: Noisy(count, None)] * num_envs
+    pipeline = BatchPipeline(
+        makers[0] if num_envs == 1 else lambda: gym.vector.SyncVectorEnv(makers),
+        window_size=40,
+        barrier_interval_steps=400,
+    )
+    result = RLOptimizer(
+        HalfAndHalf(), pipeline, checkpoint_dir=str(tmp_path), max_env_steps=8000, seed=0, report_episodes=0
+    ).run()
+    assert count.steps <= spent(result) <= 8000
+    assert 0 < result.env_steps["evaluation"] <= 0.2 * result.env_steps["training"]
+
+
+def test_a_champion_of_the_last_window_plays_alone(tmp_path):
+    loop, _, pipeline = make_playing_loop(tmp_path, Learner(), max_episodes=1, report_episodes=0)
+    result = loop.run()
+    assert result.champion.episode_id == 0
+    assert len(pipeline.seeds_played) == 1
+    assert result.env_steps["evaluation"] == 5
+    assert result.notes == ()

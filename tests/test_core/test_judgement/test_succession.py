@@ -80,11 +80,14 @@ def test_the_champion_does_not_play_itself(loop, played):
     assert len(played) == num_played
 
 
-def test_the_last_choice_does_not_ask_whether_it_is_paid_for(loop, agent):
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_last_choice_asks_whether_it_is_paid_for_unless_it_is_the_first(loop, agent, is_first):
     agent.weight = 30.0
     loop.parts.ledger.steps["training"] = 0
+    before = loop.best_snapshot.episode_id
+    loop.parts.ledger.steps["evaluation"] = 0 if is_first else 1_000
     loop.parts.succession.choose_for_the_last_time(score(30.0, 10))
-    assert loop.best_snapshot.episode_id == 10
+    assert loop.best_snapshot.episode_id == (10 if is_first else before)
 
 
 def test_a_window_without_evidence_wins_by_the_latest_that_had_some(loop):

@@ -80,10 +80,10 @@ def test_after_it_was_asked_to_stop(tmp_path):
 
 def test_one_that_ended_right_at_a_barrier_goes_on_from_before_its_last_choice(tmp_path):
     """Its final challenge was played after that barrier: whoever goes on from there plays it twice."""
-    arguments = {"max_env_steps": None, "max_episodes": 25}  # 25 windows of 60 steps, a barrier every fifth
+    arguments = {"max_env_steps": None, "max_episodes": 175, "dormant_threshold": 10**6}  # a barrier every fifth
     optimizer = make_run(tmp_path / "cut", **arguments)
     assert optimizer.run().env_steps["evaluation"] > 0
-    arguments["max_episodes"] = 28
+    arguments["max_episodes"] = 178
     expected = left_alone(tmp_path, **arguments)
     optimizer, result = resumed(tmp_path / "cut", **arguments)
     assert_same(outcome_of(optimizer, result), expected)
@@ -191,7 +191,7 @@ class TestSaving:
         optimizer = make_run(tmp_path / "rarely")
         assert_same(outcome_of(optimizer, optimizer.run()), expected)
         slots = (tmp_path / "rarely" / "run-0001" / "checkpoint").iterdir()
-        assert sorted(slot_window(slot) for slot in slots) == [0, 45]  # the start, and the last barrier before the end
+        assert sorted(slot_window(slot) for slot in slots) == [0, 50]  # the start, and the last barrier before the end
 
     @pytest.mark.parametrize("is_slow", [False, True])
     def test_more_than_a_minute_at_stake_is_said(self, tmp_path, monkeypatch, caplog, is_slow):

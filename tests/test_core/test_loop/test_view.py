@@ -26,7 +26,7 @@ def test_the_hooks_come_in_order(tmp_path):
     make_loop(tmp_path, [3.0, 6.0], callbacks=[looking])[0].run()
     names = [name for name in looking.names() if name != "on_improvement"]
     window = ["on_window", "on_episode_end"]
-    end = ["on_greedy_episodes", "on_run_end", "on_loop_stop"]
+    end = ["on_run_end", "on_loop_stop"]
     assert names == ["on_run_start", "on_loop_start", *window, *window, *end]
 
 

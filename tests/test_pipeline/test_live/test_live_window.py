@@ -258,3 +258,13 @@ def test_steps_are_whole_numbers(steps):
 def test_times_are_finite_and_positive(seconds):
     with pytest.raises(InvalidArgumentError, match="`s` must be finite, > 0"):
         LivePipeline.every_n_seconds(seconds)
+
+
+def test_a_window_may_be_cut_and_only_that_one(live):
+    pipeline = live(EchoFeed([9, 9]), reconnect_on_disconnect=False)
+    assert pipeline.limit_window(4)
+    assert [(window.length, window.metadata["ended_by"]) for window in pipeline.episodes()] == [
+        (4, "cap"),
+        (5, "done"),
+        (9, "done"),
+    ]

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 
 from tensor_optix.exceptions import EnvironmentFailureError
 from tensor_optix.functional.seeding import derive_seed
@@ -75,6 +76,37 @@ def test_a_vector_plays_the_first_share_of_each(mode: AutoresetMode, num_episode
 def test_an_endless_episode_is_cut_at_the_limit() -> None:
     result = play(Seeded(endless=True), 2, seed=0)
     assert result.lengths.tolist() == [10_000, 10_000]
+    assert result.num_cut == 2
+    assert "2 episodes, 2 of them cut at 10,000 steps" in str(result)
+
+
+class Patient:
+    """Does nothing, for so many steps an episode at most."""
+
+    max_episode_steps = 40
+
+    def __call__(self, observation: Any) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_who_acts_may_set_a_lower_limit_where_none_is_known(mode: AutoresetMode) -> None:
+    vector = SyncVectorEnv([lambda: Seeded(endless=True)] * 2 + [Seeded], autoreset_mode=mode)
+    result = play(vector, 6, 0, Patient())
+    assert result.num_cut == np.sum(result.lengths == 40) >= 4
+    assert result.lengths.max() == 40
+    single = play(Seeded(endless=True), 2, 0, Patient())
+    assert (single.lengths.tolist(), single.num_cut, single.env_steps) == ([40, 40], 2, 80)
+
+
+@pytest.mark.parametrize("is_vector", [False, True])
+def test_but_not_where_the_environment_has_a_limit_of_its_own(is_vector: bool) -> None:
+    def limited() -> Any:
+        return TimeLimit(Seeded(endless=True), 50)  # not registered, so it has no spec
+
+    result = play(SyncVectorEnv([limited] * 2) if is_vector else limited(), 2, 0, Patient())
+    assert (result.lengths.tolist(), result.num_cut) == ([50, 50], 0)
+    assert "cut" not in str(result)
 
 
 def test_after_a_failure_the_same_episode_is_played_once_more_then_another() -> None:
