@@ -25,6 +25,7 @@ from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
     explained_variance,
     standardized,
 )
+from tensor_optix.adapters.tensorflow.learning.reward_units import RewardLevel
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.models.default_networks import build_model
@@ -82,7 +83,8 @@ class PPOAgent(TFAgent):
         batch_size: Steps of a minibatch.
         normalize_observations: Whether vectors of numbers reach the models at zero mean and unit
             spread, by the moments of all windows before; images and integers always pass as they are.
-        scale_rewards: Whether rewards are divided by the running spread of returns.
+        scale_rewards: Whether rewards are learned from less the level that all of them share, where no action can
+            decide how long that is earned, and in units of the running spread of returns.
         hidden_units: Of the networks built here; 64 and 64 with tanh.
         jit_compile: Whether XLA compiles the update: True, False, or "auto" to decide by the amount
             of work, see :func:`pays_to_compile`.
@@ -187,7 +189,7 @@ class PPOLearner(OnPolicyLearner):
         update: Takes the gradient steps, on policy and value function.
         rng: Draws the minibatches.
         batch_size: Steps of a minibatch.
-        scales_rewards: Whether rewards are divided by the running spread of returns.
+        scales_rewards: Whether rewards are told less their level, in units of the running spread of returns.
     """
 
     control = KLControl(step=1.3, low=0.03, high=5.0, min_share_taken=0.3)
@@ -198,6 +200,7 @@ class PPOLearner(OnPolicyLearner):
         super().__init__(update, rng)
         self._batch_size = batch_size
         self._scales_rewards = scales_rewards
+        self._reward_level = RewardLevel()
         self._reward_scaler = RewardScaler()
 
     def learn(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
@@ -217,9 +220,7 @@ class PPOLearner(OnPolicyLearner):
 
     def _learned(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
         gamma, valid = params["gamma"], steps.valid.reshape(-1)
-        rewards = steps.rewards
-        if self._scales_rewards:
-            rewards = self._reward_scaler.scale(steps.rewards, steps.ended, steps.valid, gamma)
+        rewards = self._scaled_rewards(steps, gamma) if self._scales_rewards else steps.rewards
         rated = self._update.rate(steps)
         with np.errstate(all="ignore"):  # what is not finite is told and undone
             advantages, returns = advantages_and_returns(
@@ -241,6 +242,15 @@ class PPOLearner(OnPolicyLearner):
         told = {"explained_variance": explained, "num_gradient_steps": taken, "kl_factor": factor}
         return {name: found[name] for name in DIAGNOSTICS} | told
 
+    def _scaled_rewards(self, steps: Steps, gamma: float) -> np.ndarray:
+        if self._reward_level.observe(steps.rewards, steps.terminated, steps.ended, steps.valid, steps.fresh_start):
+            self._reward_scaler = RewardScaler()
+        units = self._reward_level.units(gamma)
+        rewards = np.where(steps.valid, steps.rewards - units.level, 0.0)
+        scaled = self._reward_scaler.scale(rewards, steps.ended, steps.valid, gamma)
+        at_ends = (units.last_level - units.level) / self._reward_scaler.spread
+        return scaled - at_ends * steps.terminated if at_ends else scaled
+
     def _minibatches(self, valid: np.ndarray, num_epochs: float) -> tuple[np.ndarray, int]:
         """Return minibatches and how many of them count.
 
@@ -257,8 +267,12 @@ class PPOLearner(OnPolicyLearner):
         super().on_world_change()
         self._reward_scaler.on_world_change()
 
+    def lose_place(self) -> None:
+        """Forget how far the running episodes are."""
+        self._reward_level.lose_place()
+
     def _parts(self) -> dict[str, Any]:
-        return {"rewards": self._reward_scaler}
+        return {"rewards": self._reward_scaler, "level": self._reward_level}
 
 
 def next_power_of_two(number: float) -> int:

@@ -42,7 +42,7 @@ from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.search_space import ParamSpec
-from tensor_optix.core.types import EpisodeData, HyperparamSet
+from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
 
 SETTINGS: dict[str, Setting] = {
@@ -266,6 +266,11 @@ class TFAgent(BoundAgent):
         returns = self._learner.returns_of(steps, params).astype(np.float32)
         spread = None if self._spread_optimizer is None else (self._spread_optimizer, self._log_std)
         return custom_step(self.model, self.optimizer, self._compute_loss_fn, window, returns, spread)
+
+    def go_back_to(self, state: AgentState) -> None:
+        """Become what an earlier state of the same run says; the episodes that are running now are others than then."""
+        super().go_back_to(state)
+        self._learner.lose_place()
 
     def on_world_change(self) -> None:
         """Forget moments and what was learned from the old world's steps, let new observations weigh more."""

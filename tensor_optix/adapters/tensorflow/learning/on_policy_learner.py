@@ -18,7 +18,7 @@ from tensor_optix.functional.returns import discounted_sums, generalized_advanta
 
 _EPSILON = 1e-8
 _LARGEST_REWARD = 10.0
-"""After scaling."""
+"""After scaling, beyond what is usual."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,9 @@ class OnPolicyLearner(ABC):
     def on_world_change(self) -> None:
         """Forget how far a step may go."""
         self.kl_factor = 1.0
+
+    def lose_place(self) -> None:  # noqa: B027  # a learner that counts no steps has none to lose
+        """Forget how far the running episodes are: the learner is what it was earlier, the environments are not."""
 
     def _parts(self) -> dict[str, Any]:
         """Return what else has a state, by the name that it is saved by."""
@@ -203,6 +206,8 @@ class RewardScaler:
     def scale(self, rewards: np.ndarray, ended: np.ndarray, valid: np.ndarray, gamma: float) -> np.ndarray:
         """Take one more window into the spread and return its rewards in units of it, float64.
 
+        What is more than 10 spreads away from 0 and from the usual return so far is cut off there.
+
         Args:
             rewards: ``[T, N]``, 0 where not valid.
             ended: ``[T, N]`` bool, terminated or truncated.
@@ -221,7 +226,8 @@ class RewardScaler:
         seen = so_far[valid][:, None]
         if len(seen):
             self._count, self._mean, self._variance = merge_moments(self._count, self._mean, self._variance, seen)
-        return np.clip(rewards / self.spread, -_LARGEST_REWARD, _LARGEST_REWARD)
+        usual = float(self._mean[0]) / self.spread
+        return np.clip(rewards / self.spread, min(usual, 0.0) - _LARGEST_REWARD, max(usual, 0.0) + _LARGEST_REWARD)
 
     @property
     def spread(self) -> float:

@@ -17,6 +17,7 @@ from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
     explained_variance,
 )
 from tensor_optix.adapters.tensorflow.learning.recent_steps import RecentSteps, StepLayout
+from tensor_optix.adapters.tensorflow.learning.reward_units import RewardLevel, RewardUnits
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseline
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
@@ -34,7 +35,8 @@ WEAK_SIGNAL = 0.1
 class PolicyLearner(OnPolicyLearner):
     """Learns from one window after another.
 
-    Each window joins the recent steps; values are fitted to their lambda-returns; advantages are
+    Each window joins the recent steps; values are fitted to their lambda-returns, of rewards less their
+    level (:class:`RewardLevel`); advantages are
     worked out anew for all of them; and some passes of minibatches follow on the clipped surrogate
     loss. The learning rate is multiplied by a factor that holds the policy's step, measured as KL
     divergence, near its target.
@@ -54,6 +56,7 @@ class PolicyLearner(OnPolicyLearner):
         super().__init__(update, rng)
         self._baseline = baseline
         self._recent = RecentSteps(MEMORY_STEPS, layout)
+        self._level = RewardLevel()
         self._usual = UsualSpread()
 
     def learn(self, steps: Steps, params: Mapping[str, Any]) -> dict[str, float]:
@@ -61,7 +64,10 @@ class PolicyLearner(OnPolicyLearner):
         if not steps.valid.any():
             told = {"kl_factor": self.kl_factor, "signal": 1.0, "explained_variance": 0.0}
             return dict.fromkeys(DIAGNOSTICS, 0.0) | told
-        recent, advantages, explained = self._take_in(steps, params)
+        level_before = self._level.state_dict()
+        if self._level.observe(steps.rewards, steps.terminated, steps.ended, steps.valid, steps.fresh_start):
+            self._baseline.forget_values()
+        recent, advantages, explained = self._take_in(steps, params, self._level.units(params["gamma"]))
         valid, num_new = recent.valid.reshape(-1), int(steps.valid.sum())
         scaled, signal = self._weigh(advantages, recent.rewards.reshape(-1), valid)
         num_steps = max(1, round(params["num_epochs"] * num_new / BATCH_SIZE)) if valid.any() else 0
@@ -79,6 +85,7 @@ class PolicyLearner(OnPolicyLearner):
             found, log_probs = self._update(rated, scaled, np.zeros_like(scaled), batches, num_steps, settings)
         except NonFiniteError:
             self._recent.forget_newest()
+            self._level.load_state_dict(level_before)
             raise
         self._recent.fill_log_probs(log_probs.reshape(recent.rewards.shape))
         factor = self.kl_factor
@@ -91,7 +98,7 @@ class PolicyLearner(OnPolicyLearner):
 
     def returns_of(self, steps: Steps, params: Mapping[str, Any]) -> np.ndarray:
         """Return discounted returns ``[T, N]`` of a window, bootstrapped where it was cut."""
-        self._take_in(steps, params)
+        self._take_in(steps, params, RewardUnits())
         features = self._baseline.features(steps.successors)
         next_values = steps.next_values(np.zeros(steps.rewards.shape), self._baseline.predict(features))
         discounts = params["gamma"] * ~steps.terminated
@@ -102,7 +109,12 @@ class PolicyLearner(OnPolicyLearner):
         super().on_world_change()
         self._recent.clear()
         self._baseline.reset()
+        self._level = RewardLevel()
         self._usual = UsualSpread()
+
+    def lose_place(self) -> None:
+        """Forget how far the running episodes are."""
+        self._level.lose_place()
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become the learner whose ``state_dict`` this is."""
@@ -110,16 +122,18 @@ class PolicyLearner(OnPolicyLearner):
         self._usual = UsualSpread(*meta["usual_spread"])
 
     def _parts(self) -> dict[str, Any]:
-        return {"baseline": self._baseline, "recent": self._recent}
+        return {"baseline": self._baseline, "recent": self._recent, "level": self._level}
 
     def _told(self) -> dict[str, Any]:
         return {**super()._told(), "usual_spread": [self._usual.count, self._usual.mean_square]}
 
-    def _take_in(self, steps: Steps, params: Mapping[str, Any]) -> tuple[Steps, np.ndarray, float]:
-        """Add a window, fit values, and return all recent steps with their advantages ``[T * N]``."""
+    def _take_in(self, steps: Steps, params: Mapping[str, Any], units: RewardUnits) -> tuple[Steps, np.ndarray, float]:
+        """Add a window, fit values, and return all recent steps, rewards in ``units``, with advantages ``[T * N]``."""
         self._baseline.observe(steps.valid_observations())
         self._recent.append(steps)
         recent = self._recent.all()
+        if not units.is_neutral:
+            recent.rewards = np.where(recent.valid, units.convert(recent.rewards, recent.terminated), 0.0)
         valid = recent.valid.reshape(-1)
         seen = self._baseline.features(recent.flat_observations())
         after = self._baseline.features(recent.successors)

@@ -23,6 +23,9 @@ _KINDS = {
 }
 """What is saved of steps beside observations and actions, and of which kinds of dtype it is."""
 
+_OBSERVED = ("observations", "successors")
+_COLUMNS = tuple(field.name for field in fields(Steps) if field.name not in (*_OBSERVED, "fresh_start"))
+
 
 @dataclass(frozen=True)
 class StepLayout:
@@ -99,7 +102,7 @@ class RecentSteps:
         if not self._windows:
             return {}
         steps = self.all()
-        arrays = {f.name: getattr(steps, f.name) for f in fields(steps) if f.name not in ("observations", "successors")}
+        arrays = {name: getattr(steps, name) for name in _COLUMNS}
         for i, (seen, after) in enumerate(zip(steps.observations, steps.successors, strict=True)):
             arrays |= {f"observations_{i}": seen, f"successors_{i}": after}
         arrays["lengths"] = np.array([len(window.rewards) for window in self._windows])
@@ -114,7 +117,7 @@ class RecentSteps:
         if not state:
             return
         kinds = {**_KINDS, "actions": self._layout.action.dtype.kind}
-        parts = {f"{name}_{i}" for name in ("observations", "successors") for i in range(len(self._layout.shapes))}
+        parts = {f"{name}_{i}" for name in _OBSERVED for i in range(len(self._layout.shapes))}
         if set(state) != {*kinds, *parts}:
             raise StateMismatchError(
                 f"The saved recent steps hold {sorted(state)}; expected {sorted({*kinds, *parts})}."
@@ -156,20 +159,17 @@ class RecentSteps:
         cuts = np.concatenate([[0], np.cumsum(state["cut"].sum(axis=tuple(range(1, state["cut"].ndim))))])
         for start, end in zip(ends - state["lengths"], ends, strict=True):
             rows, cut_rows = slice(start, end), slice(cuts[start], cuts[end])
-            plain = {f.name: state[f.name][rows].copy() for f in fields(Steps) if f.name in state}
+            plain: dict[str, Any] = {name: state[name][rows].copy() for name in _COLUMNS}
             seen = [state[f"observations_{i}"][rows].copy() for i in range(num_parts)]
             after = [state[f"successors_{i}"][cut_rows].copy() for i in range(num_parts)]
             self._windows.append(Steps(observations=seen, successors=after, **plain))
 
 
 def _concatenate(windows: Sequence[Steps]) -> Steps:
-    joined: dict[str, Any] = {}
-    for field in fields(Steps):
-        values = [getattr(window, field.name) for window in windows]
-        if field.name in ("observations", "successors"):
-            joined[field.name] = [np.concatenate(parts) for parts in zip(*values, strict=True)]
-        else:
-            joined[field.name] = np.concatenate(values)
+    joined: dict[str, Any] = {name: np.concatenate([getattr(w, name) for w in windows]) for name in _COLUMNS}
+    for name in _OBSERVED:
+        values = [getattr(window, name) for window in windows]
+        joined[name] = [np.concatenate(parts) for parts in zip(*values, strict=True)]
     return Steps(**joined)
 
 

@@ -80,10 +80,14 @@ class ValueBaseline:
         if len(targets):
             self._coefficients = ridge_fit(features, targets, RIDGE)
 
+    def forget_values(self) -> None:
+        """Forget what values were worth."""
+        self._coefficients = np.zeros_like(self._coefficients)
+
     def reset(self) -> None:
         """Forget what values were worth, and how far observations spread."""
         self._count = 0.0
-        self._coefficients = np.zeros_like(self._coefficients)
+        self.forget_values()
 
     def state_dict(self) -> dict[str, Any]:
         """Return arrays that :meth:`load_state_dict` takes, features included."""

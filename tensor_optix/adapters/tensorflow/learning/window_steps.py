@@ -40,6 +40,7 @@ class Steps:
         continues: ``[T, N]`` bool, where row t + 1 belongs to the same episode.
         valid: ``[T, N]`` bool, False on steps that only reset.
         log_probs: ``[T, N]`` float32 of the policy that acted; NaN where not known yet.
+        fresh_start: Whether the window began with a reset of its own.
     """
 
     observations: list[np.ndarray]
@@ -52,6 +53,7 @@ class Steps:
     continues: np.ndarray
     valid: np.ndarray
     log_probs: np.ndarray
+    fresh_start: bool = False
 
     @property
     def size(self) -> int:
@@ -166,7 +168,7 @@ def read_steps(
     Raises:
         NonFiniteError: An observation or a reward is NaN or infinite.
     """
-    told = _Told(window)
+    told = Told(window)
     kept = inputs.dtypes if dtypes is None else dtypes
     ended = told.terminated | told.truncated
     continues = np.zeros(told.shape, bool)
@@ -189,6 +191,7 @@ def read_steps(
         log_probs=np.full(told.shape, np.nan, np.float32)
         if recorded is None
         else np.asarray(recorded, np.float32).reshape(told.shape),
+        fresh_start=told.fresh_start,
     )
     everywhere = np.ones(told.shape, bool)
     after = [part.reshape(*told.shape, *part.shape[1:]) for part in after]
@@ -204,7 +207,7 @@ def read_raw_steps(window: EpisodeData, example: Any) -> RawSteps:
     Raises:
         NonFiniteError: Anything that would be learned from is NaN or infinite.
     """
-    told = _Told(window)
+    told = Told(window)
     observations = [told.with_envs(part) for part in flat_leaves(example, window.observations)]
     knows_ends = window.next_observations is not None
     successors = [told.with_envs(part) for part in flat_leaves(example, window.next_observations)] if knows_ends else []
@@ -218,7 +221,7 @@ def read_raw_steps(window: EpisodeData, example: Any) -> RawSteps:
     goes_on[:-1] = follows
     steps = RawSteps(
         window_id=window.episode_id,
-        fresh_start=bool(window.metadata.get("fresh_start", False)),
+        fresh_start=told.fresh_start,
         observations=observations,
         successors=successors,
         actions=told.with_envs(window.actions),
@@ -270,7 +273,7 @@ def nested_like(example: Any, leaves: Sequence[Any]) -> Any:
     return build(example)
 
 
-class _Told:
+class Told:
     """What a window tells of each step, ``[T, N]``."""
 
     def __init__(self, window: EpisodeData) -> None:
@@ -279,6 +282,7 @@ class _Told:
         self.terminated = _two_axes(window.terminated, np.bool_)
         self.truncated = _two_axes(window.truncated, np.bool_)
         self.valid = np.ones(self.shape, np.bool_) if window.valid is None else _two_axes(window.valid, np.bool_)
+        self.fresh_start = bool(window.metadata.get("fresh_start", False))
         self._num_axes = np.ndim(window.rewards)
 
     def with_envs(self, array: Any) -> np.ndarray:
