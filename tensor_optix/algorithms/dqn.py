@@ -75,6 +75,8 @@ class DQNAgent(OffPolicyAgent):
         prioritised: Whether transitions are drawn by their last error.
         normalize_observations: Whether vectors of numbers reach the model at zero mean and unit spread.
         hidden_units: Units of the layers of a network that is built here.
+        scale_rewards: Whether values are learned of rewards less the level that all of them share, where no action
+            can decide how long that is earned, and in units of their usual size.
 
     Example:
         >>> agent = DQNAgent()
@@ -86,7 +88,7 @@ class DQNAgent(OffPolicyAgent):
     _saved_as = "DQNAgent"
     undoes_bad_updates = True
     exploration_hyperparams = ("epsilon_start", "epsilon_end", "epsilon_decay_steps")
-    _structure = (*OffPolicyAgent._structure, "double", "dueling", "prioritised")
+    _structure = (*OffPolicyAgent._structure, "double", "dueling", "prioritised", "scale_rewards")
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class DQNAgent(OffPolicyAgent):
         prioritised: bool = False,
         normalize_observations: bool = False,
         hidden_units: Sequence[int] = (256, 256),
+        scale_rewards: bool = True,
     ) -> None:
         check_flags(double=double, dueling=dueling)
         self.double = bool(double)
@@ -118,14 +121,15 @@ class DQNAgent(OffPolicyAgent):
             prioritised=prioritised,
             normalize_observations=normalize_observations,
             hidden_units=hidden_units,
+            scale_rewards=scale_rewards,
         )
 
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
         """Store a window and take the gradient steps that so many env steps bring.
 
         Returns:
-            ``loss``, ``grad_norm``, ``q_mean`` and ``td_error`` (mean absolute), means over the
-            gradient steps; ``num_gradient_steps``, ``epsilon``, ``learning_rate``, ``replay_size``.
+            ``loss``, ``grad_norm``, ``q_mean`` and ``td_error`` (mean absolute; both in rewards less their level),
+            means over the gradient steps; ``num_gradient_steps``, ``epsilon``, ``learning_rate``, ``replay_size``.
             Where there were none the first four are 0.
 
         Raises:
@@ -147,10 +151,12 @@ class DQNAgent(OffPolicyAgent):
             moves_target: How often the target moves after each.
         """
         params, num_batches = self._hyperparams.params, len(moves_target)
+        units = self._learner.reward_units(params["gamma"])
         batch = self.replay.sample(
             num_batches * self.batch_size,
             num_steps=self.num_steps,
             gamma=params["gamma"],
+            units=units,
             priority_exponent=params["priority_exponent"] if self.prioritised else None,
             importance_exponent=params["importance_exponent"],
         )
@@ -166,7 +172,7 @@ class DQNAgent(OffPolicyAgent):
         result = self._loop(feed, params)
         if self.prioritised:
             self.replay.update_priorities(batch.rows, result.errors.reshape(-1))
-        return result.metrics
+        return result.metrics | {name: units.size * result.metrics[name] for name in ("q_mean", "td_error")}
 
     # ---------------------------------------------------------------- one gradient step, traced
 

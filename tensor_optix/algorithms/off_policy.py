@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import keras
@@ -12,7 +13,14 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
-from tensor_optix.adapters.tensorflow.learning.window_steps import flat_parts
+from tensor_optix.adapters.tensorflow.learning.reward_units import (
+    RewardLevel,
+    RewardSize,
+    RewardUnits,
+    as_arrays,
+    as_lists,
+)
+from tensor_optix.adapters.tensorflow.learning.window_steps import Told, flat_parts
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, check_generator
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
@@ -38,6 +46,7 @@ class ReplayLearner:
     Args:
         rng: What the learner draws from, apart from batches.
         replay: What it remembers.
+        scales_rewards: Whether rewards are told less their level, in units of their usual size.
 
     Attributes:
         env_steps: Steps stored.
@@ -48,9 +57,11 @@ class ReplayLearner:
     _COUNTS = ("env_steps", "exploration_steps", "gradient_steps", "_credit_steps")
     """What counts time. What was learned, and what is drawn, goes with the weights."""
 
-    def __init__(self, rng: np.random.Generator, replay: ReplayBuffer) -> None:
+    def __init__(self, rng: np.random.Generator, replay: ReplayBuffer, scales_rewards: bool = False) -> None:
         self.rng = rng
         self._replay = replay
+        self._level = RewardLevel() if scales_rewards else None
+        self._size = RewardSize() if scales_rewards else None
         self.env_steps = self.exploration_steps = self.gradient_steps = self._credit_steps = 0
 
     def advance(self, num_steps: int, learning_starts: int, train_frequency: int, gradient_steps: int) -> int:
@@ -76,6 +87,29 @@ class ReplayLearner:
             for name in self._COUNTS:
                 setattr(self, name, int(counts[name]))
 
+    def observe_rewards(self, window: EpisodeData) -> None:
+        """Find level and size of rewards from one more window."""
+        level, size = self._level, self._size
+        if level is None or size is None:
+            return
+        told = Told(window)
+        rewards = told.rewards.astype(np.float32).astype(np.float64)  # as the replay holds them
+        ended = told.terminated | told.truncated
+        if level.observe(rewards, told.terminated, ended, told.valid, told.fresh_start):
+            size.forget()
+        size.observe(rewards[told.valid], level.units(0.0).level)
+
+    def reward_units(self, gamma: float) -> RewardUnits:
+        """Return what values are told in."""
+        if self._level is None or self._size is None:
+            return RewardUnits()
+        return replace(self._level.units(gamma), size=self._size.value)
+
+    def lose_place(self) -> None:
+        """Forget how far the running episodes are: the learner is what it was earlier, the environments are not."""
+        if self._level is not None:
+            self._level.lose_place()
+
     def on_world_change(self) -> None:
         """Forget the steps of the old world."""
         self._replay.clear()
@@ -86,19 +120,31 @@ class ReplayLearner:
 
     def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays (none) and JSON-able values."""
-        return {}, {"progress": self.counts, "generator": self.rng.bit_generator.state}
+        parts = {name: as_lists(part.state_dict()) for name, part in self._rewards().items()}
+        return {}, {
+            "progress": self.counts,
+            "generator": self.rng.bit_generator.state,
+            **({"rewards": parts} if parts else {}),
+        }
+
+    def _rewards(self) -> dict[str, Any]:
+        return {} if self._level is None else {"level": self._level, "size": self._size}
 
     def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Raise unless :meth:`load_state_dict` can take this."""
-        require_like(meta, self.state_dict()[1], "learner", is_fixed=True)
+        require_like(meta, self.state_dict()[1], "learner", may_lack=("rewards",), is_fixed=True)
         check_counts("learner", **{name: meta["progress"][name] for name in self._COUNTS})
         check_generator("learner", meta["generator"])
+        for name, part in self._rewards().items():
+            part.check_state(as_arrays(meta.get("rewards", {}).get(name, {}), part.state_dict(), name))
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` returned."""
         for name in self._COUNTS:
             setattr(self, name, int(meta["progress"][name]))
         self.rng.bit_generator.state = meta["generator"]
+        for name, part in self._rewards().items():
+            part.load_state_dict(as_arrays(meta.get("rewards", {}).get(name, {}), part.state_dict(), name))
 
 
 class OffPolicyAgent(TFAgent):
@@ -126,18 +172,20 @@ class OffPolicyAgent(TFAgent):
         prioritised: bool = False,
         normalize_observations: bool,
         hidden_units: Sequence[int],
+        scale_rewards: bool = False,
     ) -> None:
         for name, value in {"batch_size": batch_size, "buffer_size": buffer_size, "num_steps": num_steps}.items():
             check_int(name, value, at_least=1)
         check_int("learning_starts", learning_starts, at_least=0)
         check_ints("hidden_units", hidden_units, at_least=1)
-        check_flags(prioritised=prioritised, normalize_observations=normalize_observations)
+        check_flags(prioritised=prioritised, normalize_observations=normalize_observations, scale_rewards=scale_rewards)
         self.batch_size = int(batch_size)
         self.buffer_size = int(buffer_size)
         self.learning_starts = int(learning_starts)
         self.num_steps = int(num_steps)
         self.prioritised = bool(prioritised)
         self.normalize_observations = bool(normalize_observations)
+        self.scale_rewards = bool(scale_rewards)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         super().__init__(model, optimizer, hyperparams)  # type: ignore[arg-type]  # None: the defaults
 
@@ -149,6 +197,7 @@ class OffPolicyAgent(TFAgent):
             self._infer(first_of(window.observations))
         self._follow_flags()
         added = self.replay.add(window)
+        self._learner.observe_rewards(window)
         self._observe(window)
         params = self._hyperparams.params
         # A replay that was emptied, or is not among what was loaded, is filled again before it is learned from.
@@ -238,7 +287,7 @@ class OffPolicyAgent(TFAgent):
 
     def _make_learner(self) -> ReplayLearner:
         self._make_networks()
-        return ReplayLearner(derive_rng(self._seed, "learn"), self.replay)
+        return ReplayLearner(derive_rng(self._seed, "learn"), self.replay, self.scale_rewards)
 
     def _make_networks(self) -> None:
         """Make what learns: targets, other networks, the traced update."""

@@ -62,8 +62,8 @@ class SACAgent(OffPolicyAgent):
     Hyperparameters, read at each ``learn``: ``learning_rate`` (of actor, critics and temperature),
     ``gamma``, ``tau`` (how fast the target critics follow), ``gradient_steps`` for every
     ``train_frequency`` env steps, ``target_entropy`` (nats of the unit action; left out: minus the
-    number of action dimensions that have a width), ``alpha`` (the temperature; left out: found so that the entropy
-    meets its target, from ``initial_alpha`` on).
+    number of action dimensions that have a width), ``alpha`` (the temperature, in rewards per nat; left out: found so
+    that the entropy meets its target, from ``initial_alpha`` times the usual size of rewards on).
 
     Networks run at inference (``training=False``) in acting, learning and as targets: Dropout is off.
 
@@ -83,6 +83,8 @@ class SACAgent(OffPolicyAgent):
         num_steps: n of the n-step returns.
         normalize_observations: Whether vectors of numbers reach the models at zero mean and unit spread.
         hidden_units: Units of the layers of networks that are built here.
+        scale_rewards: Whether values are learned of rewards less the level that all of them share, where no action
+            can decide how long that is earned, and in units of their usual size.
 
     Example:
         >>> agent = SACAgent()
@@ -93,6 +95,7 @@ class SACAgent(OffPolicyAgent):
     _settings = SETTINGS
     _metrics = METRICS
     _saved_as = "SACAgent"
+    _structure = (*OffPolicyAgent._structure, "scale_rewards")
     _model_arguments: ClassVar[Mapping[str, str]] = {"actor": "model", "critic": "critic"}
     barrier_interval_steps = 4_000  # a gradient step for each env step: 20,000 of them take minutes
     undoes_bad_updates = True
@@ -111,6 +114,7 @@ class SACAgent(OffPolicyAgent):
         num_steps: int = 1,
         normalize_observations: bool = False,
         hidden_units: Sequence[int] = (256, 256),
+        scale_rewards: bool = True,
     ) -> None:
         if critic is not None:
             model_checks.check_model(critic)
@@ -127,15 +131,16 @@ class SACAgent(OffPolicyAgent):
             num_steps=num_steps,
             normalize_observations=normalize_observations,
             hidden_units=hidden_units,
+            scale_rewards=scale_rewards,
         )
 
     def learn(self, episode_data: EpisodeData) -> dict[str, Any]:
         """Store a window and take the gradient steps that so many env steps bring.
 
         Returns:
-            ``loss`` (of the critics), ``actor_loss``, ``grad_norm``, ``q_mean``, ``entropy`` (nats of
-            the unit action), ``alpha``, means over the gradient steps; ``num_gradient_steps``,
-            ``learning_rate``, ``replay_size``. Where there were none the first six are 0.
+            ``loss`` (of the critics), ``actor_loss``, ``grad_norm``, ``q_mean`` (in rewards less their level),
+            ``entropy`` (nats of the unit action), ``alpha``, means over the gradient steps;
+            ``num_gradient_steps``, ``learning_rate``, ``replay_size``. Where there were none the first six are 0.
 
         Raises:
             NonFiniteError: An observation, reward, loss or gradient is NaN or infinite; weights
@@ -148,7 +153,8 @@ class SACAgent(OffPolicyAgent):
         """Take gradient steps in one traced call."""
         params = self._hyperparams.params
         size, num_actions = num_batches * self.batch_size, self._sampler.num_actions
-        batch = self.replay.sample(size, num_steps=self.num_steps, gamma=params["gamma"])
+        units = self._learner.reward_units(params["gamma"])
+        batch = self.replay.sample(size, num_steps=self.num_steps, gamma=params["gamma"], units=units)
         rows = (num_batches, self.batch_size)
         feed = {
             **self._observations_of(batch, num_batches),
@@ -160,10 +166,11 @@ class SACAgent(OffPolicyAgent):
         target_entropy = params.get("target_entropy")
         settings = {
             "tau": params["tau"],
-            "fixed_alpha": params.get("alpha") or 0.0,
+            "fixed_alpha": (params.get("alpha") or 0.0) / units.size,
             "target_entropy": -float(self._sampler.is_free.sum()) if target_entropy is None else target_entropy,
         }
-        return self._loop(feed, settings).metrics
+        metrics = self._loop(feed, settings).metrics
+        return metrics | {name: units.size * metrics[name] for name in ("q_mean", "alpha")}
 
     # ---------------------------------------------------------------- one gradient step, traced
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.adapters.tensorflow.learning.reward_units import RewardUnits
 from tensor_optix.adapters.tensorflow.learning.window_steps import (
     RawSteps,
     flat_leaves,
@@ -29,6 +30,7 @@ from tensor_optix.core.storage.plain_state import as_type
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, StateMismatchError
 
+_OWN_UNITS = RewardUnits()
 _SMALL_COLUMNS = ("actions", "rewards", "terminated", "is_step", "successors")
 
 
@@ -229,6 +231,7 @@ class ReplayBuffer:
         *,
         num_steps: int = 1,
         gamma: float = 0.99,
+        units: RewardUnits = _OWN_UNITS,
         priority_exponent: float | None = None,
         importance_exponent: float = 0.0,
     ) -> Batch:
@@ -238,6 +241,7 @@ class ReplayBuffer:
             size: B.
             num_steps: n of the n-step returns.
             gamma: Discount per step.
+            units: What rewards are summed in.
             priority_exponent: Steps are drawn with a probability in proportion to their priority to
                 this power; None: uniformly.
             importance_exponent: To which power the importance weights correct for that.
@@ -253,7 +257,7 @@ class ReplayBuffer:
             rows, weights = self._require_priorities().draw(
                 self._rng, size, priority_exponent, importance_exponent, self._num_steps
             )
-        last, returns, discounts = self._look_ahead(rows, num_steps, gamma)
+        last, returns, discounts = self._look_ahead(rows, num_steps, gamma, units)
         return Batch(
             rows=rows,
             observations=self._observations_at(rows),
@@ -283,15 +287,18 @@ class ReplayBuffer:
             raise InvalidArgumentError("This replay buffer keeps no priorities. Make it with prioritised=True.")
         return self._priorities
 
-    def _look_ahead(self, rows: np.ndarray, num_steps: int, gamma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _look_ahead(
+        self, rows: np.ndarray, num_steps: int, gamma: float, units: RewardUnits
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the row of ``o_{t+k}``, ``G_t`` and the discount for steps in these rows."""
-        at, returns = rows, self._rewards[rows].astype(np.float64)
+        at, returns = rows, units.convert(self._rewards[rows], self._terminated[rows])
         discounts = np.full(len(rows), float(gamma))
         for _ in range(num_steps - 1):
             following = self._successors[at]
             goes_on = ~self._terminated[at] & self._is_step[following]
             at = np.where(goes_on, following, at)
-            returns += np.where(goes_on, discounts * self._rewards[at], 0.0)
+            rewards = units.convert(self._rewards[at], self._terminated[at])
+            returns = returns + np.where(goes_on, discounts * rewards, 0.0)
             discounts = np.where(goes_on, discounts * gamma, discounts)
         discounts = discounts * ~self._terminated[at]
         with np.errstate(over="ignore"):  # an infinite return is named where the gradients are checked
