@@ -77,6 +77,69 @@ class IdentityEnv(gym.Env[Any, Any]):
         )
 
 
+class AnswerEnv(gym.Env[Any, Any]):
+    """Shows one of four states, one-hot, and asks for the action that belongs to it; what is done changes nothing else.
+
+    An episode has a fixed length that is not shown. A Discrete answer is worth ``offset`` where it is wrong and
+    ``scale`` more where it is right; one in a Box ``scale`` times what its distance from the right one leaves of 1.
+
+    Args:
+        length: Steps of an episode.
+        terminates: Whether it ends by termination, or by truncation.
+        offset: What every step is worth.
+        scale: What a right answer is worth beyond that.
+        is_box: Whether answers are places between -1 and 1, or one of four.
+    """
+
+    RIGHT_ACTIONS = (2, 0, 3, 1)
+    RIGHT_PLACES = (-0.6, 0.2, 0.6, -0.2)
+    NEAR = 0.2
+    """A place so near is right."""
+
+    def __init__(
+        self,
+        length: int = 20,
+        *,
+        terminates: bool = False,
+        offset: float = 0.0,
+        scale: float = 1.0,
+        is_box: bool = False,
+    ) -> None:
+        self._length, self._terminates, self._offset, self._scale = length, terminates, offset, scale
+        self._is_box = is_box
+        self.observation_space = gym.spaces.Box(0.0, 1.0, (4,), np.float32)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32) if is_box else gym.spaces.Discrete(4)
+        self._state = self._time = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode in any state."""
+        super().reset(seed=seed)
+        self._time = 0
+        return self._show(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Reward the answer and show any state."""
+        self._time += 1
+        reward = self._offset + self._scale * self._worth(self._state, action)
+        ended = self._time >= self._length
+        return self._show(), reward, ended and self._terminates, ended and not self._terminates, {}
+
+    def share_right(self, act: Any) -> float:
+        """Return the share of states that ``act(observation)`` answers right."""
+        shown = np.eye(4, dtype=np.float32)
+        least = 1.0 - self.NEAR if self._is_box else 1.0
+        return float(np.mean([self._worth(state, act(shown[state])) >= least for state in range(4)]))
+
+    def _show(self) -> Any:
+        self._state = int(self.np_random.integers(4))
+        return np.eye(4, dtype=np.float32)[self._state]
+
+    def _worth(self, state: int, action: Any) -> float:
+        if self._is_box:
+            return 1.0 - abs(float(np.asarray(action).reshape(())) - self.RIGHT_PLACES[state])
+        return float(int(action) == self.RIGHT_ACTIONS[state])
+
+
 class CatchEnv(gym.Env[Any, Any]):
     """A ball falls, a paddle of one pixel moves below it: 1 for a catch, -1 for a miss, seen as an image.
 
