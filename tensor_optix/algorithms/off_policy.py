@@ -24,8 +24,9 @@ from tensor_optix.adapters.tensorflow.learning.window_steps import Told, flat_pa
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, check_generator
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.gradient_loop import MAX_FEED_BYTES
+from tensor_optix.algorithms.replay.batch import Batch
 from tensor_optix.algorithms.replay.memory import require_memory
-from tensor_optix.algorithms.replay.replay_buffer import Batch, ReplayBuffer, memory_bytes
+from tensor_optix.algorithms.replay.replay_buffer import ReplayBuffer, memory_bytes
 from tensor_optix.algorithms.shadow_network import ShadowNetwork
 from tensor_optix.core.checks import check_flags, check_instance, check_int, check_ints
 from tensor_optix.core.storage.plain_state import require_like

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from tensor_optix.adapters.tensorflow.learning.window_steps import (
     read_raw_steps,
 )
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, check_generator, require_numbers
+from tensor_optix.algorithms.replay.batch import Batch
 from tensor_optix.algorithms.replay.memory import ChunkedArray
 from tensor_optix.algorithms.replay.priorities import Priorities, priority_bytes
 from tensor_optix.core.checks import check_int
@@ -32,34 +32,6 @@ from tensor_optix.exceptions import InvalidArgumentError, StateMismatchError
 
 _OWN_UNITS = RewardUnits()
 _SMALL_COLUMNS = ("actions", "rewards", "terminated", "is_step", "successors")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B transitions of up to n steps.
-
-    ``G_t = r_t + gamma r_{t+1} + ... + gamma^(k-1) r_{t+k-1}``, where k is n, or less where the
-    episode ended or was cut before; what is still to come is worth
-    ``discounts_t * v(next_observations_t)``.
-
-    Attributes:
-        rows: Where they lie in the buffer, ``[B]`` int64, for ``update_priorities``.
-        observations: ``o_t``, ``[B, ...]``, nested as the environment's.
-        actions: ``a_t``, ``[B, ...]``.
-        returns: ``G_t``, ``[B]`` float32.
-        discounts: ``gamma^k``, 0 where the episode terminated, ``[B]`` float32.
-        next_observations: ``o_{t+k}``; without meaning where the discount is 0.
-        weights: Importance weights over the largest of all steps, at most 1, ``[B]`` float32; all 1 where sampling is
-            uniform.
-    """
-
-    rows: np.ndarray
-    observations: Any
-    actions: np.ndarray
-    returns: np.ndarray
-    discounts: np.ndarray
-    next_observations: Any
-    weights: np.ndarray
 
 
 class ReplayBuffer:
