@@ -77,6 +77,7 @@ class RewardLevel:
         self._constant = np.zeros(0)
         self._num_ended = self._terminated_length = self._longest_other = 0
         self._running = np.zeros(0, np.int64)
+        self._is_lost = False  # until the next window: an earlier state comes back as it was
 
     def units(self, gamma: float) -> RewardUnits:
         """Return what is taken away, at this discount."""
@@ -120,6 +121,9 @@ class RewardLevel:
         """Count on, and return whether actions may decide after how many steps an episode terminates."""
         if fresh_start or len(self._running) != valid.shape[1]:
             self._running = np.zeros(valid.shape[1], np.int64)
+        elif self._is_lost:
+            self._running[:] = _NOWHERE
+        self._is_lost = False
         counts = self._running + np.cumsum(valid, axis=0)
         env, step = np.nonzero(ended.T)
         at_end = counts[step, env]
@@ -140,7 +144,7 @@ class RewardLevel:
 
     def lose_place(self) -> None:
         """Forget how long the running episodes are: they are others than when they were counted."""
-        self._running[:] = _NOWHERE
+        self._is_lost = True
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return arrays that :meth:`load_state_dict` takes."""
