@@ -13,6 +13,7 @@ from tensor_optix import __version__
 from tensor_optix.cli.doctor import doctor
 from tensor_optix.cli.evaluate import evaluate
 from tensor_optix.cli.exits import EXPLANATION
+from tensor_optix.cli.export import export
 from tensor_optix.cli.list import list_runs
 from tensor_optix.cli.plot import plot
 from tensor_optix.cli.resume import resume
@@ -54,6 +55,7 @@ app.command(epilog=EXPLANATION)(train)
 app.command(epilog=EXPLANATION)(resume)
 app.command()(evaluate)
 app.command()(video)
+app.command()(export)
 app.command()(plot)
 app.command("list")(list_runs)
 app.command()(show)

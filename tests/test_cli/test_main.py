@@ -17,7 +17,7 @@ from tensor_optix.cli.main import app
 
 COMMAND = [sys.executable, "-c", "from tensor_optix.cli.main import main; main()"]
 
-NAMES = ("train", "resume", "evaluate", "video", "plot", "list", "show", "doctor")
+NAMES = ("train", "resume", "evaluate", "video", "export", "plot", "list", "show", "doctor")
 
 
 def name_of(command: Any) -> str:
@@ -34,7 +34,7 @@ def test_each_command_is_a_file_of_its_own() -> None:
     assert commands == {name: f"tensor_optix.cli.{name}" for name in NAMES}
 
 
-@pytest.mark.parametrize("command", ["evaluate", "resume", "plot", "show", "video"])
+@pytest.mark.parametrize("command", ["evaluate", "resume", "plot", "show", "video", "export"])
 def test_a_folder_of_runs_is_no_run_and_they_are_named(command: str) -> None:
     for name in ("run-0001", "run-0002"):
         Path("runs", name, "checkpoint").mkdir(parents=True)

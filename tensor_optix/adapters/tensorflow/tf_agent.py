@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -194,7 +195,9 @@ class TFAgent(BoundAgent):
         self._require_ready()
         return self._policy_parts().as_model(self._sampler.greedy_layer)
 
-    def export(self, path: str, format: str = "saved_model", *, deterministic: bool = True) -> Exported:
+    def export(
+        self, path: str | os.PathLike[str], format: str = "saved_model", *, deterministic: bool = True
+    ) -> Exported:
         """Write the policy for another runtime: raw observation in, env-ready action out, batch first.
 
         It is read back by that runtime and held against the agent on 1,000 observations before it is put in its
