@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def run_training(plan: TrainingPlan, answer: Answer, *, quiet: bool = False, res
         TensorOptixError: Something in the plan does not fit, or the environment failed.
         KeyboardInterrupt: Ctrl-C came a second time.
     """
-    load_tensorflow()
+    with _something_to_see(answer, quiet):
+        load_tensorflow()
     progress = Progress(answer.console)
     keeper = PlanKeeper(plan)
     named = [name for name in plan.callbacks if name != "progress"]  # the command shows it unasked
@@ -53,6 +55,13 @@ def run_training(plan: TrainingPlan, answer: Answer, *, quiet: bool = False, res
     finally:
         say_outcome(answer, optimizer, plan)
     return result
+
+
+def _something_to_see(answer: Answer, quiet: bool) -> AbstractContextManager[Any]:
+    """Return what shows, on a terminal, that something is done before there is anything to show of a run."""
+    if quiet or answer.is_json or not answer.console.is_terminal:
+        return nullcontext()
+    return answer.console.status("Loading TensorFlow")
 
 
 class PlanKeeper(LoopCallback):

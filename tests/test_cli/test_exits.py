@@ -58,7 +58,7 @@ def test_ctrl_c_is_130_however_often(tmp_path: Path, num_presses: int) -> None:
         start_new_session=True,
     ) as running:
         assert running.stdout is not None
-        while "steps/s" not in running.stdout.readline():
+        while "  learning  " not in running.stdout.readline():
             assert running.poll() is None
         for _ in range(num_presses):
             os.killpg(running.pid, signal.SIGINT)

@@ -37,7 +37,7 @@ def test_a_killed_run_is_resumed_with_all_its_options(tmp_path: Path) -> None:
     running = subprocess.Popen([*COMMAND, *TRAIN, "--max-windows", "25"], stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
     deadline = time.monotonic() + 120
-    while not Path(PLACE, "checkpoint", "a", "loop.json").exists() or "steps/s" not in running.stdout.readline():
+    while not Path(PLACE, "checkpoint", "a", "loop.json").exists() or "  window " not in running.stdout.readline():
         assert time.monotonic() < deadline
         assert running.poll() is None
     running.send_signal(signal.SIGKILL)

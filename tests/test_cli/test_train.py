@@ -58,8 +58,8 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 
 def test_progress_is_shown_unless_quiet() -> None:
-    assert "steps/s" in invoke("train", "CartPole-v1", "--max-windows", "2", "--seed", "0").output
-    assert "steps/s" not in invoke("train", "CartPole-v1", "--max-windows", "2", "--seed", "0", "-q").output
+    assert "  window 1  " in invoke("train", "CartPole-v1", "--max-windows", "2", "--seed", "0").output
+    assert "  window 1  " not in invoke("train", "CartPole-v1", "--max-windows", "2", "--seed", "0", "-q").output
 
 
 def test_several_environments_and_a_folder_of_choice() -> None:
@@ -239,7 +239,7 @@ class TestInterrupt:
         command = [*COMMAND, "train", "CartPole-v1", "--seed", "0", *more]
         running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert running.stdout is not None
-        while "steps/s" not in running.stdout.readline():  # the first window is done
+        while "  learning  " not in running.stdout.readline():  # the first window is done
             assert running.poll() is None
         return running
 

@@ -65,7 +65,7 @@ def test_a_drawn_seed_is_kept_and_what_was_reached_is_printed(tmp_path: Path) ->
     assert kept.seed is not None
     assert re.search(rf"^Seed +{kept.seed}$", text.getvalue(), re.MULTILINE)
     assert "Load the champion with:" in text.getvalue()
-    assert "steps/s" not in text.getvalue()
+    assert "  window " not in text.getvalue()
 
 
 def test_a_run_goes_on_and_its_new_budget_is_kept(tmp_path: Path) -> None:
@@ -74,6 +74,15 @@ def test_a_run_goes_on_and_its_new_budget_is_kept(tmp_path: Path) -> None:
     result = run_training(plan(tmp_path, seed=1, max_windows=3), printed()[0], quiet=True, resume=run)
     assert result.windows == 3
     assert read_plan(run).max_windows == 3
+
+
+@pytest.mark.parametrize(("is_terminal", "quiet"), [(True, False), (True, True), (False, False)])
+def test_a_terminal_shows_something_while_tensorflow_is_loaded(is_terminal: bool, quiet: bool) -> None:
+    answer, text = printed()
+    answer.console = Console(file=text, width=120, force_terminal=is_terminal)
+    with training._something_to_see(answer, quiet):
+        pass
+    assert ("Loading TensorFlow" in text.getvalue()) == (is_terminal and not quiet)
 
 
 class TestSummary:
