@@ -45,8 +45,8 @@ class Display(Protocol):
         """Show how it is now."""
         ...
 
-    def close(self) -> None:
-        """Show it for the last time."""
+    def close(self, *, keep: bool = True) -> None:
+        """Show it for the last time; ``keep``: whether that still matters to anybody."""
         ...
 
 
@@ -129,7 +129,7 @@ class Progress(LoopCallback):
         except BaseException:
             if self._display is not None:
                 display, self._display = self._display, None
-                display.close()
+                display.close(keep=False)
             raise
 
     # ---------------------------------------------------------------- hooks

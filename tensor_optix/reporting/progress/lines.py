@@ -34,9 +34,10 @@ class Lines:
         """Print a line."""
         self._console.print(self._text_of(self._status()), markup=False, highlight=False, soft_wrap=True)
 
-    def close(self) -> None:
-        """Print the last line."""
-        self.show()
+    def close(self, *, keep: bool = True) -> None:
+        """Print the last line, where it matters."""
+        if keep:
+            self.show()
 
 
 def text_line(status: Status) -> str:
@@ -45,7 +46,8 @@ def text_line(status: Status) -> str:
         status.environment,
         status.doing,
         f"window {status.window:,}",
-        f"env steps {status.steps_in_words}",
+        f"env steps {status.env_steps:,}",
+        "" if math.isnan(status.steps_per_second) else f"{status.steps_per_second:,.0f} steps/s",
         f"score {number(status.score)}",
         f"champion {status.champion_in_words}",
         f"budget {status.budget_in_words}" if status.share_used is not None else "",

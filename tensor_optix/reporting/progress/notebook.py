@@ -36,7 +36,7 @@ class NotebookBar:
         if self._handle is not None:
             self._handle.update(Bar(self._status()))
 
-    def close(self) -> None:
+    def close(self, *, keep: bool = True) -> None:
         """Leave the last word there."""
         self.show()
 

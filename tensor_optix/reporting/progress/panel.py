@@ -65,9 +65,10 @@ class TerminalPanel:
         with interrupts_put_off():
             self._live.refresh()
 
-    def close(self) -> None:
-        """Draw for the last time, and leave it there."""
+    def close(self, *, keep: bool = True) -> None:
+        """Draw for the last time, and leave it there, or not."""
         with interrupts_put_off():
+            self._live.transient = not keep
             self._is_over.set()
             self._thread.join()
             self._live.stop()

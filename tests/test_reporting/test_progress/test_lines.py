@@ -10,8 +10,8 @@ from tensor_optix.reporting.progress.lines import Lines, json_line, text_line
 
 def test_a_line_says_everything():
     assert text_line(WAITING) == (
-        "CartPole-v1 x 8  waiting for proof: 7 of 20 looks  window 340  env steps 1,046,528 (9,120/s)  score 312.4  "
-        "champion 441.5 in training, greedy 497.3 (20 episodes)  budget 52% of 2,000,000 env steps  "
+        "CartPole-v1 x 8  waiting for proof: 7 of 20 looks  window 340  env steps 1,046,528  9,120 steps/s  "
+        "score 312.4  champion 441.5 in training, greedy 497.3 (20 episodes)  budget 52% of 2,000,000 env steps  "
         "time 1 min 15 s, about 1 min 10 s left  window 88: alarm, the score fell to 12.3; cause: world changed"
     )
     assert text_line(BEGINNING) == "CartPole-v1  starting  window 0  env steps 0  score -  champion -  time 0 s"
