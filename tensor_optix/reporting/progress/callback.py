@@ -146,8 +146,8 @@ class Progress(LoopCallback):
         self._run = run
 
     def on_loop_start(self) -> None:
-        """Find out where it begins."""
-        self._playing = ""
+        """Find out where it begins; the first window is shown at once."""
+        self._playing, self._last_shown = "", -math.inf
         if self._run is not None:
             self._scores = deque((s for s in self._run.history.get("score", []) if s is not None), _SCORES_IN_MIND)
             self._share_at_start = (self._clock(), self._run.share_used or 0.0)

@@ -51,13 +51,14 @@ def test_a_line_at_once_then_every_few_seconds_then_the_report_then_the_result(t
         "starting",
         "learning",
         "learning",
+        "learning",
         "playing 3 episodes for the report",
         "ended: budget",
     ]
-    assert [line.split("  ")[2] for line in lines] == ["window 0", "window 5", "window 10", "window 12", "window 12"]
-    assert "budget 42% of 12 windows" in lines[1]
-    assert "  100 steps/s  " in lines[1]
-    assert "about 7 s left" in lines[1]
+    assert [line.split("  ")[2] for line in lines] == [f"window {number}" for number in (0, 1, 6, 11, 12, 12)]
+    assert "budget 50% of 12 windows" in lines[2]
+    assert "  100 steps/s  " in lines[2]
+    assert "about 6 s left" in lines[2]
     assert "(3 episodes)" in lines[-1]
     assert lines[-1].endswith(result.explanation)
 
@@ -65,7 +66,7 @@ def test_a_line_at_once_then_every_few_seconds_then_the_report_then_the_result(t
 def test_lines_of_json(tmp_path):
     lines, _ = lines_of(tmp_path, style="json", max_env_steps=None, max_episodes=12)
     rows = [json.loads(line) for line in lines]
-    assert [row["window"] for row in rows] == [0, 5, 10, 12, 12]
+    assert [row["window"] for row in rows] == [0, 1, 6, 11, 12, 12]
     assert rows[-1]["env_steps"] == 1200
     assert rows[-1]["champion_episodes"] == 3
 
@@ -147,8 +148,8 @@ def test_a_second_run_opens_it_again(tmp_path):
     optimizer.run()
     optimizer.run()
     assert [line.split("  ")[2] for line in out.file.getvalue().splitlines()] == [
-        *("window 0", "window 2", "window 2"),
-        *("window 2", "window 4", "window 4"),
+        *("window 0", "window 1", "window 2", "window 2"),
+        *("window 2", "window 3", "window 4", "window 4"),
     ]
 
 
