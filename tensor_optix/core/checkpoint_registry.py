@@ -332,7 +332,9 @@ class CheckpointRegistry:
             is_held = snapshot_id == self._shelf.held_id
             return self._writer.is_free(snapshot_id) and (not is_held or self.holds(snapshot_id, state))
 
-        snapshot_id = self._shelf.next_id(f"-final-{metrics.episode_id}" if is_final else "", may_be_used)
+        snapshot_id = self._shelf.next_id(
+            f"-final-{metrics.env_steps or metrics.episode_id}" if is_final else "", may_be_used
+        )
         weights_path = self._store.path_of(snapshot_id)
         return PolicySnapshot(snapshot_id, metrics, hyperparams.copy(), weights_path, metrics.episode_id)
 

@@ -72,6 +72,11 @@ class Challenges:
         self._purse = Purse(arena, ledger, played_together)
 
     @property
+    def budget_has_decided(self) -> bool:
+        """Whether anything was decided otherwise than it would have been with a larger budget."""
+        return self._ledger.has_decided
+
+    @property
     def is_possible(self) -> bool:
         """Whether episodes can be played at all."""
         return self._arena.is_possible

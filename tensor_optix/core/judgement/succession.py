@@ -67,8 +67,9 @@ class Succession:
         Args:
             metrics: Of the window.
             track_record: What the policy played since it won its place in episodes; None: it did not.
-            is_final: Whether this is the last choice of a run.
+            is_final: Whether this is the last choice of a run; so is what a larger budget might have decided otherwise.
         """
+        is_final = is_final or self.challenges.budget_has_decided
         snapshot = self.incumbent.take_the_place(metrics, track_record, is_final=is_final)
         self.judge.crown(metrics)
         if self.scheduler.best_score is None:
