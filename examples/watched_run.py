@@ -1,7 +1,7 @@
 """A run watched from all sides: a panel, CSV, Monitor and evaluation files, and a number of your own in the logs."""
 
 from tensor_optix import LoopCallback, RLOptimizer, make_agent, make_pipeline
-from tensor_optix.reporting.evaluation import EvalCallback
+from tensor_optix.reporting.eval_callback import EvalCallback
 
 
 class ReturnSpread(LoopCallback):

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from tensor_optix.core.checks import nearest
 from tensor_optix.exceptions import InvalidArgumentError
 
@@ -13,8 +15,8 @@ _HOMES = {
     "progress": "tensor_optix.reporting.progress:Progress",
     "csv": "tensor_optix.reporting.csv_logger:CSVLogger",
     "monitor": "tensor_optix.reporting.monitor:MonitorCallback",
-    "evaluation": "tensor_optix.reporting.evaluation:EvalCallback",
-    "video": "tensor_optix.reporting.video:VideoCallback",
+    "evaluation": "tensor_optix.reporting.eval_callback:EvalCallback",
+    "video": "tensor_optix.reporting.video_callback:VideoCallback",
     "tensorboard": "tensor_optix.reporting.tensorboard:TensorBoardCallback",
     "mlflow": "tensor_optix.reporting.mlflow:MLflowCallback",
     "wandb": "tensor_optix.reporting.wandb:WandbCallback",
@@ -50,6 +52,6 @@ def callback_named(name: str, **arguments: Any) -> Any:
 
 def with_named(callbacks: Any) -> Any:
     """Return the callbacks with those made that are only named; what is no list of callbacks is returned as it is."""
-    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | dict):
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | dict | np.ndarray):
         return callbacks
     return [callback_named(callback) if isinstance(callback, str) else callback for callback in callbacks]

@@ -166,6 +166,7 @@ def dqn(features, optimizer, num_steps):
         buffer_size=64,
         learning_starts=0,
         num_steps=1,
+        scale_rewards=False,
     )
     agent.bind(OBSERVATIONS, CHOICES, seed=0)
     for _ in range(num_steps):
@@ -188,6 +189,7 @@ def sac(features, optimizer, num_steps):
         batch_size=16,
         buffer_size=64,
         learning_starts=0,
+        scale_rewards=False,
     )
     agent.bind(OBSERVATIONS, NUMBERS, seed=0)
     trained = [i for i, w in enumerate(critic.weights) if any(w is v for v in critic.trainable_weights)]

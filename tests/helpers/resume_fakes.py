@@ -10,6 +10,7 @@ import numpy as np
 from tensor_optix import BackoffOptimizer, BatchPipeline, LoopCallback, PBTOptimizer, RLOptimizer
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_evaluator import BaseEvaluator
+from tensor_optix.core.loop.conclusion import NEVER_PLAYED
 from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.types import AgentState, EvalMetrics, HyperparamSet
 
@@ -206,8 +207,8 @@ def outcome_of(optimizer, result):
 
 
 def other_notes(result):
-    """Return the notes but for the one on the NaN that a callback here keeps on purpose."""
-    return tuple(note for note in result.notes if "holds NaN" not in note)
+    """Return the notes but for NaN that a callback here keeps on purpose, and for reports that are not played here."""
+    return tuple(note for note in result.notes if "holds NaN" not in note and note != NEVER_PLAYED)
 
 
 def assert_same(outcome, expected, of=""):

@@ -300,6 +300,7 @@ def box_agent(compute_loss_fn, action_space=PLACES, rate=2e-2):
     return agent
 
 
+@pytest.mark.slow
 def test_a_loss_of_the_users_learns_the_spread_that_it_depends_on():
     def loss(model, window, returns):
         weights = (returns - returns.mean()) / (returns.std() + 1e-8)

@@ -72,7 +72,7 @@ def test_a_changed_world_empties_the_replay():
 
 @pytest.mark.parametrize("kind", [DQNAgent, SACAgent])
 @pytest.mark.parametrize("num_envs", [None, 2])
-@pytest.mark.parametrize("how", ["changed", "loaded"])
+@pytest.mark.parametrize("how", ["changed", pytest.param("loaded", marks=pytest.mark.slow)])
 def test_an_emptied_replay_is_filled_before_it_is_learned_from(kind, num_envs, how):
     space = gym.spaces.Discrete(3) if kind is DQNAgent else gym.spaces.Box(-1.0, 1.0, (1,))
     settings = {"batch_size": 4, "buffer_size": 400, "learning_starts": 60, "hidden_units": (4,)}

@@ -53,8 +53,19 @@ def steps(seed, is_box, length=32):
     return window(x, actions, rng.normal(size=length))
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("kind", MAKERS)
+QUICK = {("ppo", "mixed_float16"), ("policy_gradient", "mixed_bfloat16"), ("dqn", "float64")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [
+        pytest.param(
+            kind, precision, marks=() if kind == "own_loss" or (kind, precision) in QUICK else pytest.mark.slow
+        )
+        for kind in MAKERS
+        for precision in PRECISIONS
+    ],
+)
 def test_it_acts_learns_and_comes_back_from_files(kind, precision, tmp_path):
     PRECISIONS[precision]()
     is_box, space = kind in OF_NUMBERS, NUMBERS if kind in OF_NUMBERS else CHOICES
@@ -183,6 +194,7 @@ def test_frozen_weights_in_bfloat16_are_saved_and_come_back(tmp_path):
     assert {w.dtype for w in loaded.model.weights} == {"bfloat16", "float32"}
 
 
+@pytest.mark.slow
 def test_what_learned_in_float64_is_loaded_under_float32(tmp_path):
     all_in_float64()
     agent = MAKERS["ppo"]()

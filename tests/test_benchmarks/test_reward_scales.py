@@ -47,6 +47,7 @@ def test_what_is_learned_is_the_same_to_the_last_bit(name: str, kind: str, num_e
             np.testing.assert_array_equal(left, right, err_msg=f"offset {offset}, scale {scale}")
 
 
+@pytest.mark.slow
 def test_sac_learns_the_same_up_to_rounding() -> None:
     usual = weights_after("sac", "terminated", 3, 0.0, 1.0)
     for offset, scale in ((100.0, 1.0), (-10.0, 1e4)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,6 +167,7 @@ def test_a_document_of_the_result_is_all_there_is_on_standard_output() -> None:
     assert "Did you mean CartPole-v1" in json.loads(failed.stdout)["error"]
 
 
+@pytest.mark.slow
 def test_what_is_said_to_be_next_can_be_done() -> None:
     done = invoke("train", "CartPole-v1", *SHORT)
     advised = [line.strip() for line in done.output.split("Next:\n")[1].split("\n\n")[0].splitlines()]
@@ -248,7 +250,7 @@ class TestInterrupt:
         running.send_signal(signal.SIGINT)
         output, errors = running.communicate(timeout=120)
         assert running.returncode == 130, errors
-        assert "stopped: asked to stop; interrupted by Ctrl-C" in output
+        assert re.search(r"stopped: asked to stop;.* interrupted by Ctrl-C, so the report is at most 10", output)
         assert "10 fresh greedy episodes" in output
         assert "mean return" in output
         assert "Traceback" not in errors

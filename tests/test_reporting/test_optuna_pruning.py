@@ -36,7 +36,7 @@ def test_scores_are_reported_at_regular_steps(tmp_path, optuna):
     trial = Trial()
     result = make_optimizer(tmp_path, [OptunaPruningCallback(trial, every_env_steps=500)]).run()
     scores = dict(zip(result.history["env_steps"], result.history["score"], strict=True))
-    assert [step for step, _ in trial.reports] == [500, 1000, 1500, 2000, 2500]
+    assert [step for step, _ in trial.reports] == [500, 1000, 1500, 2000, 2500, 3000]
     known = [score for step, score in scores.items() if 500 < step <= 1000 and score is not None]
     assert trial.reports[1][1] == pytest.approx(sum(known) / len(known))
 

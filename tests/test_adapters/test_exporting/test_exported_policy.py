@@ -53,7 +53,8 @@ def small_agent(*layers, action=ACTIONS["discrete"], size=3):
 
 
 @pytest.mark.parametrize("name", EVERY_FORMAT)
-@pytest.mark.parametrize("kind", ["sac", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ppo", "dqn"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sac", "ppo", "dqn"])
 def test_its_own_runtime_acts_as_the_agent_does_without_this_package(name, kind, tmp_path):
     agent = make_agent(kind, "vector", "box" if kind == "sac" else "discrete")
     path = export(agent, tmp_path, name).path

@@ -72,7 +72,7 @@ def moved(before, after):
     return [bool((a != b).any()) for a, b in zip(before, after, strict=True)]
 
 
-@pytest.mark.parametrize("binds", [False, True])
+@pytest.mark.parametrize("binds", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_frozen_stays_and_what_is_let_go_learns_again(kind, binds):
     agent = make(kind)
@@ -133,7 +133,7 @@ def test_targets_go_on_where_they_were(kind):
         np.testing.assert_array_equal(shadow.variables[0].numpy(), body.kernel.numpy())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] * (k in ("sac", "box"))) for k in KINDS])
 def test_a_state_from_before_is_taken_and_what_is_frozen_stays_so(kind, tmp_path):
     agent = make(kind)
     learn(agent, 0), learn(agent, 1)

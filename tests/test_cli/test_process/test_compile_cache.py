@@ -138,6 +138,7 @@ def test_where_programs_are_kept_is_no_part_of_what_a_run_depends_on(monkeypatch
     assert describe_platform()["threads"] == threads
 
 
+@pytest.mark.slow
 def test_a_program_is_compiled_once_gives_the_same_bits_and_damage_costs_nothing_but_time(home: Path) -> None:
     def compiled() -> str:
         command = [sys.executable, "-c", COMPILE]

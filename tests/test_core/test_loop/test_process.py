@@ -35,12 +35,14 @@ class At(LoopCallback):
 
 
 def test_the_first_ends_the_run_after_the_window_with_a_short_report_and_no_last_choice(tmp_path):
-    stopped = make_run(tmp_path / "stopped", callbacks=[At(20, lambda: stopped.stop())], report_episodes=40)
+    stopped = make_run(
+        tmp_path / "stopped", callbacks=[At(70, lambda: stopped.stop())], report_episodes=40, max_env_steps=9_000
+    )
     settled = stopped.run()
     assert (settled.reason, settled.is_interrupted, settled.report.num_episodes) == ("stopped", False, 40)
-    result = make_run(tmp_path / "cut", callbacks=[At(20, press_ctrl_c)], report_episodes=40).run()
+    result = make_run(tmp_path / "cut", callbacks=[At(70, press_ctrl_c)], report_episodes=40, max_env_steps=9_000).run()
     assert (result.reason, result.is_interrupted, result.report.num_episodes) == ("stopped", True, 10)
-    assert result.windows == settled.windows == 22
+    assert result.windows == settled.windows == 72
     assert "interrupted by Ctrl-C, so the report is at most 10 episodes, and no last choice" in result.explanation
     assert result.env_steps["evaluation"] < settled.env_steps["evaluation"]
     assert read_sealed_json(tmp_path / "cut" / "run-0001" / "result.json")["is_interrupted"] is True

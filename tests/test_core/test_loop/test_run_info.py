@@ -6,7 +6,7 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
-from resume_fakes import LinearAgent, MeanReturn, interrupted, make_run, wait_for_writers
+from resume_fakes import LinearAgent, MeanReturn, interrupted, make_run, other_notes, wait_for_writers
 
 from tensor_optix import BackoffOptimizer, BatchPipeline, HyperparamSet, TFAgent, load_agent
 from tensor_optix.algorithms.dqn import DQNAgent
@@ -71,7 +71,7 @@ def resume(tmp_path, caplog):
         setattr(agent, act.__name__, first_act)
         result = make(tmp_path, agent, seed=None, **arguments).run(resume=True)
         assert result.windows > 8
-        told = [note.removeprefix("the run was resumed, but not exactly: ") for note in result.notes]
+        told = [note.removeprefix("the run was resumed, but not exactly: ") for note in other_notes(result)]
         assert all(note in logged[0] for note in told)
         return told
 
@@ -183,7 +183,7 @@ def test_what_differed_once_is_said_for_good(run_of_numpy, tmp_path):
     with pytest.raises(Exception, match=r"^$"):
         optimizer.run(resume=True)
     result = make(tmp_path, LinearAgent(), seed=None, window_size=30).run(resume=True)
-    assert result.notes == ("the run was resumed, but not exactly: window_size was 60, is 30",)
+    assert other_notes(result) == ("the run was resumed, but not exactly: window_size was 60, is 30",)
 
 
 def test_files_of_a_tuned_run_say_the_same_whether_it_was_resumed_or_not(tmp_path):

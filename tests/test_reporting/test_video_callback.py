@@ -6,14 +6,14 @@ import pytest
 from extra_venvs import run_with
 from logged_runs import make_optimizer
 
-from tensor_optix.reporting.video import VideoCallback
+from tensor_optix.reporting.video_callback import VideoCallback
 
 RUN = """
 import sys
 from pathlib import Path
 import imageio_ffmpeg
 from logged_runs import make_optimizer
-from tensor_optix.reporting.video import VideoCallback
+from tensor_optix.reporting.video_callback import VideoCallback
 
 callback = VideoCallback(every_env_steps=1000)
 optimizer = make_optimizer(sys.argv[1], [callback])
@@ -52,7 +52,8 @@ def recorder(monkeypatch):
 def test_it_films_at_regular_steps_and_the_champion_at_the_end(tmp_path, recorder):
     callback = VideoCallback(every_env_steps=1000)
     make_optimizer(tmp_path, [callback]).run()
-    assert recorder == [("videos", f"{name}") for name in ("steps-0000001000", "steps-0000002000", "champion")]
+    regular = [("videos", f"steps-000000{number}000") for number in (1, 2, 3)]
+    assert recorder == [*regular, ("videos", "champion")]
     assert callback.env_steps > 0
 
 
