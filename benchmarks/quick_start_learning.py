@@ -22,7 +22,8 @@ GOALS = {"CartPole-v1": (475.0, 400_000), "Acrobot-v1": (-100.0, 600_000)}
 
 WORKER = Path(__file__).with_name("quick_start.py")
 HEADING = (
-    f"{'seed':>4}  {'reason':8} {'training':>9} {'evaluation':>10} {'report':>8} {'said':>8} {'checked':>8} {'s':>6}"
+    f"{'seed':>4}  {'reason':8} {'training':>9} {'evaluation':>10} {'diagnosis':>9} {'report':>8} {'said':>8} "
+    f"{'checked':>8} {'s':>6}"
 )
 
 
