@@ -222,16 +222,17 @@ def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
 class Drifting(keras.layers.Layer):
     """Another function of its input wherever it is laid out anew."""
 
+    num_layouts = 0
+
     def call(self, x):
-        return x + 1e-3 * np.random.default_rng().uniform(1.0, 2.0)
+        Drifting.num_layouts += 1
+        return x + 0.01 * Drifting.num_layouts
 
 
 def test_what_acts_otherwise_is_refused_and_leaves_what_was_there(tmp_path):
     export(small_agent(), tmp_path, "saved_model")
     before = (tmp_path / "policy" / "saved_model.pb").read_bytes()
-    with pytest.raises(
-        ExportError, match=r"outputs differ from the agent's by up to 0\.0\d+, where 0\.0001 is allowed"
-    ):
+    with pytest.raises(ExportError, match=r"outputs differ from the agent's by up to 0\.\d+, where 0\.0001 is allowed"):
         export(small_agent(Drifting()), tmp_path, "saved_model")
     assert (tmp_path / "policy" / "saved_model.pb").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
