@@ -14,15 +14,13 @@ import datetime
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from speed_pairs import commit_of, interval
+from speed_pairs import commit_of, interval, usage_of
 
 HERE = Path(__file__).parent.parent
 COMMAND = ["-c", "from tensor_optix.cli.main import main; main()", "train"]
@@ -34,18 +32,9 @@ def run(checkout, arguments, folder):
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     runs = folder / f"runs-{checkout.name}-{time.time_ns()}"
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *COMMAND, *arguments, "--quiet", "--checkpoint-dir", str(runs)],
-        cwd=checkout,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    typed = [*COMMAND, *arguments, "--quiet", "--checkpoint-dir", str(runs)]
+    usage = usage_of(typed, checkout, environment, good_exits=(0, 3))
     wall = time.perf_counter() - began
-    if os.waitstatus_to_exitcode(status) not in (0, 3):
-        sys.exit(f"The command failed in {checkout}:\n{errors.decode()[-3000:]}")
     return (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024), (
         runs / "run-0001/history.jsonl"
     ).read_bytes()

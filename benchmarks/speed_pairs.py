@@ -33,8 +33,13 @@ WORKLOADS = {
 def user_seconds(checkout, workload):
     """Return the user CPU seconds of one fresh process, its children included."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return usage_of(WORKLOADS[workload], checkout, environment).ru_utime
+
+
+def usage_of(arguments, checkout, environment, good_exits=(0,)):
+    """Return what a fresh process of Python used, its children included; end where it fails."""
     process = subprocess.Popen(
-        [sys.executable, *WORKLOADS[workload]],
+        [sys.executable, *arguments],
         cwd=checkout,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -42,9 +47,9 @@ def user_seconds(checkout, workload):
     )
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{workload} failed in {checkout}:\n{errors.decode()[-3000:]}")
-    return usage.ru_utime
+    if os.waitstatus_to_exitcode(status) not in good_exits:
+        sys.exit(f"{' '.join(arguments)} failed in {checkout}:\n{errors.decode()[-3000:]}")
+    return usage
 
 
 def interval(ratios, seed=0):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
 from tensor_optix.adapters.tensorflow.exporting.formats import ExportFormat, Run
+from tensor_optix.adapters.tensorflow.saving.policy_export import one_row_of_zeros
 from tensor_optix.exceptions import CheckpointError, ExportError
 
 
@@ -42,7 +42,7 @@ def _misfits(kind: ExportFormat, model: keras.Model, path: Path) -> Iterator[ker
         place = path.with_name(f"alone{kind.suffix}")
         try:
             alone = keras.Model(layer.input, layer.output)
-            alone(keras.tree.map_structure(_one_row, alone.input))
+            alone(keras.tree.map_structure(one_row_of_zeros, alone.input))
             kind.write(alone, place)
             kind.open(place, alone)
         except Exception:
@@ -58,7 +58,3 @@ def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield from _leaves(layer)
         elif not isinstance(layer, keras.layers.InputLayer):
             yield layer
-
-
-def _one_row(part: keras.KerasTensor) -> np.ndarray:
-    return np.zeros([1 if size is None else size for size in part.shape], part.dtype)

@@ -40,11 +40,12 @@ def make_policy_model(
     actions = act(keras.ops.cast(keras.tree.flatten(outputs)[0], "float32"))
     entry = inputs.structured(parts)
     made = keras.Model(entry, actions, name=f"{model.name}_policy")
-    made(keras.tree.map_structure(_zeros_like, entry), training=False)  # or Keras refuses to export it to ONNX
+    made(keras.tree.map_structure(one_row_of_zeros, entry), training=False)  # or Keras refuses to export it to ONNX
     return made
 
 
-def _zeros_like(part: Any) -> Any:
+def one_row_of_zeros(part: Any) -> Any:
+    """Return what a symbolic input takes, of size 1 where a size is free."""
     return keras.ops.zeros([1 if size is None else size for size in part.shape], part.dtype)
 
 
