@@ -29,9 +29,11 @@ def _nothing_in_vain() -> Iterator[None]:
     """Spare an import what nobody needs here.
 
     Keras imports Matplotlib, if it is there, for pictures that no command draws (3.15); `plot` imports it for its own.
-    And of half a million objects that an import makes the garbage collector finds none to be collected.
+    And of half a million objects that an import makes the garbage collector finds none to be collected: it need not
+    look through them while they are made, nor at any time later in this process.
     """
     is_collecting, is_apart = gc.isenabled(), "matplotlib" not in sys.modules
+    is_first = "tensorflow" not in sys.modules
     gc.disable()
     if is_apart:
         sys.modules["matplotlib"] = None  # type: ignore[assignment]
@@ -40,6 +42,8 @@ def _nothing_in_vain() -> Iterator[None]:
     finally:
         if is_apart:
             del sys.modules["matplotlib"]
+        if is_first:
+            gc.freeze()
         if is_collecting:
             gc.enable()
 

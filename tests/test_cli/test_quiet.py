@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -65,3 +66,18 @@ def test_nothing_is_imported_or_collected_in_vain(monkeypatch: pytest.MonkeyPatc
     assert "matplotlib" not in sys.modules
     assert seen == [(False, False), (False, True)]
     assert gc.isenabled()
+
+
+def test_what_an_import_made_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text("class config:\n    list_logical_devices = staticmethod(lambda: None)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)  # it is put back whatever becomes of it
+    del sys.modules["tensorflow"]
+    try:
+        load_tensorflow()
+        assert gc.get_freeze_count() > 1_000
+        frozen = gc.get_freeze_count()
+        load_tensorflow()
+        assert gc.get_freeze_count() == frozen
+    finally:
+        gc.unfreeze()
