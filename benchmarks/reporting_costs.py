@@ -98,7 +98,12 @@ def main():
     """Run the pairs, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--windows", type=int, default=200, help="windows of 200 steps")
+    parser.add_argument(
+        "--windows",
+        type=int,
+        default=600,
+        help="windows of 200 steps: as many as the Quick Start on CartPole takes until it is trained",
+    )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,29 @@ _NUMBERS = (int, float)
 _NO_DIAGNOSTICS = {"window", "env_steps", "num_gradient_steps", "alarm"}
 
 
+@dataclass(frozen=True, slots=True)
+class WindowFacts:
+    """What a window's row is made of, taken as the window ends; the window itself is not kept.
+
+    Args:
+        row: Of the history.
+        returns: Of the episodes that ended.
+        lengths: Of them.
+        successes: Of them, as ``info["is_success"]`` told.
+        seconds: Of the run so far.
+        windows: So far.
+        looks_without_gain: So far.
+    """
+
+    row: Mapping[str, Any]
+    returns: Sequence[float]
+    lengths: Sequence[float]
+    successes: Sequence[float]
+    seconds: float
+    windows: int
+    looks_without_gain: int
+
+
 class LogKeys:
     """Turns rows of the history into named numbers.
 
@@ -55,23 +79,37 @@ class LogKeys:
 
     def of_window(self, row: Mapping[str, Any], window: EpisodeData) -> dict[str, float]:
         """Return the numbers of one window, every one finite."""
-        if window.completed_returns is not None:
-            self._returns.extend(map(float, window.completed_returns))
-        if window.completed_lengths is not None:
-            self._lengths.extend(map(float, window.completed_lengths))
-        self._successes.extend(successes_of(window))
-        values = {**self._time(row), **self._rollout(), **self._train(row)}
-        values["run/looks_without_gain"] = float(self._run.looks.without_gain)
+        return self.numbers_of(self.facts_of(row, window))
+
+    def facts_of(self, row: Mapping[str, Any], window: EpisodeData) -> WindowFacts:
+        """Return what the numbers of a window that has just ended are worked out from, when there is time."""
+        return WindowFacts(
+            row=row,
+            returns=() if window.completed_returns is None else window.completed_returns,
+            lengths=() if window.completed_lengths is None else window.completed_lengths,
+            successes=successes_of(window),
+            seconds=self._run.seconds,
+            windows=self._run.windows,
+            looks_without_gain=self._run.looks.without_gain,
+        )
+
+    def numbers_of(self, facts: WindowFacts) -> dict[str, float]:
+        """Return the numbers of a window, every one finite; windows come in their order."""
+        self._returns.extend(map(float, facts.returns))
+        self._lengths.extend(map(float, facts.lengths))
+        self._successes.extend(facts.successes)
+        values = {**self._time(facts), **self._rollout(), **self._train(facts.row)}
+        values["run/looks_without_gain"] = float(facts.looks_without_gain)
         return {key: value for key, value in values.items() if math.isfinite(value)}
 
-    def _time(self, row: Mapping[str, Any]) -> dict[str, float]:
-        seconds, steps = self._run.seconds, int(row["env_steps"] or 0)
+    def _time(self, facts: WindowFacts) -> dict[str, float]:
+        seconds, steps = facts.seconds, int(facts.row["env_steps"] or 0)
         if self._began is None:
             self._began = (0.0, 0) if not self._run.is_resumed else (seconds, steps)
         passed, taken = seconds - self._began[0], steps - self._began[1]
         return {
             STEP_KEY: float(steps),
-            WINDOW_KEY: float(self._run.windows),
+            WINDOW_KEY: float(facts.windows),
             "time/time_elapsed": seconds,
             "time/fps": taken / passed if passed > 0 else math.nan,
         }

@@ -37,6 +37,21 @@ def test_every_window_is_written_then_the_result(tmp_path):
     assert [env_steps for env_steps, _ in kept.rows] == [100, 200, 300, 400]
 
 
+class Timed(RowKeeper):
+    def on_window(self, row, window):
+        super().on_window(row, window)
+        self.elapsed = [*getattr(self, "elapsed", []), self.run.seconds]
+
+
+def test_rows_written_together_tell_each_its_own_window_and_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("tensor_optix.reporting.shared.row_logger.SECONDS_TOGETHER", 1000.0)
+    kept, keeper = Kept(), Timed()
+    make_optimizer(tmp_path, [keeper, kept], max_env_steps=None, max_episodes=5).run()
+    rows = [values for _, values in kept.rows]
+    assert [values["time/iterations"] for values in rows] == [1, 2, 3, 4, 5]
+    assert [values["time/time_elapsed"] for values in rows] == pytest.approx(keeper.elapsed, abs=0.05)
+
+
 def test_a_logger_with_an_interval_writes_the_last_window_all_the_same(tmp_path):
     kept = Kept(every_seconds=1000.0)
     make_optimizer(tmp_path, [kept], max_env_steps=None, max_episodes=6).run()
