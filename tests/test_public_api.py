@@ -72,6 +72,7 @@ SIGNATURES = {
     "LoopCallback.on_loop_start": "(self)",
     "LoopCallback.on_window": "(self, row, window)",
     "LoopCallback.on_greedy_episodes": "(self, use, num_episodes)",
+    "LoopCallback.on_decision": "(self, kind, facts)",
     "LoopCallback.on_loop_stop": "(self)",
     "LoopCallback.on_run_end": "(self, result)",
     "LoopCallback.on_episode_end": "(self, episode_id, eval_metrics)",

@@ -52,6 +52,9 @@ class LoopCallback:
     def on_greedy_episodes(self, use: str, num_episodes: int) -> None:
         """Called before greedy episodes are played; ``use`` is what their steps are booked as, see ``RunResult``."""
 
+    def on_decision(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Called when the loop decided something that no other hook tells: what ``docs/watching.md`` lists."""
+
     def on_run_end(self, result: RunResult) -> None:
         """Called once with what the run came to, before ``on_loop_stop``: after the report, or after an error.
 
@@ -112,6 +115,10 @@ class CallbackList:
         self._ends_with: tuple[type[Exception], ...] = (StopRun, *self._stop_on)
         self.why_to_end: str | None = None
         self._to_raise: Exception | None = None
+
+    def listen(self, callback: LoopCallback) -> None:
+        """Let a part of the loop hear what callbacks hear; it is none of the user's."""
+        self._whole.append(callback)
 
     def begin_run(self) -> None:
         """Forget what ended an earlier run."""

@@ -14,15 +14,11 @@ from tensor_optix.core.checkpoint_registry import CheckpointRegistry
 from tensor_optix.core.checks import check_flags
 from tensor_optix.core.judgement.arena import PlayFn
 from tensor_optix.core.loop.assembly import Given, Parts
-from tensor_optix.core.loop.entrance import (
-    check_keepers,
-    check_report,
-    check_settings,
-    complete_parts,
-)
+from tensor_optix.core.loop.entrance import check_keepers, check_report, check_settings, complete_parts
 from tensor_optix.core.loop.process import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.session import RunSession
+from tensor_optix.core.loop.stopwatch import LEARNING
 from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.storage.run_folder import RunFolder
 from tensor_optix.core.types import EpisodeData, EvalMetrics, LoopState, PolicySnapshot
@@ -153,7 +149,8 @@ class LoopController:
         self._session.begin(resume, parts.ledger.budget)
         parts.tuning.check_start()
         self.callbacks.fire("on_loop_start")
-        for window in () if self.callbacks.why_to_end else self._session.windows(parts.room.limit_window):
+        windows = parts.stopwatch.waiting_for(self._session.windows(parts.room.limit_window))
+        for window in () if self.callbacks.why_to_end else windows:
             self._process(window)
             if parts.closing.ending is not None:
                 break
@@ -231,13 +228,15 @@ class LoopController:
     def _learn(self, window: EpisodeData, metrics: EvalMetrics) -> None:
         if metrics.is_evidence and not self.parts.trial.is_running:
             self.parts.tuning.suggest()
-        self.recorder.diagnostics = self.parts.guard.learn(window)
+        with self.parts.stopwatch.on(LEARNING):
+            self.recorder.diagnostics = self.parts.guard.learn(window)
 
     def _start(self) -> None:
         self.stop_request.clear()
         self.callbacks.begin_run()
         self.parts.closing.ending = None
         self.parts.ledger.start_run()
+        self.parts.stopwatch.start_run()
         if self.state is LoopState.DORMANT:
             self.scheduler.record_degradation()
 

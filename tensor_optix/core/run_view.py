@@ -111,6 +111,13 @@ class RunView(Protocol):
         ...
 
     @property
+    def seconds_by_use(self) -> Mapping[str, float]:
+        """Wall time of this call of ``run`` so far by what it went into, as far as that is timed: acting and stepping,
+        learning, greedy episodes. The rest is the loop itself: judging, saving, callbacks.
+        """
+        ...
+
+    @property
     def seconds_before(self) -> float:
         """Wall time of before this call of ``run``: 0, or what the checkpoint says that a resumed run goes on from."""
         ...

@@ -78,7 +78,7 @@ def test_agents_count_what_they_learned_and_bring_it_back(tmp_path):
 
 
 def test_every_hook_is_written_down_in_order():
-    told_by_itself = {"on_run_start", "on_window", "on_greedy_episodes", "on_run_end"}
+    told_by_itself = {"on_run_start", "on_window", "on_greedy_episodes", "on_decision", "on_run_end"}
     callback = RecordingCallback()
     hooks = [name for name in HOOKS if name not in told_by_itself]
     for number, name in enumerate(hooks):

@@ -85,6 +85,7 @@ class AlarmResponse(Stateful):
         if counts is None:
             return
         self.cause = cause = cause or Cause.POLICY_DAMAGED
+        self.callbacks.fire("on_decision", "cause", {"cause": cause.value})
         if cause is Cause.POLICY_DAMAGED:
             self._roll_back()
         elif cause is Cause.WORLD_CHANGED:
@@ -134,4 +135,5 @@ class AlarmResponse(Stateful):
 
     def _roll_back(self) -> None:
         if self.may_roll_back and self.incumbent.bring_back():
+            self.callbacks.fire("on_decision", "rollback", {})
             self.judge.forgive()

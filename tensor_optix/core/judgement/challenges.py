@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +54,8 @@ class Challenges:
         ledger: Pays.
         played_together: Environments that are stepped together while episodes are played.
         announce: Called before episodes are played, with what their steps are booked as and how many there are.
+        timed: Gives what their time is counted by.
+        decided: Told how challenges ended, as ``LoopCallback.on_decision`` is.
     """
 
     def __init__(
@@ -62,11 +66,15 @@ class Challenges:
         *,
         played_together: int = 1,
         announce: Callable[[str, int], object] = lambda use, num_episodes: None,
+        timed: Callable[[], AbstractContextManager[None]] = nullcontext,
+        decided: Callable[[str, Mapping[str, Any]], object] = lambda kind, facts: None,
     ) -> None:
         self._incumbent = incumbent
         self._arena = arena
         self._ledger = ledger
         self._announce = announce
+        self._timed = timed
+        self._decided = decided
         played_together = max(played_together, 1)
         self._round_episodes = min(-(-ROUND_EPISODES // played_together) * played_together, FINAL_EPISODES)
         self._purse = Purse(arena, ledger, played_together)
@@ -117,6 +125,8 @@ class Challenges:
             np.mean(champion.returns),
             "replaced" if wins else "kept",
         )
+        means = {"challenger": float(np.mean(challenger.returns)), "champion": float(np.mean(champion.returns))}
+        self._decided("challenge", {"episodes": len(champion), **means, "is_won": wins})
         if not wins:
             self._incumbent.track_record.extend(champion)
         own = TrackRecord()
@@ -296,7 +306,8 @@ class Challenges:
         self._announce(use, num_episodes)
         left = self._ledger.steps_left
         is_budget_less = use != "report" and left is not None and left < most_steps
-        result = self._arena.play(num_episodes, seed, float(left or 0) if is_budget_less else most_steps)
+        with self._timed():
+            result = self._arena.play(num_episodes, seed, float(left or 0) if is_budget_less else most_steps)
         self._ledger.steps[use] += self._arena.steps_taken
         self._ledger.has_decided |= is_budget_less and result is None and self._arena.steps_taken > 0
         return result

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -34,6 +35,7 @@ class BoldTrial(Stateful):
         judge: Counts looks.
         scheduler: Counts the looks of a plateau, from its beginning again where a trial paid.
         ask: Asks for a free environment, by the name of what it is for; returns whether there will be one.
+        decided: Told how trials begin and end, as ``LoopCallback.on_decision`` is.
     """
 
     _STATE = ("_looks_left", "_champion_before")
@@ -43,6 +45,7 @@ class BoldTrial(Stateful):
     judge: Judge
     scheduler: BackoffScheduler
     ask: Callable[[str], bool]
+    decided: Callable[[str, Mapping[str, Any]], object] = lambda kind, facts: None
     _looks_left: int = field(default=0, init=False)
     _champion_before: str | None = field(default=None, init=False)
 
@@ -73,6 +76,7 @@ class BoldTrial(Stateful):
         self._looks_left = max(TRIAL_LOOKS, round(TRIAL_SHARE * self.judge.num_looks))
         self._champion_before = champion.snapshot_id
         logger.info("On a plateau: trying %s from the champion.", bold.params)
+        self.decided("trial", {"hyperparams": dict(bold.params)})
 
     def count_look(self, metrics: EvalMetrics) -> None:
         """Count one look; after the trial's last one, settle it at the next barrier, or at once where there is none."""
@@ -88,6 +92,7 @@ class BoldTrial(Stateful):
         champion = self.incumbent.snapshot
         if before is None or champion is None:
             return
+        self.decided("trial over", {"is_kept": champion.snapshot_id != before})
         if champion.snapshot_id != before:
             logger.info("The trial paid and is kept.")
             self.scheduler.record_improvement(champion.eval_metrics.primary_score)

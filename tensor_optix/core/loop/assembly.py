@@ -29,6 +29,7 @@ from tensor_optix.core.loop.agenda import Activity, Agenda
 from tensor_optix.core.loop.conclusion import Conclusion
 from tensor_optix.core.loop.divergence import DivergenceGuard
 from tensor_optix.core.loop.entrance import by_class, with_state
+from tensor_optix.core.loop.logbook import Logbook
 from tensor_optix.core.loop.process import StopRequest
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.room import Room
@@ -42,6 +43,7 @@ from tensor_optix.core.loop.stopping import (
     StoppingRule,
     TargetReached,
 )
+from tensor_optix.core.loop.stopwatch import GREEDY, Stopwatch
 from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.loop.view import LiveView
 from tensor_optix.core.protocols import completed, original
@@ -87,6 +89,9 @@ class Parts:
     def __init__(self, given: Given) -> None:
         agent, pipeline, scheduler, callbacks = given.agent, given.pipeline, given.scheduler, given.callbacks
         self.agent = agent
+        self.stopwatch = Stopwatch()
+        callbacks.listen(Logbook())
+        decided = functools.partial(callbacks.fire, "on_decision")
         plays_elsewhere = given.play_episodes is not None
         player = completed(given.play_episodes or pipeline.play_episodes, Player)
         self.arena = Arena(agent, player, derive_seed(given.session.seed, "arena"), given.give_way)
@@ -96,14 +101,7 @@ class Parts:
         self.tuning = Tuning(agent, given.optimizer, scheduler, self.provenance)
         self.judge = Judge(given.improvement_margin, given.evaluator.compare)
         self.incumbent = Incumbent(agent, given.registry, self.provenance)
-        played_together = 1 if plays_elsewhere else pipeline.num_envs
-        self.challenges = Challenges(
-            self.incumbent,
-            self.arena,
-            self.ledger,
-            played_together=played_together,
-            announce=functools.partial(callbacks.fire, "on_greedy_episodes"),
-        )
+        self.challenges = self._challenges(given)
         self.agenda = Agenda(self.arena, pipeline, needs_barrier=not plays_elsewhere)
         self.succession = self._succession(given)
         self.alarm = AlarmResponse(
@@ -117,7 +115,7 @@ class Parts:
             callbacks,
             given.rollback_on_degradation,
         )
-        self.trial = BoldTrial(agent, self.incumbent, self.judge, scheduler, self.agenda.ask)
+        self.trial = BoldTrial(agent, self.incumbent, self.judge, scheduler, self.agenda.ask, decided)
         self.shortfall = Shortfall(self.judge, self.incumbent, scheduler, self.agenda.ask)
         self.comparison = Comparison(agent, self.succession, self.judge, scheduler, self.agenda.ask)
         self.target = Target(
@@ -126,16 +124,35 @@ class Parts:
         self.agenda.activities = self._activities()
         self.looks = self._looks(given)
         self.watch = Watch(self.incumbent, scheduler, self.alarm, callbacks)
-        self.guard = DivergenceGuard(agent, self.incumbent, self.judge, self.provenance)
+        self.guard = DivergenceGuard(agent, self.incumbent, self.judge, self.provenance, decided)
         save = given.session.save_before_the_end
         self.room = Room(pipeline, self.ledger, self.challenges.reserved_steps)
         self.closing = Closing(self._rules(given), pipeline, self.room, self.succession, given.stop_request, save)
         self.conclusion = self._conclusion(given)
         self.view = LiveView(
-            agent, pipeline, given.recorder, given.session, self.ledger, scheduler, self.incumbent, self.alarm
+            agent,
+            pipeline,
+            given.recorder,
+            given.session,
+            self.ledger,
+            scheduler,
+            self.incumbent,
+            self.alarm,
+            self.stopwatch,
         )
         given.session.keep_on_disk(
             self.incumbent, self._with_state(given), given.evaluator, given.optimizer, given.callbacks.callbacks
+        )
+
+    def _challenges(self, given: Given) -> Challenges:
+        return Challenges(
+            self.incumbent,
+            self.arena,
+            self.ledger,
+            played_together=1 if given.play_episodes is not None else given.pipeline.num_envs,
+            announce=functools.partial(given.callbacks.fire, "on_greedy_episodes"),
+            timed=functools.partial(self.stopwatch.on, GREEDY),
+            decided=functools.partial(given.callbacks.fire, "on_decision"),
         )
 
     def _with_state(self, given: Given) -> dict[str, WithState | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,7 @@ class DivergenceGuard(Stateful):
         incumbent: Holds the champion.
         judge: Forgets the windows of a policy that is no more.
         provenance: Told which hyperparameters made the weights.
+        decided: Told what was undone, as ``LoopCallback.on_decision`` is.
     """
 
     _STATE = ("_num_in_a_row", "num_undone", "num_returns", "_last_problem")
@@ -48,6 +50,7 @@ class DivergenceGuard(Stateful):
     incumbent: Incumbent
     judge: Judge
     provenance: Provenance
+    decided: Callable[[str, Mapping[str, Any]], object] = lambda kind, facts: None
     _num_in_a_row: int = field(default=0, init=False)
     _last_problem: str = field(default="", init=False)
     num_undone: int = field(default=0, init=False)
@@ -121,6 +124,7 @@ class DivergenceGuard(Stateful):
         self._num_in_a_row += 1
         self._last_problem = problem
         logger.warning("The update from window %d is undone. %s", window_id, problem)
+        self.decided("undone", {"window": window_id, "problem": problem})
         if self._num_in_a_row >= 2 * PATIENCE_UPDATES:
             raise NonFiniteError(
                 f"{self._num_in_a_row} updates in a row gave NaN or infinity, {PATIENCE_UPDATES} of them from the "

@@ -16,6 +16,7 @@ from tensor_optix.core.judgement.champion import Incumbent
 from tensor_optix.core.loop.recorder import Recorder
 from tensor_optix.core.loop.run_info import pipeline_facts
 from tensor_optix.core.loop.session import RunSession
+from tensor_optix.core.loop.stopwatch import Stopwatch
 from tensor_optix.core.protocols import original
 from tensor_optix.core.run_view import Looks, RunView
 from tensor_optix.core.types import LoopState, PolicySnapshot
@@ -33,6 +34,7 @@ class LiveView(RunView):
     _scheduler: BackoffScheduler
     _incumbent: Incumbent
     _alarm: AlarmResponse
+    _stopwatch: Stopwatch
     _published: dict[str, tuple[int, float]] = field(default_factory=dict)
     _num_published: int = 0
 
@@ -108,6 +110,11 @@ class LiveView(RunView):
     def seconds(self) -> float:
         """See ``RunView.seconds``."""
         return self._ledger.seconds
+
+    @property
+    def seconds_by_use(self) -> Mapping[str, float]:
+        """See ``RunView.seconds_by_use``."""
+        return dict(self._stopwatch.seconds)
 
     @property
     def seconds_before(self) -> float:

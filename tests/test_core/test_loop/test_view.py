@@ -94,7 +94,7 @@ def test_a_resumed_run_says_from_where(tmp_path, save_at_every_barrier):
 def test_what_is_published_is_news_once():
     from tensor_optix.core.loop.view import LiveView
 
-    view = LiveView(*[None] * 8)
+    view = LiveView(*[None] * 9)
     assert view.news(0) == (0, {})
     view.publish(**{"eval/mean_reward": 3})
     number, values = view.news(0)
