@@ -21,6 +21,7 @@ SKIPPED = {
     "tensor_optix.algorithms.dqn.DQNAgent": "trains to the end",
     "tensor_optix.algorithms.sac.SACAgent": "trains to the end",
     "tensor_optix.optimizer.RLOptimizer": "trains to the end",
+    "tensor_optix.reporting.run.Run": "reads a run that was trained before",
 }
 """Examples with lines that are not run, and why."""
 

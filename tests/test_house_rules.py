@@ -23,6 +23,7 @@ FLOOR_OF = {
     "core.checks": 0,
     "core.rewards": 0,
     "core.search_space": 0,
+    "core.short_html": 0,
     "core.types": 0,
     "core.base_agent": 1,
     "core.base_evaluator": 1,

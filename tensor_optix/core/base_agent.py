@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from tensor_optix.core.search_space import ParamSpec
+from tensor_optix.core.short_html import html_table
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, StateScope
 
 
@@ -51,6 +52,20 @@ class BaseAgent(ABC):
     ``learn`` once. The six abstract methods are all that is needed; the others have defaults that
     work for any agent.
     """
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r:.24}" for name, value in self._shown_hyperparams().items())
+        return f"{type(self).__name__}({params})"
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, {**self._shown_hyperparams(), "bound": "yes" if self.is_bound else "no"})
+
+    def _shown_hyperparams(self) -> dict[str, Any]:
+        """Return its hyperparameters; none where it cannot tell them: whoever prints an agent wants no error."""
+        try:
+            return dict(self.get_hyperparams().params)
+        except Exception:
+            return {}
 
     is_bound: bool = False
     """Whether ``bind`` was called. Whoever only evaluates an agent does not bind it again."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensor_optix.core.checks import check_choice, check_fields
+from tensor_optix.core.short_html import html_table
 from tensor_optix.core.storage.json_files import parse_json
 from tensor_optix.core.types import EvaluationResult, LoopState, PolicySnapshot
 from tensor_optix.exceptions import CheckpointError
@@ -125,6 +126,20 @@ class RunResult:
 
     def __repr__(self) -> str:
         return f"RunResult(reason={self.reason!r}, confirmed_mean={self.confirmed_mean!r}, windows={self.windows})"
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            f"Run: {self.reason}",
+            {
+                "Why": self.explanation,
+                "Champion, fresh greedy episodes": self.report,
+                "Latest training windows": None if self.training_mean is None else f"{self.training_mean:.2f}",
+                "Env steps": ", ".join(f"{count:,} {use}" for use, count in self.env_steps.items() if count),
+                "Windows": f"{self.windows:,} in {self.seconds:.1f} seconds",
+                "Folder": self.run_dir,
+                "Notes": " ".join(self.notes),
+            },
+        )
 
     def __str__(self) -> str:
         steps = ", ".join(f"{count:,} {use}" for use, count in self.env_steps.items() if count)

@@ -27,6 +27,7 @@ from tensor_optix.core.checks import (
 )
 from tensor_optix.core.rewards import rewards_of_window
 from tensor_optix.core.search_space import ParamSpec as ParamSpec
+from tensor_optix.core.short_html import html_table
 from tensor_optix.exceptions import InvalidArgumentError, InvalidTypeError
 
 StateScope = Literal["policy", "learner", "all"]
@@ -241,7 +242,7 @@ class AgentState:
         check_choice("scope", self.scope, typing.get_args(StateScope))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationResult:
     """What a policy reached over whole episodes.
 
@@ -253,6 +254,7 @@ class EvaluationResult:
         env_steps: Environment steps taken.
         num_cut: Episodes that had not ended when they were cut, at the greatest length there is: no time limit of the
             environment's is known. Their returns are those of a part.
+        against: What another policy reached in the very same episodes, by their seeds; None: none was held against.
     """
 
     mean: float
@@ -261,14 +263,20 @@ class EvaluationResult:
     lengths: npt.NDArray[np.int64]
     env_steps: int
     num_cut: int = 0
+    against: EvaluationResult | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, mean=float, interval=tuple, returns=np.ndarray, lengths=np.ndarray, env_steps=int)
-        check_fields(self, num_cut=int)
+        check_fields(self, num_cut=int, against=(EvaluationResult, None))
         if self.returns.ndim != 1 or self.returns.shape != self.lengths.shape:
             raise InvalidArgumentError(
                 "`returns` and `lengths` must be one number for each episode, [num_episodes]. "
                 f"Received shapes: {self.returns.shape} and {self.lengths.shape}."
+            )
+        if self.against is not None and self.against.num_episodes != self.num_episodes:
+            raise InvalidArgumentError(
+                "`against` must hold the same episodes, played by another policy. "
+                f"Received {self.against.num_episodes} beside {self.num_episodes}."
             )
 
     @property
@@ -276,10 +284,54 @@ class EvaluationResult:
         """Number of episodes played."""
         return len(self.returns)
 
+    @property
+    def difference(self) -> float | None:
+        """How much more it reached than ``against``, on average; None without one."""
+        return None if self.against is None else float(np.mean(self.returns - self.against.returns))
+
+    @property
+    def difference_interval(self) -> tuple[float, float] | None:
+        """95 % interval of :attr:`difference`, from the differences of episodes with the same seed: what seeds make
+        easy or hard is not in it. None without ``against``.
+        """
+        if self.against is None:
+            return None
+        from tensor_optix.functional.paired_differences import paired_interval
+
+        return paired_interval(self.returns, self.against.returns)
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        more = "" if self.difference is None else f", difference={self.difference:.6g}"
+        return (
+            f"EvaluationResult(mean={self.mean:.6g}, interval=({low:.6g}, {high:.6g}), "
+            f"num_episodes={self.num_episodes}{more})"
+        )
+
+    def _repr_html_(self) -> str:
+        low, high = self.interval
+        rows = {
+            "Mean return": f"{self.mean:.2f}",
+            "95 % interval": f"{low:.2f} to {high:.2f}",
+            "Episodes": f"{self.num_episodes}, of {self.lengths.mean():.1f} steps on average",
+            "Cut before their end": self.num_cut or None,
+        }
+        return html_table("Evaluation", {**rows, **self._comparison()})
+
+    def _comparison(self) -> dict[str, str]:
+        if self.against is None or self.difference is None or self.difference_interval is None:
+            return {}
+        low, high = self.difference_interval
+        return {
+            "The other one's mean": f"{self.against.mean:.2f}",
+            "Difference, paired by seed": f"{self.difference:+.2f} (95 % interval {low:+.2f} to {high:+.2f})",
+        }
+
     def __str__(self) -> str:
         low, high = self.interval
         cut = f", {self.num_cut} of them cut at {int(self.lengths.max()):,} steps" if self.num_cut else ""
-        return f"{self.mean:.2f} (95 % interval {low:.2f} to {high:.2f}, {self.num_episodes} episodes{cut})"
+        own = f"{self.mean:.2f} (95 % interval {low:.2f} to {high:.2f}, {self.num_episodes} episodes{cut})"
+        return "; ".join([own, *(f"{name.lower()}: {value}" for name, value in self._comparison().items())])
 
 
 def _length_of(name: str, values: Any) -> int:

@@ -13,7 +13,11 @@ import filelock
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-OF_TESTS = {"sb3": ["stable-baselines3>=2.3", "pandas"], "notebook": ["ipykernel>=6", "nbclient>=0.10"]}
+OF_TESTS = {
+    "rliable": ["rliable==1.2.0", "pandas<3"],
+    "sb3": ["stable-baselines3>=2.3", "pandas"],
+    "notebook": ["ipykernel>=6", "nbclient>=0.10"],
+}
 """What tests alone need; all else is an extra of pyproject.toml."""
 
 

@@ -28,14 +28,16 @@ class Logbook(LoopCallback):
     def __init__(self) -> None:
         self._run: RunView | None = None
         self._next_seconds = 0.0
-        self._has_failed = False
+        self._has_begun = self._has_failed = False
 
     def on_run_start(self, run: RunView) -> None:
         """See ``LoopCallback``."""
-        self._run, self._next_seconds, self._has_failed = run, 0.0, False
+        self._run, self._next_seconds = run, 0.0
+        self._has_begun = self._has_failed = False
 
     def on_loop_start(self) -> None:
         """See ``LoopCallback``."""
+        self._has_begun = True
         self._write(BEGAN)
 
     def on_window(self, row: Mapping[str, Any], window: EpisodeData) -> None:
@@ -72,8 +74,9 @@ class Logbook(LoopCallback):
         self._write(kind, **facts)
 
     def on_run_end(self, result: RunResult) -> None:
-        """See ``LoopCallback``."""
-        self._note_time(ENDED)
+        """See ``LoopCallback``; what was refused before its first window leaves the folder as it was."""
+        if self._has_begun:
+            self._note_time(ENDED)
 
     def _note_time(self, kind: str) -> None:
         if self._run is not None:

@@ -159,12 +159,22 @@ def read_columns(path: Path) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: The file cannot be read.
     """
+    columns, num_bad = columns_and_damage(path)
+    if num_bad:
+        logger.warning("%d lines of %s are not whole and are left out.", num_bad, path)
+    return columns
+
+
+def columns_and_damage(path: Path) -> tuple[dict[str, np.ndarray], int]:
+    """Return what :func:`read_columns` does, and how many lines are left out; nothing is logged.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
     rows = _Rows()
     for block in blocks_of(path):
         rows.add(block)
-    if rows.num_bad:
-        logger.warning("%d lines of %s are not whole and are left out.", rows.num_bad, path)
-    return rows.as_arrays()
+    return rows.as_arrays(), rows.num_bad
 
 
 class _Rows:
