@@ -335,4 +335,4 @@ def _play_in(evaluation_env: Any, pipeline: Any) -> EvaluationEnv:
     """Return what plays greedy episodes in an environment of their own."""
     from tensor_optix.pipeline.evaluation import EvaluationEnv
 
-    return EvaluationEnv(evaluation_env, pipeline.on_env_error, pipeline.environment_state)
+    return EvaluationEnv(evaluation_env, pipeline.on_env_error, pipeline.environment_state, pipeline.action_mask)

@@ -18,6 +18,9 @@ from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet, Stat
 class Policy(Protocol):
     """A frozen, thread-safe copy of how an agent acts.
 
+    One of an agent that takes masks (``uses_action_masks``) takes them, too: ``act(..., action_mask=)`` and
+    ``act_batch(..., action_masks=)``.
+
     Attributes:
         version: Rises with each update of the agent it was taken from.
     """
@@ -44,6 +47,18 @@ def _remembered(bind: Callable[..., None]) -> Callable[..., None]:
     return bind_and_remember
 
 
+def _act_with_mask(self: BaseAgent, observation: Any, **beside: Any) -> Any:
+    """Return the best known action: what ``act`` returns."""
+    return self.act(observation, **beside)
+
+
+def _act_on_each_with_mask(self: BaseAgent, observations: Any, *, action_masks: Any = None) -> Any:
+    """Return actions ``[N, ...]``: what ``act`` returns on each observation."""
+    masks = [None] * len(observations) if action_masks is None else action_masks
+    pairs = zip(observations, masks, strict=True)
+    return np.stack([np.asarray(self.act(seen, action_mask=mask)) for seen, mask in pairs])  # type: ignore[call-arg]
+
+
 class BaseAgent(ABC):
     """Interface of everything that acts and learns.
 
@@ -52,6 +67,14 @@ class BaseAgent(ABC):
     ``learn`` once. The six abstract methods are all that is needed; the others have defaults that
     work for any agent.
     """
+
+    uses_action_masks: bool = False
+    """Whether it takes masks of what is allowed: then ``act`` and ``act_greedy`` take ``action_mask=`` (``[A]``, bool,
+    True where an option is allowed; None for all), ``act_batch`` takes ``action_masks=`` ``[N, A]``, and so do its
+    policies' ``act`` and ``act_batch``. How options lie in a mask: ``BatchPipeline``."""
+
+    is_bound: bool = False
+    """Whether ``bind`` was called. Whoever only evaluates an agent does not bind it again."""
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r:.24}" for name, value in self._shown_hyperparams().items())
@@ -67,14 +90,16 @@ class BaseAgent(ABC):
         except Exception:
             return {}
 
-    is_bound: bool = False
-    """Whether ``bind`` was called. Whoever only evaluates an agent does not bind it again."""
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let an agent with a ``bind`` of its own remember that it was bound."""
+        """Let an agent with a ``bind`` of its own remember that it was bound; defaults pass masks on to its ``act``."""
         super().__init_subclass__(**kwargs)
         if "bind" in vars(cls):
             cls.bind = _remembered(cls.bind)  # type: ignore[method-assign]
+        if cls.uses_action_masks:
+            if cls.act_greedy is BaseAgent.act_greedy:
+                cls.act_greedy = _act_with_mask  # type: ignore[assignment]
+            if cls.act_batch is BaseAgent.act_batch:
+                cls.act_batch = _act_on_each_with_mask  # type: ignore[assignment]
 
     @abstractmethod
     def act(self, observation: Any) -> Any:
@@ -120,6 +145,11 @@ class BaseAgent(ABC):
     def act_batch(self, observations: Any) -> Any:
         """Return actions ``[N, ...]`` for observations ``[N, ...]``. Default: ``act`` on each."""
         return np.stack([np.asarray(self.act(observation)) for observation in observations])
+
+    @classmethod
+    def acts_on_many(cls) -> bool:
+        """Tell whether it has an ``act_batch`` of its own: the default knows no dicts."""
+        return cls.act_batch not in (BaseAgent.act_batch, _act_on_each_with_mask)
 
     def act_greedy(self, observation: Any) -> Any:
         """Return the best known action, without exploring. Default: ``act``."""

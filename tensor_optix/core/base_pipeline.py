@@ -35,6 +35,7 @@ class BasePipeline(ABC):
             none do, 0: not told.
         on_env_error: What is done where the environment fails: ``"raise"``, or ``"restart"`` it.
         notes: What the user should know at the end, in sentences.
+        action_mask: How action masks are found, see ``BatchPipeline``.
     """
 
     agent: Any = None
@@ -46,6 +47,7 @@ class BasePipeline(ABC):
     barrier_interval_steps: int | None = 0
     on_env_error: str = "raise"
     notes: Sequence[str] = ()
+    action_mask: Any = "auto"
 
     @abstractmethod
     def setup(self) -> None:
@@ -67,6 +69,9 @@ class BasePipeline(ABC):
     def set_agent(self, agent: Any) -> None:
         """Take the agent that acts."""
         self.agent = agent
+
+    def check_agent(self) -> None:  # nothing was asked for
+        """Raise where the agent, which is bound now, cannot do what this pipeline was asked for. Default: nothing."""
 
     def describe_environment(self) -> dict[str, Any]:
         """Return what a run's folder should say of the environment, JSON-able. Default: nothing."""

@@ -76,6 +76,10 @@ class EpisodeData:
         action_log_probs: What the acting copy recorded, where acting and learning policies
             can differ (live feeds); None elsewhere. NaN where another action was done than it chose.
         policy_version: Version of the acting policy, where recorded.
+        action_masks: ``[T, A]`` or ``[T, N, A]`` bool, which options were allowed on ``observations``, True for yes;
+            how they lie side by side: ``BatchPipeline``. None: no masks.
+        initial_states: The states with which a policy with memory began the window, ``[...]`` or ``[N, ...]`` each.
+        next_action_masks: The same as ``action_masks`` of ``next_observations``.
 
     Raises:
         InvalidTypeError: A field is of a type that cannot be used, or the rewards or flags are no numbers.
@@ -97,6 +101,9 @@ class EpisodeData:
     completed_lengths: Any = None
     action_log_probs: Any = None
     policy_version: Any = None
+    action_masks: Any = None
+    initial_states: Any = None
+    next_action_masks: Any = None
 
     def __post_init__(self) -> None:
         check_fields(self, episode_id=int, timestamp=float, metadata=Mapping)

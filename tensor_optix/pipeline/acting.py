@@ -8,6 +8,7 @@ from typing import Any
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.checks import check_methods, check_seed, has_method
+from tensor_optix.core.mask_layout import takes_masks
 from tensor_optix.core.protocols import CanAct, completed, original
 from tensor_optix.exceptions import InvalidTypeError, NotBoundError
 from tensor_optix.functional.seeding import fresh_seed
@@ -76,7 +77,7 @@ def acting_in_training(agent: BaseAgent, guard: EnvGuard) -> Act:
     own = original(agent)  # asked at each step, so without a stand-in's call between
     if not guard.is_vector:
         return own.act  # type: ignore[no-any-return]
-    return own.act_batch if _acts_on_many(agent) else rowwise(own.act, guard.num_envs, guard.space("action"))
+    return own.act_batch if agent.acts_on_many() else rowwise(own.act, guard.num_envs, guard.space("action"))
 
 
 def acting_in_evaluation(agent_or_policy: Any, guard: EnvGuard, *, greedy: bool, seed: int) -> Act:
@@ -105,7 +106,7 @@ def acting_in_evaluation(agent_or_policy: Any, guard: EnvGuard, *, greedy: bool,
             agent.bind(*spaces, num_envs=guard.num_envs)
     one = agent.act_greedy if greedy else agent.act
     batch = _batch_of(agent, greedy) if guard.is_vector else None
-    return one if batch is None else _Act(one, batch)
+    return one if batch is None else _Act(one, batch, takes_masks(agent))
 
 
 def _is_agent(actor: Any) -> bool:
@@ -130,13 +131,14 @@ def _is_agent(actor: Any) -> bool:
 def _act_of_policy(policy: Any, greedy: bool) -> Act:
     if not isinstance(policy, Policy):
         return policy  # type: ignore[no-any-return]
-    return _Act(functools.partial(policy.act, greedy=greedy), functools.partial(policy.act_batch, greedy=greedy))
+    one, batch = (functools.partial(act, greedy=greedy) for act in (policy.act, policy.act_batch))
+    return _Act(one, batch, takes_masks(policy))
 
 
 def _batch_of(agent: BaseAgent, greedy: bool) -> Act | None:
     """Return how an agent acts on many observations at once; None where it only ever acts on one."""
     if not greedy:
-        return agent.act_batch if _acts_on_many(agent) else None
+        return agent.act_batch if agent.acts_on_many() else None
     try:
         policy = agent.policy()
     except NotImplementedError:
@@ -144,17 +146,13 @@ def _batch_of(agent: BaseAgent, greedy: bool) -> Act | None:
     return functools.partial(policy.act_batch, greedy=True)
 
 
-def _acts_on_many(agent: BaseAgent) -> bool:
-    """Tell whether an agent has more than the default ``act_batch``, which knows no dicts."""
-    return type(agent).act_batch is not BaseAgent.act_batch
-
-
 class _Act:
     """Acts on one observation, and with ``batch`` on those of all environments at once."""
 
-    def __init__(self, one: Act, batch: Act) -> None:
+    def __init__(self, one: Act, batch: Act, uses_action_masks: bool) -> None:
         self._one = one
         self.batch = batch
+        self.uses_action_masks = uses_action_masks
 
-    def __call__(self, observation: Any) -> Any:
-        return self._one(observation)
+    def __call__(self, observation: Any, **beside: Any) -> Any:
+        return self._one(observation, **beside)

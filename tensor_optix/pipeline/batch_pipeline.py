@@ -14,6 +14,7 @@ from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.pipeline.acting import ActingPipeline, acting_in_training
 from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.process_settings import SETTLED_OBJECTS
+from tensor_optix.pipeline.stepping.action_masks import AskedMasks, check_asked, check_asked_of
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.window_builder import EpisodeReturns, WindowBuilder
 
@@ -45,6 +46,13 @@ class BatchPipeline(ActingPipeline, Stateful):
             The broken step is dropped, what ran counts as truncated, and its return is not counted; an
             episode of an evaluation is played anew. ``metadata["num_env_restarts"]`` and :attr:`notes`
             say how often.
+
+        action_mask: Where it is told which actions are allowed, for agents that take masks: ``"auto"``, in
+            ``info["action_mask"]``, by the environment's ``action_masks()``, or in a Dict observation's key
+            ``"action_mask"``, the first of these that is there after the first reset; a callable
+            ``(observation, info) -> mask`` of one environment; or None, and no mask is read. Masks are ``[A]``, one
+            flag for each action of a Discrete space, the options of all choices side by side for a MultiDiscrete,
+            two for each bit (may it be 0, may it be 1) for a MultiBinary one.
 
     Attributes:
         close_env: Whether ``teardown`` also closes an environment that was given as an instance. What the pipeline made
@@ -80,9 +88,11 @@ class BatchPipeline(ActingPipeline, Stateful):
         seed: int | None = None,
         barrier_interval_steps: int | Literal["auto"] | None = "auto",
         on_env_error: Literal["raise", "restart"] = "raise",
+        action_mask: AskedMasks = "auto",
         close_env: bool = False,
     ) -> None:
         check_flags(close_env=close_env)
+        check_asked(action_mask, None)
         check_int("window_size", window_size, at_least=1)
         if not (isinstance(barrier_interval_steps, str) and barrier_interval_steps == "auto"):
             check_int("barrier_interval_steps", barrier_interval_steps, at_least=1, optional=True)
@@ -95,8 +105,9 @@ class BatchPipeline(ActingPipeline, Stateful):
         self._barrier_requested = False
         self._num_steps = self._window_size
         self._window: WindowBuilder | None = None
-        self._env = EnvKeeper(env, on_env_error, close_instance=close_env)
+        self._env = EnvKeeper(env, on_env_error, close_instance=close_env, action_mask=action_mask)
         self._look_at_env()
+        check_asked(action_mask, self.action_space)
         self._barrier_interval_steps = barrier_interval_steps
 
     def _look_at_env(self) -> None:
@@ -139,8 +150,18 @@ class BatchPipeline(ActingPipeline, Stateful):
             EnvironmentFailureError: The environment raised, or gave NaN or infinity.
         """
         self._acting_agent()  # which raises where there is none
+        self.check_agent()
         _ = self._env.collector  # which raises where it is closed
         return self._windows()
+
+    def check_agent(self) -> None:
+        """Raise ``InvalidArgumentError`` where masks were asked for and the agent, which is bound, takes none."""
+        check_asked_of(self._env.action_mask, self.agent)
+
+    @property
+    def action_mask(self) -> AskedMasks:
+        """How action masks are found."""
+        return self._env.action_mask
 
     def _windows(self) -> Iterator[EpisodeData]:
         with SETTLED_OBJECTS:

@@ -12,6 +12,7 @@ from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import StateMismatchError
 from tensor_optix.pipeline.acting import acting_in_evaluation
 from tensor_optix.pipeline.environment_names import environment_named
+from tensor_optix.pipeline.stepping.action_masks import AskedMasks, check_asked
 from tensor_optix.pipeline.stepping.collectors import Act
 from tensor_optix.pipeline.stepping.env_guard import is_env, open_env
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
@@ -22,7 +23,13 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    agent_or_policy: CanAct | Act, env: EnvSource | str, num_episodes: int = 100, *, seed: int = 0, greedy: bool = True
+    agent_or_policy: CanAct | Act,
+    env: EnvSource | str,
+    num_episodes: int = 100,
+    *,
+    seed: int = 0,
+    greedy: bool = True,
+    action_mask: AskedMasks = "auto",
 ) -> EvaluationResult:
     """Play whole episodes and return their mean return with a 95 % interval.
 
@@ -41,6 +48,7 @@ def evaluate(
         num_episodes: How many episodes.
         seed: Source of the episodes' seeds.
         greedy: The best known action (``act_greedy``, ``act(greedy=True)``) instead of exploring.
+        action_mask: Where it is told which actions are allowed, as ``BatchPipeline`` takes it; for who takes masks.
 
     Raises:
         InvalidTypeError: It cannot act, or ``env`` is no environment.
@@ -57,9 +65,11 @@ def evaluate(
     check_int("num_episodes", num_episodes, at_least=1)
     check_seed("seed", seed, optional=False)
     check_flags(greedy=greedy)
+    check_asked(action_mask, None)
     opened, made_here = open_env(environment_named(env))
     kind = kind_of(opened)
     guard = kind.guard(opened)
+    guard.asked_masks = action_mask
     try:
         act = acting_in_evaluation(agent_or_policy, guard, greedy=greedy, seed=seed)
         return kind.player(guard, act, num_episodes, seed).play(guard)
@@ -81,14 +91,19 @@ class EvaluationEnv(EnvKeeper):
         on_env_error: What the pipeline does where its environment fails; here the same, if ``env`` is a callable.
         gathered: Tells what the wrappers of the environment that is trained in have gathered. Those here are given
             their statistics before they play: a policy knows only what it saw through them.
+        action_mask: How action masks are found, as in the environment that is trained in.
     """
 
     _STATE = ()  # how the environment fared is not kept
 
     def __init__(
-        self, env: Any, on_env_error: str = "raise", gathered: Callable[[], Mapping[str, Any]] = lambda: {}
+        self,
+        env: Any,
+        on_env_error: str = "raise",
+        gathered: Callable[[], Mapping[str, Any]] = lambda: {},
+        action_mask: AskedMasks = "auto",
     ) -> None:
-        super().__init__(env, "raise" if is_env(env) else on_env_error, open_now=False)
+        super().__init__(env, "raise" if is_env(env) else on_env_error, open_now=False, action_mask=action_mask)
         self._gathered = gathered
         self._not_given = ""
 

@@ -20,6 +20,7 @@ from tensor_optix.functional.seeding import derive_rng
 from tensor_optix.pipeline.acting import ActingPipeline
 from tensor_optix.pipeline.live.data_source import DataSource, Feed
 from tensor_optix.pipeline.live.feed_items import StepChecker
+from tensor_optix.pipeline.live.feed_masks import FeedMasks
 from tensor_optix.pipeline.live.live_actor import LiveActor
 from tensor_optix.pipeline.live.live_window import (
     EveryNSeconds,
@@ -33,6 +34,7 @@ from tensor_optix.pipeline.live.reconnect import ReconnectWaits
 from tensor_optix.pipeline.live.step_queue import Signal, StepQueue
 from tensor_optix.pipeline.live.stream_worker import StreamWorker
 from tensor_optix.pipeline.process_settings import PROMPT_INTERPRETER
+from tensor_optix.pipeline.stepping.action_masks import AskedMasks, check_asked, check_asked_of
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +94,7 @@ class LivePipeline(ActingPipeline):
         max_reconnect_wait_seconds: Ceiling of the waits between reconnects.
         max_window_steps: Ends a window that nothing else ended, so memory stays bounded.
         seed: Source of the jitter.
+        action_mask: Where it is told which actions are allowed, as in ``BatchPipeline``; the first item shows where.
 
     Raises:
         InvalidArgumentError: An argument is out of its range.
@@ -125,8 +128,10 @@ class LivePipeline(ActingPipeline):
         max_reconnect_wait_seconds: float = 30.0,
         max_window_steps: int = 10_000,
         seed: int | None = None,
+        action_mask: AskedMasks = "auto",
     ) -> None:
         feed = Feed(data_source)
+        check_asked(action_mask, feed.space("action"))
         check_choice("on_full", on_full, ("block", "drop_oldest"))
         check_choice("on_bad_step", on_bad_step, ("raise", "skip"))
         check_int("buffer_size", buffer_size, at_least=1)
@@ -136,6 +141,7 @@ class LivePipeline(ActingPipeline):
         self._worker: StreamWorker | None = None
         super().__init__(agent, seed)
         self._feed = feed
+        self.action_mask = action_mask
         self._ends = WindowEnds(episode_boundary_fn, max_window_steps)
         self._buffer_size = buffer_size
         self._reconnects_wanted = reconnect_on_disconnect
@@ -180,6 +186,10 @@ class LivePipeline(ActingPipeline):
     def action_space(self) -> Any:
         """The source's ``action_space``, or None."""
         return self._feed.space("action")
+
+    def check_agent(self) -> None:
+        """Raise ``InvalidArgumentError`` where masks were asked for and the agent, which is bound, takes none."""
+        check_asked_of(self.action_mask, self.agent)
 
     def set_agent(self, agent: CanAct) -> None:
         """Take the agent that acts, from the next step on.
@@ -230,6 +240,8 @@ class LivePipeline(ActingPipeline):
             StreamSilenceError: The source gave nothing for too long.
             StreamError: The source failed, or sent something unusable.
         """
+        self._acting_agent()  # which raises where there is none
+        self.check_agent()
         worker = self._open_feed()
         while True:
             window, ended_by = self._collect(worker)
@@ -322,6 +334,7 @@ class LivePipeline(ActingPipeline):
                 self._queue,
                 waits=self._make_waits() if self._reconnects_wanted else None,
                 skip_bad_steps=self._skip_bad_steps,
+                masks=FeedMasks(self._feed.source, self.action_space, self.action_mask),
             )
             self._worker.start()
         return self._worker

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
-from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
-from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported, PolicyParts, export_policy
+from tensor_optix.adapters.tensorflow.acting_agent import ActingAgent
 from tensor_optix.adapters.tensorflow.hyperparameters import (
     MOST_REPEATS,
     Setting,
@@ -41,7 +38,6 @@ from tensor_optix.adapters.tensorflow.learning.value_baseline import ValueBaseli
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps, own_choices, read_steps
 from tensor_optix.adapters.tensorflow.models import model_checks
 from tensor_optix.adapters.tensorflow.saving import agent_class
-from tensor_optix.core.base_agent import Policy
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.types import AgentState, EpisodeData, HyperparamSet
 from tensor_optix.functional.seeding import derive_rng, fresh_seed
@@ -59,7 +55,7 @@ SETTINGS: dict[str, Setting] = {
 LossFn = Callable[[Any, EpisodeData, np.ndarray], Any]
 
 
-class TFAgent(BoundAgent):
+class TFAgent(ActingAgent):
     """Acts and learns with a Keras model that gives logits, or the means of a Gaussian.
 
     For a Discrete action space the model gives one logit per action, and actions are drawn from
@@ -154,77 +150,6 @@ class TFAgent(BoundAgent):
         super().__init_subclass__(**kwargs)
         agent_class.remember_arguments(cls)
         _adopt_learn(cls)
-
-    # Acting
-
-    def act(self, observation: Any) -> Any:
-        """Draw an action for one observation: an int for a Discrete space, else an array."""
-        if self._sampler is None:
-            self._infer(observation)
-        return self._sampler.sample_one(self._forward.one(observation), self._noise.one())
-
-    def act_batch(self, observations: Any) -> np.ndarray:
-        """Draw one action for each observation; the same draws as from as many calls of ``act``."""
-        if self._sampler is None:
-            self._infer(first_of(observations))
-        outputs = self._forward(observations)
-        actions: np.ndarray = self._sampler.sample(outputs, self._noise.batch(len(outputs)))
-        return actions
-
-    def act_greedy(self, observation: Any) -> Any:
-        """Return the most likely action: the largest logit, or the mean."""
-        if self._sampler is None:
-            self._infer(observation)
-        return self._sampler.greedy_one(self._forward.one(observation))
-
-    def policy(self) -> Policy:
-        """Return a frozen copy with noise of its own."""
-        self._require_ready()
-        self._num_policies += 1
-        rng = derive_rng(self._seed, "policy", self.version, self._num_policies)
-        return FrozenPolicy(self._forward.snapshot(), self._sampler, rng, self.version)
-
-    def policy_model(self) -> keras.Model:
-        """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.
-
-        Plain Keras loads what its ``save`` writes. :meth:`export` makes files for other runtimes, and checks them.
-
-        Raises:
-            NotBoundError: The agent has seen neither spaces nor an observation yet.
-        """
-        self._require_ready()
-        return self._policy_parts().as_model(self._sampler.greedy_layer)
-
-    def export(
-        self, path: str | os.PathLike[str], format: str = "saved_model", *, deterministic: bool = True
-    ) -> Exported:
-        """Write the policy for another runtime: raw observation in, env-ready action out, batch first.
-
-        It is read back by that runtime and held against the agent on 1,000 observations before it is put in its
-        place: what stands before the choice of an action may differ by 1e-4 (as a share, where it is beyond 1), and
-        actions only between options that are as near as that. What was found is printed.
-
-        Args:
-            path: Where to. A folder for ``"saved_model"``; else it ends in ``.onnx``, ``.tflite`` or ``.keras``.
-            format: ``"saved_model"``, ``"onnx"``, ``"tflite"`` or ``"keras"``.
-            deterministic: Whether it takes the greedy action; else it draws one at each call, which ``"keras"`` cannot.
-
-        Returns:
-            Where it is, and how far it is from the agent.
-
-        Raises:
-            NotBoundError: The agent has seen neither spaces nor an observation yet.
-            InvalidArgumentError: There is no such format, or the path does not fit it.
-            MissingExtraError: The packages of the extra ``export`` are not installed.
-            ExportError: The format cannot hold the model (it says which layer), or what it holds acts otherwise.
-        """
-        self._require_ready()
-        exported = export_policy(self._policy_parts(), path, format, deterministic)
-        print(exported)
-        return exported
-
-    def _policy_parts(self) -> PolicyParts:
-        return PolicyParts(self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
 
     # Learning
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.mask_layout import takes_masks
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EpisodesCutError
@@ -77,10 +78,15 @@ class GreedyActor:
         self.steps_taken = 0
         self.max_episode_steps = max_episode_steps
 
-    def __call__(self, observation: Any) -> Any:
-        """Return the action for one observation."""
+    def __call__(self, observation: Any, **beside: Any) -> Any:
+        """Return the action for one observation, and what is handed beside it."""
         self._begin_step(1)
-        return self._agent.act_greedy(observation)
+        return self._agent.act_greedy(observation, **beside)
+
+    @property
+    def uses_action_masks(self) -> bool:
+        """Whether the agent takes masks."""
+        return takes_masks(self._agent)
 
     def _begin_step(self, num_envs: int) -> None:
         if self.steps_taken + num_envs > self._most_steps:
@@ -96,10 +102,11 @@ class GreedyActor:
         except NotImplementedError:
             return None
 
-        def act_batch(observations: Any) -> Any:
+        def act_batch(observations: Any, **beside: Any) -> Any:
             self._begin_step(_num_rows(observations))
-            return policy.act_batch(observations, greedy=True)
+            return policy.act_batch(observations, greedy=True, **beside)
 
+        act_batch.uses_action_masks = takes_masks(policy)  # type: ignore[attr-defined]
         return act_batch
 
 

@@ -129,6 +129,7 @@ class RunSession:
                 seed=derive_seed(self.seed, "agent"),
             )
             self._is_bound = True
+        pipeline.check_agent()
         if self._caveats is None:
             self._caveats = [str(caveat) for caveat in self._agent.caveats()]
             for caveat in self._caveats:

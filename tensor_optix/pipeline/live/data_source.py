@@ -45,6 +45,7 @@ class Feed:
         source: It.
 
     Attributes:
+        source: It, as it was given.
         stream: Opens it; what it returns still needs :func:`as_iterator`.
         send_action: Delivers an action; None where the generator's ``yield`` does, or nobody.
         connection_errors: Exception types that mean a lost connection.
@@ -59,7 +60,7 @@ class Feed:
                 "`data_source` needs a method stream() that yields (observation, reward, terminated, truncated, info). "
                 f"{received(source)}"
             )
-        self._source = source
+        self.source = source
         self.stream: Callable[[], Any] = source.stream
         self.send_action: Callable[[Any], None] | None = getattr(source, "send_action", None)
         self.connection_errors = CONNECTION_ERRORS + tuple(getattr(source, "disconnect_errors", ()))
@@ -67,7 +68,7 @@ class Feed:
 
     def space(self, kind: str) -> Any:
         """Return the space of its ``"observation"`` or ``"action"``, as it is now; None where it does not tell."""
-        return getattr(self._source, f"{kind}_space", None)
+        return getattr(self.source, f"{kind}_space", None)
 
     def close(self) -> threading.Thread | None:
         """Call the source's ``close`` or else ``stop``, where it has one, in a thread of its own, and return that.

@@ -27,6 +27,7 @@ class FeedItem:
         info: Whatever else the feed tells.
         applied_action: What the world did instead of the action it was asked for, in the type of that action;
             None where the feed does not tell.
+        action_mask: What is allowed on ``observation``, ``[A]``; None where no masks are handed on.
     """
 
     observation: Any
@@ -35,6 +36,7 @@ class FeedItem:
     truncated: bool
     info: dict[str, Any]
     applied_action: Any = None
+    action_mask: Any = None
 
     @property
     def done(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ class LiveActor:
 
     def __init__(self, agent: BaseAgent) -> None:
         self._agent = agent
-        self._act_frozen: Callable[[Any], Choice] | None = None
+        self._act_frozen: Callable[..., Choice] | None = None
         self._lent = False
         self._acting = False
         self._released = False
@@ -60,17 +60,26 @@ class LiveActor:
         except (NotImplementedError, NotBoundError):
             self._act_frozen = None
 
-    def act(self, observation: Any) -> Choice | None:
+    def act(self, observation: Any, beside: Mapping[str, Any]) -> Choice | None:
         """Return an action on ``observation``, or None when released in the meantime.
+
+        Args:
+            observation: What is acted on.
+            beside: What is handed to the policy beside it, by the name of the argument.
 
         Raises:
             NonFiniteError: The policy chose NaN or infinity.
         """
         act_frozen = self._act_frozen
-        choice = self._act_in_turn(observation) if act_frozen is None else act_frozen(observation)
+        choice = self._act_in_turn(observation, beside) if act_frozen is None else act_frozen(observation, **beside)
         if choice is not None and isinstance(choice.action, (np.ndarray, float)):
             _check_finite(choice.action, observation)
         return choice
+
+    @property
+    def agent(self) -> BaseAgent:
+        """The agent whose policy acts."""
+        return self._agent
 
     @contextmanager
     def lent_to_loop(self) -> Iterator[None]:
@@ -91,28 +100,28 @@ class LiveActor:
             self._released = True
             self._turn.notify_all()
 
-    def _act_in_turn(self, observation: Any) -> Choice | None:
+    def _act_in_turn(self, observation: Any, beside: Mapping[str, Any]) -> Choice | None:
         with self._turn:
             self._turn.wait_for(lambda: self._released or not self._lent)
             if self._released:
                 return None
             self._acting = True
         try:
-            return Choice(self._agent.act(observation))
+            return Choice(self._agent.act(observation, **beside))
         finally:
             with self._turn:
                 self._acting = False
                 self._turn.notify_all()
 
 
-def _acting_of(policy: Any) -> Callable[[Any], Choice]:
+def _acting_of(policy: Any) -> Callable[..., Choice]:
     """Return how a policy acts, which may tell its version, and the log-probability of what it chose."""
     version = getattr(policy, "version", None)
     if not has_method(policy, "act_with_log_prob"):
-        return lambda observation: Choice(policy.act(observation), None, version)
+        return lambda observation, **beside: Choice(policy.act(observation, **beside), None, version)
 
-    def act_with_log_prob(observation: Any) -> Choice:
-        action, log_prob = policy.act_with_log_prob(observation)
+    def act_with_log_prob(observation: Any, **beside: Any) -> Choice:
+        action, log_prob = policy.act_with_log_prob(observation, **beside)
         return Choice(action, float(log_prob), version)
 
     return act_with_log_prob

@@ -40,6 +40,8 @@ class LiveStep:
         arrived_at: When ``next_observation`` arrived.
         completed_return: Return of the whole episode that ended here; None elsewhere.
         completed_length: Its length in steps; None elsewhere.
+        action_mask: What was allowed on ``observation``, ``[A]``; None where no masks were handed on.
+        next_action_mask: The same of ``next_observation``.
     """
 
     observation: Any
@@ -56,6 +58,8 @@ class LiveStep:
     arrived_at: float
     completed_return: float | None = None
     completed_length: int | None = None
+    action_mask: Any = None
+    next_action_mask: Any = None
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class _Begun:
     observation: Any
     choice: Choice
     at: float
+    action_mask: Any = None
 
 
 class StepPairing:
@@ -109,6 +114,8 @@ class StepPairing:
             is_own,
             started_at=begun.at,
             arrived_at=now,
+            action_mask=begun.action_mask,
+            next_action_mask=item.action_mask,
         )
         if item.done:
             if self._is_whole:
@@ -121,9 +128,9 @@ class StepPairing:
         """The action whose outcome the next item tells; None where it begins an episode."""
         return None if self._begun is None else self._begun.choice.action
 
-    def begin(self, observation: Any, choice: Choice, now: float) -> None:
-        """Note what was done on ``observation``; the next item tells what followed."""
-        self._begun = _Begun(observation, choice, now)
+    def begin(self, item: FeedItem, choice: Choice, now: float) -> None:
+        """Note what was done on an item's observation; the next item tells what followed."""
+        self._begun = _Begun(item.observation, choice, now, item.action_mask)
 
     def start_episode(self) -> None:
         """Forget what was begun: the next item is the first of its episode."""
@@ -205,7 +212,13 @@ class LiveWindow:
             valid=is_own if log_probs is None and not is_own.all() else None,
             action_log_probs=log_probs,
             policy_version=_numbers([step.policy_version for step in steps], np.int64),
+            action_masks=_stacked([step.action_mask for step in steps]),
+            next_action_masks=_stacked([step.next_action_mask for step in steps]),
         )
+
+
+def _stacked(masks: list[Any]) -> np.ndarray | None:
+    return None if any(mask is None for mask in masks) else np.stack(masks)
 
 
 def _numbers(values: list[Any], dtype: type) -> np.ndarray | None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from tensor_optix.exceptions import StreamError
 from tensor_optix.pipeline.live.data_source import Feed, as_iterator
-from tensor_optix.pipeline.live.feed_items import StepChecker
+from tensor_optix.pipeline.live.feed_items import FeedItem, StepChecker
+from tensor_optix.pipeline.live.feed_masks import FeedMasks
 from tensor_optix.pipeline.live.live_actor import LiveActor
 from tensor_optix.pipeline.live.live_window import StepPairing
 from tensor_optix.pipeline.live.reconnect import ATTEMPTS_BEFORE_FIRST_ITEM, ReconnectWaits
@@ -42,6 +43,7 @@ class StreamWorker:
         queue: Takes the steps.
         waits: Waits between reconnects; None: the end of a stream is the end.
         skip_bad_steps: Leave unusable items out instead of ending with an error.
+        masks: Reads what the feed allows.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class StreamWorker:
         *,
         waits: ReconnectWaits | None,
         skip_bad_steps: bool,
+        masks: FeedMasks,
     ) -> None:
         self.actor = actor
         self.reconnects = 0
@@ -64,6 +67,7 @@ class StreamWorker:
         self._waits = waits
         self._skip_bad_steps = skip_bad_steps
         self._pairing = StepPairing()
+        self._masks = masks
         self._num_items = 0
         self._last_action: Any = None
         self._warned_of_empty_episode = False
@@ -155,6 +159,7 @@ class StreamWorker:
             self._waits.reset()
         try:
             item = self._checker.check(raw, number, self._pairing.chosen_action)
+            item.action_mask = self._masks.of(item, number, self.actor)
         except StreamError as fault:
             if not self._skip_bad_steps:
                 raise
@@ -162,14 +167,15 @@ class StreamWorker:
         step = self._pairing.complete(item, arrived_at)
         if step is None and item.done:
             self._warn_of_empty_episode(number)
-        action = None if item.done else self._answer(item.observation, number, arrived_at)
+        action = None if item.done else self._answer(item, number, arrived_at)
         if step is not None:
             self._queue.put(step)
         return action
 
-    def _answer(self, observation: Any, number: int, arrived_at: float) -> Any:
+    def _answer(self, item: FeedItem, number: int, arrived_at: float) -> Any:
+        beside = {} if item.action_mask is None else {"action_mask": item.action_mask}
         try:
-            choice = self.actor.act(observation)
+            choice = self.actor.act(item.observation, beside)
         except BaseException as error:
             error.add_note(f"Raised by the agent while it acted on step {number} of the live feed (counted from 0).")
             raise
@@ -177,7 +183,7 @@ class StreamWorker:
             return None
         self._deliver(choice.action)
         self.latencies_seconds.append(time.monotonic() - arrived_at)
-        self._pairing.begin(observation, choice, arrived_at)
+        self._pairing.begin(item, choice, arrived_at)
         self._last_action = choice.action
         return choice.action
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tensor_optix.core.rewards import as_reward, as_rewards
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
+from tensor_optix.pipeline.stepping.action_masks import info_of
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard
 from tensor_optix.pipeline.stepping.space_layout import Layout, Reader, copy_of, reader, writer
 from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorGuard
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 
-Act = Callable[[Any], Any]
-"""Maps one observation to one action, or observations ``[N, ...]`` to actions ``[N, ...]``."""
+Act = Callable[..., Any]
+"""Maps one observation to one action, or observations ``[N, ...]`` to actions ``[N, ...]``; one that takes masks is
+handed ``action_mask=``, or ``action_masks=``, where there are any."""
 
 
 class Collector(ABC):
@@ -31,12 +33,13 @@ class Collector(ABC):
     def __init__(self, guard: Any) -> None:
         self.guard = guard
         self._observation: Any = None
+        self._info: Any = None
         self._layout: Layout | None = None
         self._action_layout: Layout | None = None
 
     def reset(self, seed: int) -> None:
         """Start fresh episodes from ``seed``."""
-        self._observation = copy_of(self.guard.reset(seed))
+        self._observation, self._info = copy_of(self.guard.reset(seed)), self.guard.reset_info
         if self._layout is None:
             self._layout = self._layout_of(self._observation, "observation")
 
@@ -69,6 +72,15 @@ class Collector(ABC):
     def _step(self, window: WindowBuilder, act: Act) -> None:
         """Step until the window is full."""
 
+    def _masks(self, window: WindowBuilder, act: Act, over: Any) -> tuple[Any, Mapping[str, Any], Any]:
+        """Return the masks that acting is handed, what it is handed beside observations, and where masks are kept."""
+        masks = self.guard.masks.serve(act, self._observation, self._info, over=over, warns=True)
+        if masks is None:
+            return None, {}, None
+        kept = window.open_masks(masks.layout.size)
+        kept[window.num_taken] = masks.now
+        return masks, masks.beside, kept
+
     def _layout_of(self, example: Any, kind: str) -> Layout:
         return Layout.of(example, self.guard.space(kind), batched=self.guard.is_vector)
 
@@ -89,7 +101,7 @@ class SingleEnvCollector(Collector):
 
     def _begin(self, window: WindowBuilder) -> None:
         if self._episode_over:
-            self._observation = self.guard.reset()
+            self._observation, self._info = self.guard.reset(), self.guard.reset_info
             self._episode_over = False
 
     def _step(self, window: WindowBuilder, act: Act) -> None:
@@ -100,9 +112,12 @@ class SingleEnvCollector(Collector):
         own_rewards = window.rewards if own_reward is None else window.open_own_rewards()
         start = window.num_taken
         put_observation(start, self._observation)
+        masks, beside, kept_masks = self._masks(window, act, False)
         for t in range(start, window.num_steps):
-            action = act(observe(t))
+            action = act(observe(t), **beside)
             observation, reward, terminated, truncated, info = step(action)
+            if masks is not None:
+                masks.follow(observation, info, terminated, truncated)
             try:
                 if put_action is None:
                     put_action = window.open_actions(self._note_actions(action))
@@ -115,12 +130,24 @@ class SingleEnvCollector(Collector):
                     self._episode_over = t == last
                     if t < last:
                         window.keep_successor(t, observation)
-                        observation = self.guard.reset()
+                        observation = self._begun_anew(window, t, masks)
                 put_observation(t + 1, observation)
+                if masks is not None:
+                    kept_masks[t + 1] = masks.now
             except (TypeError, ValueError, KeyError, OverflowError) as error:
                 raise self.guard.unusable(error) from error
             add_info(info)
         self._observation = window.observation(window.num_steps)
+        self._info = None if masks is not None else window.infos[-1]
+
+    def _begun_anew(self, window: WindowBuilder, t: int, masks: Any) -> Any:
+        """Return the first observation of the next episode."""
+        if masks is not None:
+            window.keep_final_mask(t, masks.now)
+        observation = self.guard.reset()
+        if masks is not None:
+            masks.follow(observation, self.guard.reset_info)
+        return observation
 
 
 class VectorEnvCollector(Collector):
@@ -144,8 +171,9 @@ class VectorEnvCollector(Collector):
         own_rewards = rewards if own_reward is None else window.open_own_rewards()
         start, num_envs = window.num_taken, self.guard.num_envs
         put_observation(start, self._observation)
+        masks, beside, kept_masks = self._masks(window, act, self.guard.ended)
         for t in range(start, window.num_steps):
-            actions = act(observe(t))
+            actions = act(observe(t), **beside)
             observations, rewards_t, terminated_t, truncated_t, info = step(actions)
             try:
                 if put_action is None:
@@ -157,18 +185,22 @@ class VectorEnvCollector(Collector):
                 terminated[t] = terminated_t
                 truncated[t] = truncated_t
                 put_observation(t + 1, observations)
+                if masks is not None:
+                    masks.follow(observations, info, *self.guard.shown_ends(terminated[t], truncated[t]))
+                    kept_masks[t + 1] = masks.now
                 if after_step is not None:
-                    after_step(window, t, info)
+                    after_step(window, t, info, masks)
             except (TypeError, ValueError, KeyError, OverflowError) as error:
                 raise self.guard.unusable(error) from error
             infos.append(info)
         self._observation = observe(window.num_steps)
+        self._info = None if masks is not None else infos[-1]
         if self.guard.mode is Autoreset.NEXT_STEP:
             ended = window.dones[-1]
             window.mask_resets()
             self.guard.ended = ended
 
-    def _take_final_observations(self, window: WindowBuilder, t: int, info: Any) -> None:
+    def _take_final_observations(self, window: WindowBuilder, t: int, info: Any, masks: Any) -> None:
         ended = window.terminated[t] | window.truncated[t]
         if not np.count_nonzero(ended):
             return
@@ -180,8 +212,12 @@ class VectorEnvCollector(Collector):
             )
         for n in np.flatnonzero(ended).tolist():
             window.keep_successor((t, n), final(n))
+            if masks is not None:
+                is_asked = not window.terminated[t, n]
+                final_info = _final_info_of(info, n)
+                window.keep_final_mask((t, n), masks.final(final(n), final_info) if is_asked else masks.everything)
 
-    def _reset_ended(self, window: WindowBuilder, t: int, info: Any) -> None:
+    def _reset_ended(self, window: WindowBuilder, t: int, info: Any, masks: Any) -> None:
         np.logical_or(window.terminated[t], window.truncated[t], out=self.guard.ended)
         ended = np.flatnonzero(self.guard.ended).tolist()
         if not ended:
@@ -190,9 +226,15 @@ class VectorEnvCollector(Collector):
         last, put = reader(row), writer(row)
         for n in ended:
             window.keep_successor((t, n), last(n))
-        fresh = reader(self.guard.reset_ended())
+        observations = self.guard.reset_ended()
+        fresh = reader(observations)
         for n in ended:
             put(n, fresh(n))
+        if masks is not None:
+            for n in ended:
+                window.keep_final_mask((t, n), masks.now[n])
+            masks.follow_reset(observations, self.guard.reset_info, ended)
+            window.open_masks(masks.layout.size)[t + 1] = masks.now
 
 
 def _final_observation_of(info: Any) -> Reader | None:
@@ -201,3 +243,11 @@ def _final_observation_of(info: Any) -> Reader | None:
         return lambda n: info[n].get("final_obs", info[n].get("final_observation"))
     finals = info.get("final_obs", info.get("final_observation"))
     return None if finals is None else reader(finals)
+
+
+def _final_info_of(info: Any, n: int) -> Any:
+    """Return what an environment told with its last observation."""
+    if isinstance(info, list):
+        return info[n].get("final_info") or {}
+    finals = info.get("final_info")
+    return {} if finals is None else info_of(finals, n) or {}

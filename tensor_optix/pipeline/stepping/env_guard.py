@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidTypeError, NonFiniteError, TensorOptixError
+from tensor_optix.pipeline.stepping.action_masks import ActionMasks, AskedMasks
 from tensor_optix.pipeline.stepping.own_reward import OwnReward, read_own_reward, reward_wrappers
 from tensor_optix.pipeline.stepping.space_layout import is_finite
 from tensor_optix.pipeline.stepping.worker_processes import (
@@ -95,8 +96,12 @@ class EnvGuard:
         is_vector: Whether it steps several environments at once.
         num_envs: How many.
         steps_taken: How often it was stepped.
+        reset_info: What the latest reset told.
+        asked_masks: How its action masks are found, see :class:`ActionMasks`; to be set before the first reset.
     """
 
+    reset_info: Any = None
+    asked_masks: AskedMasks = "auto"
     is_vector: ClassVar[bool] = False
     num_envs = 1
 
@@ -120,6 +125,11 @@ class EnvGuard:
     def step_limit(self) -> float:
         """Where an episode that is played is cut; infinity where the environment is known to end them."""
         return float("inf") if self._has_time_limit() else MAX_STEPS_WITHOUT_TIME_LIMIT
+
+    @functools.cached_property
+    def masks(self) -> ActionMasks:
+        """Its action masks, and what else acting is handed beside observations."""
+        return ActionMasks(self, self.asked_masks)
 
     @functools.cached_property
     def own_reward(self) -> OwnReward | None:
@@ -152,6 +162,7 @@ class EnvGuard:
         if self.own_reward is not None:
             self.own_reward.take()  # what was paid while it was reset belongs to no step
         self._check_shape(result[0], "reset()")
+        self.reset_info = result[1]
         return result[0]
 
     def _reset(self, seed: int | None, options: dict[str, Any] | None) -> Any:

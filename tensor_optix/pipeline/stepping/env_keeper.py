@@ -10,6 +10,7 @@ from tensor_optix.core.checks import check_choice
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.exceptions import EnvironmentFailureError, InvalidArgumentError, NotBoundError
+from tensor_optix.pipeline.stepping.action_masks import AskedMasks
 from tensor_optix.pipeline.stepping.collectors import Collector
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, is_env, open_env
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
@@ -32,6 +33,7 @@ class EnvKeeper(Stateful):
         on_error: ``"raise"``, or ``"restart"``, which needs a callable.
         close_instance: Whether to close an environment that was given as an instance.
         open_now: Whether to call a callable at once, or when :meth:`open` is.
+        action_mask: How action masks are found, see :class:`ActionMasks`.
 
     Attributes:
         source: What was given.
@@ -51,13 +53,20 @@ class EnvKeeper(Stateful):
     state_may_lack = ("num_lost_episodes",)
 
     def __init__(
-        self, source: Any, on_error: str = "raise", *, close_instance: bool = False, open_now: bool = True
+        self,
+        source: Any,
+        on_error: str = "raise",
+        *,
+        close_instance: bool = False,
+        open_now: bool = True,
+        action_mask: AskedMasks = "auto",
     ) -> None:
         check_choice("on_env_error", on_error, ON_ENV_ERROR)
         self.source = source
         self.made_here = not is_env(source)
         self._on_error = on_error
         self._close_instance = close_instance
+        self.action_mask = action_mask
         self._collector: Collector | None = None
         self.num_env_restarts = 0
         self.last_env_error = ""
@@ -109,7 +118,9 @@ class EnvKeeper(Stateful):
         """Make the environment, or take the one that was given."""
         env, _ = open_env(self.source)
         self._kind = kind_of(env)
-        self._collector = self._kind.collector(self._kind.guard(env))
+        guard = self._kind.guard(env)
+        guard.asked_masks = self.action_mask
+        self._collector = self._kind.collector(guard)
 
     def close(self) -> None:
         """Let go of the environment, and close what was not given as an instance; safe to call twice."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.mask_layout import takes_masks
 from tensor_optix.core.rewards import as_reward, as_rewards
 from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.seeding import derive_seed
@@ -20,10 +21,13 @@ from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorGuard
 def rowwise(act: Act, num_envs: int, action_space: Any) -> Act:
     """Return ``act_batch`` made of one ``act`` per environment."""
 
-    def act_batch(observations: Any) -> Any:
+    def act_batch(observations: Any, action_masks: Any = None) -> Any:
         row = reader(observations)
-        return stack([act(row(n)) for n in range(num_envs)], action_space)
+        if action_masks is None:
+            return stack([act(row(n)) for n in range(num_envs)], action_space)
+        return stack([act(row(n), action_mask=action_masks[n]) for n in range(num_envs)], action_space)
 
+    act_batch.uses_action_masks = takes_masks(act)  # type: ignore[attr-defined]
     return act_batch
 
 
@@ -89,8 +93,12 @@ class SinglePlayer(EpisodePlayer):
         self._layout = self._layout or Layout.of(observation, guard.space("observation"))
         cast, step, act, total = self._layout.cast, guard.step, self._act, 0.0
         own = guard.own_reward
+        masks = guard.masks.serve(act, observation, guard.reset_info)
+        beside = {} if masks is None else masks.beside
         while not over:
-            observation, reward, terminated, truncated, _ = step(act(cast(observation)))
+            observation, reward, terminated, truncated, info = step(act(cast(observation), **beside))
+            if masks is not None:
+                masks.follow(observation, info, terminated, truncated)
             try:
                 paid = reward if type(reward) is float else as_reward(reward)
                 total += paid if own is None else own.take()
@@ -155,9 +163,11 @@ class VectorPlayer(EpisodePlayer):
         observations = guard.reset(seed)
         layout = Layout.of(observations, guard.space("observation"), batched=True)
         returns, lengths = np.zeros(guard.num_envs), np.zeros(guard.num_envs, np.int64)
-        own = guard.own_reward
+        own, act = guard.own_reward, self._act_batch
+        masks = guard.masks.serve(act, observations, guard.reset_info)
+        beside = {} if masks is None else masks.beside
         while self._playing.any():
-            observations, rewards, terminated, truncated, _ = guard.step(self._act_batch(layout.cast(observations)))
+            observations, rewards, terminated, truncated, info = guard.step(act(layout.cast(observations), **beside))
             self._steps_taken += 1
             counted = self._playing & ~guard.ended
             try:
@@ -175,7 +185,9 @@ class VectorPlayer(EpisodePlayer):
                 _check_finite(guard, returns, observations)
                 self._record(finished, returns, lengths)
             self._playing &= ~finished | ((self._remaining > 0) & (not cut_one))
-            observations = _after(guard, over, observations)
+            if masks is not None:
+                masks.follow(observations, info, *guard.shown_ends(terminated, truncated))
+            observations = _after(guard, over, observations, masks)
 
     def _record(self, finished: Any, returns: Any, lengths: Any) -> None:
         for n in np.flatnonzero(finished).tolist():
@@ -187,11 +199,13 @@ class VectorPlayer(EpisodePlayer):
         self.num_failures = 0
 
 
-def _after(guard: VectorGuard, over: Any, observations: Any) -> Any:
+def _after(guard: VectorGuard, over: Any, observations: Any, masks: Any) -> Any:
     if guard.mode is not Autoreset.SAME_STEP:
         guard.ended = over
     if guard.mode is Autoreset.DISABLED and over.any():
-        return guard.reset_ended()
+        observations = guard.reset_ended()
+        if masks is not None:
+            masks.follow_reset(observations, guard.reset_info, np.flatnonzero(over).tolist())
     return observations
 
 

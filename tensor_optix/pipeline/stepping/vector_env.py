@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensor_optix.exceptions import InvalidArgumentError
+from tensor_optix.pipeline.stepping.action_masks import VectorMasks
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard, has_time_limit
 from tensor_optix.pipeline.stepping.own_reward import reward_wrappers, reward_wrappers_among
 from tensor_optix.pipeline.stepping.worker_processes import workers_that_reset_again
@@ -75,6 +76,11 @@ class VectorGuard(EnvGuard):
         """Return the space of ONE environment's ``"observation"`` or ``"action"``, None where unknown."""
         return getattr(self.env, f"single_{kind}_space", super().space(kind))
 
+    @functools.cached_property
+    def masks(self) -> VectorMasks:
+        """See :class:`EnvGuard`."""
+        return VectorMasks(self, self.asked_masks)
+
     @property
     def ended(self) -> BoolArray:
         """See the class."""
@@ -95,6 +101,10 @@ class VectorGuard(EnvGuard):
     def reset_ended(self) -> Any:
         """Reset the sub-environments that have ended (mode DISABLED) and return all observations."""
         return self.reset(options={"reset_mask": self.ended.copy()})
+
+    def shown_ends(self, terminated: Any, truncated: Any) -> tuple[Any, Any]:
+        """Return which observations that a step returned are the last of their episodes, by how those ended."""
+        return (False, False) if self.mode is Autoreset.SAME_STEP else (terminated, truncated)
 
     def _count_envs(self) -> int:
         return int(self.env.num_envs)

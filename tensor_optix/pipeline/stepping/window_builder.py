@@ -63,6 +63,8 @@ class WindowBuilder:
         self._observations = layout.allocate(num_steps + 1, *batch)
         self._actions: Any = None
         self._successors: list[tuple[Any, Any]] = []
+        self.masks: npt.NDArray[np.bool_] | None = None
+        self._final_masks: list[tuple[Any, npt.NDArray[np.bool_]]] = []
         self.put_observation = writer(self._observations)
         self.observation = reader(self._observations)
 
@@ -71,6 +73,16 @@ class WindowBuilder:
         if self._actions is None:
             self._actions = layout.allocate(self.num_steps, *self.batch)
         return writer(self._actions)
+
+    def open_masks(self, size: int) -> npt.NDArray[np.bool_]:
+        """Return where the masks of observations go, ``[T + 1, A]`` or ``[T + 1, N, A]``."""
+        if self.masks is None:
+            self.masks = np.ones((self.num_steps + 1, *self.batch, size), np.bool_)
+        return self.masks
+
+    def keep_final_mask(self, index: Any, mask: npt.NDArray[np.bool_]) -> None:
+        """Remember the mask of the true successor at ``index``, as :meth:`keep_successor` does the successor."""
+        self._final_masks.append((index, mask.copy()))
 
     def open_own_rewards(self) -> npt.NDArray[np.float64]:
         """Return where the environment's own rewards go, from which returns are told."""
@@ -135,6 +147,7 @@ class WindowBuilder:
         for array in (self.rewards, self.told_rewards, self.terminated, self.truncated):
             array[num_good:] = 0
         self._successors = [(at, seen) for at, seen in self._successors if _step_of(at) < num_good]
+        self._final_masks = [(at, mask) for at, mask in self._final_masks if _step_of(at) < num_good]
         if num_good > 0:
             self._keep_running_successors(num_good - 1)
         self.restarts = [*(t for t in self.restarts if t < num_good), num_good]
@@ -214,7 +227,17 @@ class WindowBuilder:
             valid=self.valid,
             completed_returns=returns,
             completed_lengths=lengths,
+            action_masks=None if self.masks is None else self.masks[:-1],
+            next_action_masks=self._next_masks(),
         )
+
+    def _next_masks(self) -> npt.NDArray[np.bool_] | None:
+        if self.masks is None:
+            return None
+        following = self.masks[1:].copy()
+        for index, mask in self._final_masks:
+            following[index] = mask
+        return following
 
     def _next_observations(self) -> Any:
         following = map_leaves(lambda leaf: leaf[1:].copy(), self._observations)

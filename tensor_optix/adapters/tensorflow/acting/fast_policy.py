@@ -21,7 +21,8 @@ from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import UnsupportedLayer
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of, plan_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
-from tensor_optix.exceptions import IncompatibleModelError
+from tensor_optix.core.mask_layout import MaskLayout
+from tensor_optix.exceptions import IncompatibleModelError, InvalidTypeError
 
 __all__ = ["Forward", "FrozenPolicy", "compile_forward"]
 
@@ -89,39 +90,59 @@ class FrozenPolicy:
 
     def __init__(self, forward: Forward, sampler: ActionSampler, rng: np.random.Generator, version: int) -> None:
         self.version = version
+        self.uses_action_masks = sampler.mask_layout is not None
         self._forward: Any = forward
         self._sampler = sampler
         self._noise = NoiseStream(rng, sampler.draw_noise)
         self._lock = threading.Lock()
 
-    def act(self, observation: Any, *, greedy: bool = False) -> Any:
-        """Return an action for one observation."""
+    def act(self, observation: Any, *, greedy: bool = False, action_mask: Any = None) -> Any:
+        """Return an action for one observation, of those that a mask ``[A]`` allows."""
         outputs = self._forward.one(observation)
+        allowed = () if action_mask is None else (masks_of(self._sampler).checked(action_mask),)
         if greedy:
-            return self._sampler.greedy_one(outputs)
+            return self._sampler.greedy_one(outputs, *allowed)
         with self._lock:
             noise = self._noise.one()
-        return self._sampler.sample_one(outputs, noise)
+        return self._sampler.sample_one(outputs, noise, *allowed)
 
-    def act_with_log_prob(self, observation: Any) -> tuple[Any, float]:
+    def act_with_log_prob(self, observation: Any, *, action_mask: Any = None) -> tuple[Any, float]:
         """Draw an action for one observation; return it and its log-probability.
 
         Live feeds record it, since the learner's policy has moved on by the time of learning.
         """
         outputs = self._forward.one(observation)
+        allowed = () if action_mask is None else (masks_of(self._sampler).checked(action_mask),)
         with self._lock:
             noise = self._noise.one()
-        action = self._sampler.sample_one(outputs, noise)
-        return action, float(self._sampler.log_prob(outputs[None], np.asarray(action)[None])[0])
+        action = self._sampler.sample_one(outputs, noise, *allowed)
+        masks = [mask[None] for mask in allowed]
+        return action, float(self._sampler.log_prob(outputs[None], np.asarray(action)[None], *masks)[0])
 
-    def act_batch(self, observations: Any, *, greedy: bool = False) -> np.ndarray:
-        """Return actions ``[N, ...]`` for observations ``[N, ...]``."""
+    def act_batch(self, observations: Any, *, greedy: bool = False, action_masks: Any = None) -> np.ndarray:
+        """Return actions ``[N, ...]`` for observations ``[N, ...]``, of those that masks ``[N, A]`` allow."""
         outputs = self._forward(observations)
+        checked = masks_of(self._sampler).checked_rows if action_masks is not None else None
+        allowed = () if checked is None else (checked(action_masks, len(outputs)),)
         if greedy:
-            return self._sampler.greedy(outputs)
+            return self._sampler.greedy(outputs, *allowed)
         with self._lock:
             noise = self._noise.batch(len(outputs))
-        return self._sampler.sample(outputs, noise)
+        return self._sampler.sample(outputs, noise, *allowed)
+
+
+def masks_of(sampler: ActionSampler) -> MaskLayout:
+    """Return how masks of a sampler's actions are laid out.
+
+    Raises:
+        InvalidTypeError: There are no masks for such actions.
+    """
+    if sampler.mask_layout is None:
+        raise InvalidTypeError(
+            "An action mask was given, but there are no masks for actions of a Box: they are for Discrete, "
+            "MultiDiscrete and MultiBinary ones. Call it without."
+        )
+    return sampler.mask_layout
 
 
 def _build(model: keras.Model, sample: Any) -> None:

@@ -11,6 +11,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tensor_optix.core.mask_layout import MaskLayout
+
+NEVER = 1e9
+"""Logits so far below the others have a probability of exactly 0 in float32, and an entropy of 0."""
+
 
 class ActionSampler(ABC):
     """How a model's outputs ``[K]`` or ``[N, K]`` become actions of one space, in NumPy.
@@ -41,25 +46,49 @@ class ActionSampler(ABC):
     def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return noise for ``count`` actions, a row each."""
 
-    def sample_one(self, outputs: np.ndarray, noise: np.ndarray) -> Any:
-        """Return the action that outputs ``[K]`` and a row of noise make."""
+    def sample_one(self, outputs: np.ndarray, noise: np.ndarray, mask: np.ndarray | None = None) -> Any:
+        """Return the action that outputs ``[K]`` and a row of noise make, one that a mask ``[A]`` allows."""
+        outputs = outputs if mask is None else self.masked(outputs, mask)
         return self._to_env(self._drawn(outputs, noise), self.shape)
 
-    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Return actions ``[N, *shape]`` from outputs ``[N, K]`` and N rows of noise."""
+    def sample(self, outputs: np.ndarray, noise: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """Return actions ``[N, *shape]`` from outputs ``[N, K]`` and N rows of noise, which masks ``[N, A]`` allow."""
+        outputs = outputs if masks is None else self.masked(outputs, masks)
         return self._to_env(self._drawn(outputs, noise), (len(outputs), *self.shape))
 
-    def greedy_one(self, outputs: np.ndarray) -> Any:
-        """Return the most likely action for outputs ``[K]``."""
+    def greedy_one(self, outputs: np.ndarray, mask: np.ndarray | None = None) -> Any:
+        """Return the most likely action for outputs ``[K]`` of those that a mask ``[A]`` allows."""
+        outputs = outputs if mask is None else self.masked(outputs, mask)
         return self._to_env(self._likeliest(outputs), self.shape)
 
-    def greedy(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the most likely actions ``[N, *shape]`` for outputs ``[N, K]``."""
+    def greedy(self, outputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """Return the most likely actions ``[N, *shape]`` for outputs ``[N, K]`` that masks ``[N, A]`` allow."""
+        outputs = outputs if masks is None else self.masked(outputs, masks)
         return self._to_env(self._likeliest(outputs), (len(outputs), *self.shape))
+
+    @property
+    def mask_layout(self) -> MaskLayout | None:
+        """How a mask of what is allowed is laid out; None where there are none for such actions: the default."""
+        return None
+
+    def masked(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Return outputs ``[..., K]`` under which an option that masks ``[..., A]`` rule out has no probability.
+
+        Raises:
+            NotImplementedError: There are no masks for such actions.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no masks.")
+
+    def masked_layer(self, outputs: Any, masks: Any) -> Any:
+        """Return the same for symbolic outputs ``[B, K]`` and masks ``[B, A]`` of 0 and 1, both in float32."""
+        raise NotImplementedError(f"{type(self).__name__} has no masks.")
 
     @abstractmethod
     def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
-        """Return the log-probability ``[N]`` of the environment's actions under outputs ``[N, K]``."""
+        """Return the log-probability ``[N]`` of the environment's actions under outputs ``[N, K]``.
+
+        Where there are masks, they are one more argument ``[N, A]``.
+        """
 
     @abstractmethod
     def encode(self, actions: Any) -> np.ndarray:
@@ -185,6 +214,13 @@ class PolicyHead(ActionSampler):
 
 class Density(Protocol):
     """How likely encoded actions are under a model's outputs, in TensorFlow; all methods can be traced."""
+
+    def masked(self, outputs: Any, masks: Any) -> Any:
+        """Return outputs ``[B, K]`` under which what masks ``[B, A]``, bool, rule out has no probability.
+
+        They are finite, so that what follows has no NaN, nor its gradients: beyond :data:`NEVER` nothing is drawn.
+        """
+        ...
 
     def log_prob(self, outputs: Any, actions: Any) -> Any:
         """Return ``log p(a | o)``, ``[B]``, of encoded actions under outputs ``[B, K]``."""

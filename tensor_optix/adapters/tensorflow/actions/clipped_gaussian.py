@@ -131,6 +131,10 @@ class ClippedGaussian:
         self._low = tf.constant(low, tf.float32)
         self._high = tf.constant(high, tf.float32)
 
+    def masked(self, outputs: Any, masks: Any) -> Any:
+        """There are no masks for numbers."""
+        raise NotImplementedError("A Box has no action masks.")
+
     def log_prob(self, outputs: Any, actions: Any) -> Any:
         """Return the normal density inside the bounds and the tail's probability at them."""
         log_std = tf.convert_to_tensor(self._log_std)

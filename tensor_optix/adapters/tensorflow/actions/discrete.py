@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler, PolicyHead, SymbolicNumbers
+from tensor_optix.adapters.tensorflow.actions.action_sampler import NEVER, ActionSampler, PolicyHead, SymbolicNumbers
+from tensor_optix.core.mask_layout import MaskLayout
+
+_NO_CHANCE = np.float32(-np.inf)
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,28 @@ class OneOfMany(ActionSampler):
     start: int = 0
     outputs_mean = "one logit per action"
 
-    def greedy_one(self, outputs: np.ndarray) -> int:
+    def greedy_one(self, outputs: np.ndarray, mask: np.ndarray | None = None) -> int:
         """Return the action of the largest output as a Python int."""
+        outputs = outputs if mask is None else self.masked(outputs, mask)
         return int(outputs.argmax()) + self.start
 
-    def greedy(self, outputs: np.ndarray) -> np.ndarray:
+    def greedy(self, outputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Return the action of each row's largest output."""
+        outputs = outputs if masks is None else self.masked(outputs, masks)
         return outputs.argmax(axis=-1) + self.start
+
+    @property
+    def mask_layout(self) -> MaskLayout:
+        """One flag for each action."""
+        return one_choice_of(self.num_outputs)
+
+    def masked(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Return outputs that are minus infinity where an action is ruled out."""
+        return np.where(masks, outputs, _NO_CHANCE)
+
+    def masked_layer(self, outputs: Any, masks: Any) -> Any:
+        """Return symbolic outputs that are far below all others where an action is ruled out."""
+        return outputs + (masks - 1.0) * NEVER
 
     def encode(self, actions: Any) -> np.ndarray:
         """Return indices into the outputs, int32 ``[B]``."""
@@ -69,20 +88,23 @@ class DiscreteSampler(OneOfMany, PolicyHead):
         """Return Gumbel noise."""
         return rng.gumbel(size=(count, self.num_outputs)).astype(np.float32)
 
-    def sample_one(self, outputs: np.ndarray, noise: np.ndarray) -> int:
+    def sample_one(self, outputs: np.ndarray, noise: np.ndarray, mask: np.ndarray | None = None) -> int:
         """Return a draw from the softmax as a Python int."""
+        outputs = outputs if mask is None else self.masked(outputs, mask)
         return int((outputs + noise).argmax()) + self.start
 
-    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def sample(self, outputs: np.ndarray, noise: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Return draws from the softmax of each row."""
+        outputs = outputs if masks is None else self.masked(outputs, masks)
         return (outputs + noise).argmax(axis=-1) + self.start
 
     def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
         """Return logits with Gumbel noise."""
         return outputs + gumbel(outputs, noise)
 
-    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+    def log_prob(self, outputs: np.ndarray, actions: Any, masks: np.ndarray | None = None) -> np.ndarray:
         """Return the log-softmax of outputs ``[N, K]`` at the actions."""
+        outputs = outputs if masks is None else self.masked(outputs, masks)
         return log_softmax_at(outputs, self.encode(actions))
 
     def density(self, log_std: Any) -> Categorical:
@@ -110,32 +132,49 @@ class EpsilonGreedySampler(OneOfMany):
         """Return two uniform numbers per action: whether it is random, and which one it then is."""
         return rng.random((count, 2))
 
-    def sample_one(self, outputs: np.ndarray, noise: np.ndarray) -> int:
-        """Return one action as a Python int."""
-        if noise[0] < self.epsilon:
+    def sample_one(self, outputs: np.ndarray, noise: np.ndarray, mask: np.ndarray | None = None) -> int:
+        """Return one action as a Python int; what is random is any action that is allowed."""
+        if noise[0] >= self.epsilon:
+            return self.greedy_one(outputs, mask)
+        if mask is None:
             return int(noise[1] * self.num_outputs) + self.start
-        return int(outputs.argmax()) + self.start
+        allowed = mask.nonzero()[0]
+        return int(allowed[int(noise[1] * len(allowed))]) + self.start
 
-    def sample(self, outputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def sample(self, outputs: np.ndarray, noise: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Return an action for each row."""
-        random = (noise[:, 1] * self.num_outputs).astype(np.int64)
-        return np.where(noise[:, 0] < self.epsilon, random, outputs.argmax(axis=-1)) + self.start
+        if masks is None:
+            random = (noise[:, 1] * self.num_outputs).astype(np.int64)
+        else:
+            num_before = masks.cumsum(axis=-1)
+            random = (num_before > (noise[:, 1] * num_before[:, -1]).astype(np.int64)[:, np.newaxis]).argmax(axis=-1)
+        return np.where(noise[:, 0] < self.epsilon, random + self.start, self.greedy(outputs, masks))
 
     def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
         """Return the values, or now and then random numbers in their place."""
         is_random = noise.uniform(outputs[:, :1]) < self.epsilon
-        return ops.where(is_random, noise.uniform(outputs), outputs)
+        # What a mask rules out stays so: it is that far below.
+        return ops.where(is_random, noise.uniform(outputs) + ops.minimum(outputs + NEVER / 2, 0.0), outputs)
 
-    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+    def log_prob(self, outputs: np.ndarray, actions: Any, masks: np.ndarray | None = None) -> np.ndarray:
         """Return the log-probability ``[B]`` of actions ``[B]``."""
-        chance = np.full(len(outputs), self.epsilon / self.num_outputs)
-        chance += (1.0 - self.epsilon) * (outputs.argmax(axis=-1) == self.encode(actions))
+        taken = self.encode(actions)
+        if masks is None:
+            chance = np.full(len(outputs), self.epsilon / self.num_outputs)
+        else:
+            chance = self.epsilon * masks[np.arange(len(masks)), taken] / masks.sum(axis=-1)
+            outputs = self.masked(outputs, masks)
+        chance += (1.0 - self.epsilon) * (outputs.argmax(axis=-1) == taken)
         with np.errstate(divide="ignore"):
             return np.log(chance).astype(np.float32)
 
 
 class Categorical:
     """A distribution over ``K`` actions, given by logits ``[B, K]``; actions are int32 ``[B]``."""
+
+    def masked(self, outputs: Any, masks: Any) -> Any:
+        """Return logits that are far below all others where an action is ruled out."""
+        return tf.where(masks, outputs, -NEVER)
 
     def log_prob(self, outputs: Any, actions: Any) -> Any:
         """Return the log-softmax of the outputs at the actions."""
@@ -146,6 +185,12 @@ class Categorical:
         """Return the entropy of the softmax."""
         log_probs = tf.nn.log_softmax(outputs)
         return -tf.reduce_sum(tf.exp(log_probs) * log_probs, axis=-1)
+
+
+@functools.cache
+def one_choice_of(num_options: int) -> MaskLayout:
+    """Return the layout of a mask with one flag for each of so many options."""
+    return MaskLayout((num_options,))
 
 
 def log_softmax_at(logits: np.ndarray, indices: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead, SymbolicNumbers
+from tensor_optix.adapters.tensorflow.actions.action_sampler import NEVER, PolicyHead, SymbolicNumbers
 from tensor_optix.adapters.tensorflow.actions.discrete import gumbel
+from tensor_optix.core.mask_layout import MaskLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +43,29 @@ class MultiBinarySampler(PolicyHead):
         """Return logistic noise: log-odds plus it is positive with just that probability."""
         return rng.logistic(size=(count, self.num_outputs)).astype(np.float32)
 
-    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+    @property
+    def mask_layout(self) -> MaskLayout:
+        """Two flags for each bit: whether it may be 0, and whether it may be 1."""
+        return self._mask_layout
+
+    @functools.cached_property
+    def _mask_layout(self) -> MaskLayout:
+        return MaskLayout((2,) * self.num_outputs)
+
+    def masked(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Return log-odds that are infinite where a bit has one value left."""
+        may_be_0, may_be_1 = masks[..., 0::2], masks[..., 1::2]
+        sure = np.where(may_be_1, np.float32(np.inf), np.float32(-np.inf))
+        return np.where(may_be_0 & may_be_1, outputs, sure)
+
+    def masked_layer(self, outputs: Any, masks: Any) -> Any:
+        """Return symbolic log-odds that are far from 0 where a bit has one value left."""
+        pairs = ops.reshape(masks, (-1, self.num_outputs, 2))
+        return outputs + (pairs[:, :, 1] - pairs[:, :, 0]) * NEVER
+
+    def log_prob(self, outputs: np.ndarray, actions: Any, masks: np.ndarray | None = None) -> np.ndarray:
         """Return the sum over bits of the log-probability of the value taken."""
+        outputs = outputs if masks is None else self.masked(outputs, masks)
         against = np.where(self.encode(actions) > 0, -outputs, outputs)
         return -np.logaddexp(0.0, against).sum(axis=-1)
 
@@ -73,6 +96,11 @@ class MultiBinarySampler(PolicyHead):
 
 class Bernoulli:
     """C independent bits, given by log-odds ``[B, C]``; actions are 0 or 1, float32 ``[B, C]``."""
+
+    def masked(self, outputs: Any, masks: Any) -> Any:
+        """Return log-odds that are far from 0 where a bit has one value left."""
+        may_be_0, may_be_1 = masks[:, 0::2], masks[:, 1::2]
+        return tf.where(may_be_0 & may_be_1, outputs, tf.where(may_be_1, NEVER, -NEVER))
 
     def log_prob(self, outputs: Any, actions: Any) -> Any:
         """Return the sum over bits of the log-probability of the value taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from tensor_optix.adapters.spaces.observation_parts import choices_of
-from tensor_optix.adapters.tensorflow.actions.action_sampler import PolicyHead, SymbolicNumbers
+from tensor_optix.adapters.tensorflow.actions.action_sampler import NEVER, PolicyHead, SymbolicNumbers
 from tensor_optix.adapters.tensorflow.actions.discrete import (
     Categorical,
     counted_from,
@@ -21,6 +22,7 @@ from tensor_optix.adapters.tensorflow.actions.discrete import (
     is_near_largest,
     log_softmax_at,
 )
+from tensor_optix.core.mask_layout import MaskLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +57,26 @@ class MultiDiscreteSampler(PolicyHead):
         """Return Gumbel noise."""
         return rng.gumbel(size=(count, self.num_outputs)).astype(np.float32)
 
-    def log_prob(self, outputs: np.ndarray, actions: Any) -> np.ndarray:
+    @property
+    def mask_layout(self) -> MaskLayout:
+        """The options of all choices side by side."""
+        return self._mask_layout
+
+    @functools.cached_property
+    def _mask_layout(self) -> MaskLayout:
+        return MaskLayout(self.sizes)
+
+    def masked(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Return logits that are minus infinity where an option is ruled out."""
+        return np.where(masks, outputs, np.float32(-np.inf))
+
+    def masked_layer(self, outputs: Any, masks: Any) -> Any:
+        """Return symbolic logits that are far below all others where an option is ruled out."""
+        return outputs + (masks - 1.0) * NEVER
+
+    def log_prob(self, outputs: np.ndarray, actions: Any, masks: np.ndarray | None = None) -> np.ndarray:
         """Return the sum over choices of the log-softmax at the option taken."""
+        outputs = outputs if masks is None else self.masked(outputs, masks)
         choices = zip(self._split(outputs), self.encode(actions).T, strict=True)
         return np.sum([log_softmax_at(logits, taken) for logits, taken in choices], axis=0)
 
@@ -112,6 +132,10 @@ class MultiCategorical:
     def __init__(self, sizes: Sequence[int]) -> None:
         self._sizes = list(sizes)
         self._each = Categorical()
+
+    def masked(self, outputs: Any, masks: Any) -> Any:
+        """Return logits that are far below all others where an option is ruled out."""
+        return self._each.masked(outputs, masks)
 
     def log_prob(self, outputs: Any, actions: Any) -> Any:
         """Return the sum over choices of the log-softmax at the option taken."""

@@ -1,0 +1,128 @@
+"""The part of a Keras agent that acts, and that is taken away: as a frozen policy, a Keras model, or a file."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy, masks_of
+from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
+from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
+from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported, PolicyParts, export_policy
+from tensor_optix.core.base_agent import Policy
+from tensor_optix.functional.seeding import derive_rng
+
+
+class ActingAgent(BoundAgent):
+    """Draws actions from what the networks give, among those that a mask allows where one is told."""
+
+    _num_policies: int
+    _is_masked: bool = False
+    """Whether masks were told so far: what is taken away then takes them, too."""
+
+    def act(self, observation: Any, *, action_mask: Any = None) -> Any:
+        """Draw an action for one observation: an int for a Discrete space, else an array.
+
+        Args:
+            observation: What is acted on.
+            action_mask: What is allowed, ``[A]``, True where an option is; None: everything. How options lie in it:
+                ``BatchPipeline``.
+
+        Raises:
+            InvalidArgumentError: The mask has another size, holds other numbers than 0 and 1, or allows nothing.
+            InvalidTypeError: It is no array of flags, or there are no masks for such actions.
+        """
+        if self._sampler is None:
+            self._infer(observation)
+        if action_mask is None:
+            return self._sampler.sample_one(self._forward.one(observation), self._noise.one())
+        mask = self._checked_mask(action_mask)
+        return self._sampler.sample_one(self._forward.one(observation), self._noise.one(), mask)
+
+    def act_batch(self, observations: Any, *, action_masks: Any = None) -> np.ndarray:
+        """Draw one action for each observation; the same draws as from as many calls of ``act``.
+
+        Args:
+            observations: What is acted on, ``[N, ...]``.
+            action_masks: What is allowed on each, ``[N, A]``; see :meth:`act`.
+        """
+        if self._sampler is None:
+            self._infer(first_of(observations))
+        outputs = self._forward(observations)
+        allowed = () if action_masks is None else (self._checked_masks(action_masks, len(outputs)),)
+        actions: np.ndarray = self._sampler.sample(outputs, self._noise.batch(len(outputs)), *allowed)
+        return actions
+
+    def act_greedy(self, observation: Any, *, action_mask: Any = None) -> Any:
+        """Return the most likely action: the largest logit, or the mean; of those that a mask allows."""
+        if self._sampler is None:
+            self._infer(observation)
+        if action_mask is None:
+            return self._sampler.greedy_one(self._forward.one(observation))
+        mask = self._checked_mask(action_mask)
+        return self._sampler.greedy_one(self._forward.one(observation), mask)
+
+    @property
+    def uses_action_masks(self) -> bool:  # type: ignore[override]
+        """Whether there are masks for the actions it takes: not in a Box."""
+        return self._sampler is None or self._sampler.mask_layout is not None
+
+    def _checked_mask(self, mask: Any) -> np.ndarray:
+        self._is_masked = True
+        return masks_of(self._sampler).checked(mask)
+
+    def _checked_masks(self, masks: Any, count: int) -> np.ndarray:
+        self._is_masked = True
+        return masks_of(self._sampler).checked_rows(masks, count)
+
+    def policy(self) -> Policy:
+        """Return a frozen copy with noise of its own."""
+        self._require_ready()
+        self._num_policies += 1
+        rng = derive_rng(self._seed, "policy", self.version, self._num_policies)
+        return FrozenPolicy(self._forward.snapshot(), self._sampler, rng, self.version)
+
+    def policy_model(self) -> keras.Model:
+        """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.
+
+        Plain Keras loads what its ``save`` writes. :meth:`export` makes files for other runtimes, and checks them.
+
+        Raises:
+            NotBoundError: The agent has seen neither spaces nor an observation yet.
+        """
+        self._require_ready()
+        return self._policy_parts().as_model(self._sampler.greedy_layer)
+
+    def export(
+        self, path: str | os.PathLike[str], format: str = "saved_model", *, deterministic: bool = True
+    ) -> Exported:
+        """Write the policy for another runtime: raw observation in, env-ready action out, batch first.
+
+        It is read back by that runtime and held against the agent on 1,000 observations before it is put in its
+        place: what stands before the choice of an action may differ by 1e-4 (as a share, where it is beyond 1), and
+        actions only between options that are as near as that. What was found is printed.
+
+        Args:
+            path: Where to. A folder for ``"saved_model"``; else it ends in ``.onnx``, ``.tflite`` or ``.keras``.
+            format: ``"saved_model"``, ``"onnx"``, ``"tflite"`` or ``"keras"``.
+            deterministic: Whether it takes the greedy action; else it draws one at each call, which ``"keras"`` cannot.
+
+        Returns:
+            Where it is, and how far it is from the agent.
+
+        Raises:
+            NotBoundError: The agent has seen neither spaces nor an observation yet.
+            InvalidArgumentError: There is no such format, or the path does not fit it.
+            MissingExtraError: The packages of the extra ``export`` are not installed.
+            ExportError: The format cannot hold the model (it says which layer), or what it holds acts otherwise.
+        """
+        self._require_ready()
+        exported = export_policy(self._policy_parts(), path, format, deterministic)
+        print(exported)
+        return exported
+
+    def _policy_parts(self) -> PolicyParts:
+        return PolicyParts(self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
