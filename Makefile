@@ -7,11 +7,12 @@ JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS_VENV := .venv-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help train test test-all check format clean
+.PHONY: help train test test-all check docs format clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,12 +31,15 @@ check: $(VENV)/test.stamp  ## Format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(DOCS_VENV)/docs.stamp  ## The documentation as a site: build/docs/html/index.html
+	$(DOCS_VENV)/bin/python website/build.py
+
 format: $(VENV)/test.stamp  ## Put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove the environment and all caches; runs are kept
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(DOCS_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -50,4 +54,10 @@ $(VENV)/train.stamp: $(BIN)/python requirements.txt pyproject.toml
 
 $(VENV)/test.stamp: $(VENV)/train.stamp requirements-dev.txt
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# Neither training nor tests need it: its packages are in an environment of their own.
+$(DOCS_VENV)/docs.stamp: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements-docs.txt
 	@touch $@

@@ -20,37 +20,25 @@ except ImportError:  # the callback can be read, tested and fed by hand without 
     class BaseCallback:
         """What of Stable-Baselines3's class is used here."""
 
-        def __init__(self, verbose=0):
-            self.verbose = verbose
-            self.locals = {}
-            self.num_timesteps = 0
+        locals, num_timesteps = {}, 0
 
 
 class Judgement(BaseCallback):
     """Ends training where the plateau is confirmed, and notes where the policy got worse.
 
-    Args:
-        episodes_per_look: Finished episodes that make one score.
-        looks_to_stop: Looks in a row without more to be gained that end the run.
-        baseline_looks: Looks that say what is normal.
-
-    Attributes:
-        trend: The last verdict.
-        degraded_at: Env steps at which the policy had become worse beyond noise.
+    So many looks in a row without more to be gained end the run (`looks_to_stop`), and so many say what is normal
+    (`baseline_looks`).
     """
 
-    def __init__(self, episodes_per_look=5, looks_to_stop=10, baseline_looks=30, verbose=0):
-        super().__init__(verbose)
-        self.episodes_per_look = episodes_per_look
-        self.looks_to_stop = looks_to_stop
+    def __init__(self, episodes_per_look=5, looks_to_stop=10, baseline_looks=30):
+        super().__init__()
+        self.episodes_per_look, self.looks_to_stop = episodes_per_look, looks_to_stop
         self.plateau = PlateauDetector()
         self.degradation = DegradationDetector.while_learning()
         self.trend = Trend.WARMING_UP
         self.degraded_at = []
-        self._returns = []
-        self._recent = deque(maxlen=baseline_looks)
-        self._looks_since_baseline = 0
-        self._looks_without_gain = 0
+        self._returns, self._recent = [], deque(maxlen=baseline_looks)
+        self._looks_since_baseline = self._looks_without_gain = 0
 
     def _on_step(self):
         """Take in the episodes that ended with this step; returning False ends training."""
