@@ -87,7 +87,7 @@ def test_nobody_is_told_to_install_the_other_program_of_this_name(page: str) -> 
 
 FILES = [
     path.relative_to(ROOT)
-    for top in ("tensor_optix", "tests", "benchmarks", "docs", "examples")
+    for top in ("tensor_optix", "tests", "benchmarks", "docs", "examples", "website")
     for path in (ROOT / top).rglob("*")
 ]
 
@@ -99,7 +99,7 @@ def test_each_file_and_folder_that_a_page_names_is_there(page: str) -> None:
     named = set(re.findall(r"`((?:[\w.]+/)*[\w.]+\.(?:py|md)|(?:[\w.]+/)+)`", BLOCK.sub("", text)))
     named = {name for name in named if Path(name).stem.removeprefix("test_") not in to_be_made}
     known = {f"/{path.as_posix()}" + "/" * (ROOT / path).is_dir() for path in FILES}
-    known |= {f"/{name}" for name in ("CHANGELOG.md", "tests/", "benchmarks/", "docs/", "examples/")}
+    known |= {f"/{name}" for name in ("CHANGELOG.md", "tests/", "benchmarks/", "docs/", "examples/", "website/")}
     assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in known)) == []
 
 
