@@ -15,7 +15,7 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.table import KINDS
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, discount, rate
-from tensor_optix.adapters.tensorflow.learning.actor_critic import ActorCritic
+from tensor_optix.adapters.tensorflow.learning.actor_critic import ActorCritic, PolicyNetwork
 from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
     KLControl,
     OnPolicyLearner,
@@ -28,13 +28,16 @@ from tensor_optix.adapters.tensorflow.learning.on_policy_learner import (
 from tensor_optix.adapters.tensorflow.learning.reward_units import RewardLevel
 from tensor_optix.adapters.tensorflow.learning.surrogate_update import StepRule, SurrogateUpdate
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
-from tensor_optix.adapters.tensorflow.models.default_networks import build_model
+from tensor_optix.adapters.tensorflow.models.default_networks import CELLS, Memory, build_model
+from tensor_optix.adapters.tensorflow.models.memory_models import memory_of
 from tensor_optix.adapters.tensorflow.models.model_checks import check_model, probe
+from tensor_optix.adapters.tensorflow.recurrent.recurrent_network import RecurrentActorCritic, runner_of
+from tensor_optix.adapters.tensorflow.recurrent.recurrent_update import RecurrentUpdate
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.core.checks import check_choice, check_flags, check_int, check_ints
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.types import HyperparamSet
-from tensor_optix.exceptions import NonFiniteError
+from tensor_optix.exceptions import InvalidArgumentError, NonFiniteError
 from tensor_optix.functional.seeding import derive_rng, derive_seed
 
 SETTINGS = {
@@ -86,6 +89,10 @@ class PPOAgent(TFAgent):
         scale_rewards: Whether rewards are learned from less the level that all of them share, where no action can
             decide how long that is earned, and in units of the running spread of returns.
         hidden_units: Of the networks built here; 64 and 64 with tanh.
+        memory: What the network built here remembers by, ``"gru"`` or ``"lstm"``; None for nothing. Models of yours
+            remember where they are of the form ``[observation, *states] -> [output(s), *new states]``.
+        memory_units: Of that.
+        sequence_length: Steps that gradients go back through a memory; ``batch_size`` steps are whole sequences.
         jit_compile: Whether XLA compiles the update: True, False, or "auto" to decide by the amount
             of work, see :func:`pays_to_compile`.
 
@@ -107,7 +114,7 @@ class PPOAgent(TFAgent):
     _kinds_of_actions = KINDS
     _saved_as = "PPOAgent"
     _model_arguments: ClassVar[Mapping[str, str]] = {"actor": "model", "critic": "critic"}
-    _structure = ("batch_size", "normalize_observations", "scale_rewards", "jit_compile")
+    _structure = ("batch_size", "normalize_observations", "scale_rewards", "jit_compile", "sequence_length")
     _settings: Mapping[str, Setting] = SETTINGS
     _keeps_other_hyperparams = False
 
@@ -123,8 +130,19 @@ class PPOAgent(TFAgent):
         scale_rewards: bool = True,
         hidden_units: Sequence[int] = (64, 64),
         jit_compile: bool | Literal["auto"] = "auto",
+        memory: Literal["gru", "lstm"] | None = None,
+        memory_units: int = 64,
+        sequence_length: int = 32,
     ) -> None:
         check_int("batch_size", batch_size, at_least=1)
+        check_int("memory_units", memory_units, at_least=1)
+        check_int("sequence_length", sequence_length, at_least=1)
+        check_choice("memory", memory, (None, *CELLS))
+        if memory is not None and actor is not None:
+            raise InvalidArgumentError(
+                f"memory={memory!r} is for the networks that are built here, but an actor was given. Let it remember "
+                "by itself: [observation, *states] -> [output(s), *new states], for example by keras.layers.GRUCell."
+            )
         check_ints("hidden_units", hidden_units, at_least=1)
         check_flags(normalize_observations=normalize_observations, scale_rewards=scale_rewards)
         check_choice("jit_compile", jit_compile, (True, False, "auto"))
@@ -136,6 +154,9 @@ class PPOAgent(TFAgent):
         self.scale_rewards = bool(scale_rewards)
         self.hidden_units = tuple(int(units) for units in hidden_units)
         self.jit_compile = jit_compile
+        self.memory = memory
+        self.memory_units = int(memory_units)
+        self.sequence_length = int(sequence_length)
         super().__init__(actor, optimizer, hyperparams)  # type: ignore[arg-type]  # None: the defaults
 
     def _usual_optimizer(self) -> keras.optimizers.Optimizer:
@@ -145,8 +166,10 @@ class PPOAgent(TFAgent):
 
     def _fit_models(
         self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any
-    ) -> ActorCritic:
+    ) -> PolicyNetwork:
         actor, critic = self._given["model"], self._given["critic"]
+        if self.memory is not None or any(model and memory_of(model, example) for model in (actor, critic)):
+            return self._fit_remembering(observation_space, sampler, example)
         has_value = actor is not None and len(probe(actor, example)[1]) == 2
         if actor is None and critic is None and is_image(observation_space):
             actor, has_value = self._default(observation_space, (sampler.num_outputs, 1), (0.01, 1.0), "actor"), True
@@ -158,7 +181,20 @@ class PPOAgent(TFAgent):
         self.model, self.critic = actor, critic
         return ActorCritic(actor, critic, example, sampler.num_outputs, sampler.outputs_mean)
 
-    def _default(self, observation_space: Any, num_outputs: Any, final_gains: Any, name: str) -> keras.Model:
+    def _fit_remembering(self, observation_space: Any, sampler: ActionSampler, example: Any) -> RecurrentActorCritic:
+        actor, critic = self._given["model"], self._given["critic"]
+        memory = Memory(self.memory or "gru", self.memory_units)
+        if actor is None:
+            sizes, gains = ((sampler.num_outputs, 1), (0.01, 1.0)) if critic is None else (sampler.num_outputs, 0.01)
+            actor = self._default(observation_space, sizes, gains, "actor", memory)
+        elif critic is None and len((given := runner_of(actor, example)).output_shapes) == 1:
+            critic = self._default(restricted(observation_space, given.inputs.paths), 1, 1.0, "critic", memory)
+        self.model, self.critic = actor, critic
+        return RecurrentActorCritic(actor, critic, example, sampler.num_outputs, sampler.outputs_mean)
+
+    def _default(
+        self, observation_space: Any, num_outputs: Any, final_gains: Any, name: str, memory: Memory | None = None
+    ) -> keras.Model:
         return build_model(
             observation_space,
             num_outputs,
@@ -167,6 +203,7 @@ class PPOAgent(TFAgent):
             activation="tanh",
             gain=math.sqrt(2.0),
             final_gains=final_gains,
+            memory=memory,
         )
 
     def _trained(self) -> list[Any]:
@@ -177,9 +214,14 @@ class PPOAgent(TFAgent):
         compiles = self.jit_compile
         if compiles == "auto":
             compiles = pays_to_compile(self._trained(), self.batch_size)
-        rule = StepRule(KL_ROWS, oversteps=True, bounds_norm=True, jit_compile=compiles)
-        rng = derive_rng(self._seed, "learn")
-        return PPOLearner(self._make_update(rule), rng, self.batch_size, self.scale_rewards)
+        update = self._make_update(StepRule(KL_ROWS, oversteps=True, bounds_norm=True, jit_compile=compiles))
+        batch_size = max(1, self.batch_size // update.rows_per_draw)
+        return PPOLearner(update, derive_rng(self._seed, "learn"), batch_size, self.scale_rewards)
+
+    def _new_update(self, *parts: Any) -> SurrogateUpdate:
+        if not self._network.states:
+            return super()._new_update(*parts)
+        return RecurrentUpdate(*parts, sequence_length=self.sequence_length)
 
 
 class PPOLearner(OnPolicyLearner):
@@ -188,7 +230,7 @@ class PPOLearner(OnPolicyLearner):
     Args:
         update: Takes the gradient steps, on policy and value function.
         rng: Draws the minibatches.
-        batch_size: Steps of a minibatch.
+        batch_size: Draws of a minibatch: steps, or whole sequences of them.
         scales_rewards: Whether rewards are told less their level, in units of the running spread of returns.
     """
 
@@ -229,7 +271,7 @@ class PPOLearner(OnPolicyLearner):
             explained = explained_variance(rated.values, returns, valid)
             advantages = standardized(advantages, valid)
 
-        batches, num_steps = self._minibatches(valid, params["num_epochs"])
+        batches, num_steps = self._minibatches(self._update.drawable(steps.valid), params["num_epochs"])
         kl_target, max_norm = params["kl_target"] or math.inf, params["max_grad_norm"] or math.inf
         factor = self.kl_factor if math.isfinite(kl_target) else 1.0
         settings = {**params, "learning_rate_factor": factor, "kl_limit": 2 * kl_target, "max_grad_norm": max_norm}
@@ -252,7 +294,7 @@ class PPOLearner(OnPolicyLearner):
         return scaled - at_ends * steps.terminated if at_ends else scaled
 
     def _minibatches(self, valid: np.ndarray, num_epochs: float) -> tuple[np.ndarray, int]:
-        """Return minibatches and how many of them count.
+        """Return minibatches of what is ``valid``, and how many of them count.
 
         Their first axis is the same for any number of valid rows and for up to twice as many epochs: a compiled
         update need not be compiled again.

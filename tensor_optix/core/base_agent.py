@@ -155,6 +155,26 @@ class BaseAgent(ABC):
         """Return the best known action, without exploring. Default: ``act``."""
         return self.act(observation)
 
+    def begin_episodes(self, is_first: Any) -> None:
+        """Forget what belongs to episodes that are over: some begin with the next observation. Default: nothing.
+
+        Called before the first observation of an episode is acted on, by whoever steps the environment. An agent that
+        remembers zeroes its states there.
+
+        Args:
+            is_first: Which environments begin an episode, ``[N]`` bool.
+        """
+
+    def memory_states(self, num_envs: int) -> Any:
+        """Return a copy of what is remembered of the running episodes, ``[N, ...]`` each; None: nothing is, the default.
+
+        Pipelines record it in ``EpisodeData.initial_states``, since the agent that learns may be another one by then.
+
+        Args:
+            num_envs: N, how many environments step together.
+        """
+        return None
+
     def get_state(self, scope: StateScope = "learner") -> AgentState:
         """Return an independent copy of the agent's state.
 

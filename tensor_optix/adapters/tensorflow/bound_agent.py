@@ -17,7 +17,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.acting.fast_policy import compile_forward
 from tensor_optix.adapters.tensorflow.acting.forward import Forward
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.actions import table
@@ -36,6 +35,7 @@ from tensor_optix.adapters.tensorflow.learning.trained_variables import Trainabl
 from tensor_optix.adapters.tensorflow.models import keras_features, model_checks
 from tensor_optix.adapters.tensorflow.models.model_checks import Spaces, bounds_differ, require_served
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.recurrent.remembering_forward import RememberingForward, forward_of
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
 from tensor_optix.adapters.tensorflow.saving.attached_state import attached_copies
 from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
@@ -120,6 +120,22 @@ class BoundAgent(SavedAgent):
             twin._forward = self._forward.snapshot()
         twin._noise = NoiseStream(derive_rng(seed, "explore"), twin._sampler.draw_noise)
         return twin
+
+    def begin_episodes(self, is_first: Any) -> None:
+        """Forget, where an episode begins with the next observation."""
+        if self._remembering is not None:
+            self._remembering.begin_episodes(is_first)
+
+    def memory_states(self, num_envs: int) -> list[np.ndarray] | None:
+        """Return a copy of the states of so many environments that step together; None: the policy has no memory."""
+        held = self._remembering
+        return None if held is None else [state.copy() for state in held.states_of(num_envs)]
+
+    @property
+    def _remembering(self) -> RememberingForward | None:
+        """What carries the states; None where nothing is remembered."""
+        forward = None if self._sampler is None else self._forward
+        return forward if isinstance(forward, RememberingForward) else None
 
     @property
     def log_std(self) -> keras.Variable | None:
@@ -269,7 +285,7 @@ class BoundAgent(SavedAgent):
         keras_features.warn_of_underflow(self.optimizer, self._networks())
         self._build_optimizers()
         self._acting_model = network.acting_model(self._normalizer)
-        self._forward = compile_forward(self._acting_model, example)
+        self._forward = forward_of(self._acting_model, network, example)
         self._noise = NoiseStream(derive_rng(self._seed, "act"), sampler.draw_noise)
         self._sampler = sampler
         self._flags = TrainableFlags([v for part in self._networks().values() for v in part.variables])
@@ -311,6 +327,8 @@ class BoundAgent(SavedAgent):
         self._follow_flags()
         state = super().get_state(scope)
         if scope != "policy":
+            if self._remembering is not None:
+                state.arrays |= self._remembering.state_dict()
             state.meta["trainable"] = self._flags.told()
             told = undecayed(self._optimizers())
             state.meta |= {"undecayed": told} if told else {}
@@ -327,19 +345,26 @@ class BoundAgent(SavedAgent):
         now = self._flags.told()
         saved: Any = state.meta.get("trainable")
         if saved == now or not self._flags.fit(saved):
-            super().set_state(state)
+            self._become(state)
             return
         own: AgentState | None = super().get_state()
         try:
             self._flags.set(saved)
             self._follow_flags()
-            super().set_state(state)
+            self._become(state)
             own = None
         finally:
             self._flags.set(now)
             self._follow_flags()
             if own is not None:
                 self._take(own)
+
+    def _become(self, state: AgentState) -> None:
+        held = self._remembering
+        remembered = None if held is None else held.checked(state.arrays)
+        super().set_state(state)
+        if held is not None and remembered is not None:
+            held.states = remembered
 
     def _trained(self) -> list[Any]:
         """Return what the optimizer trains."""

@@ -197,8 +197,11 @@ class TFAgent(ActingAgent):
 
     def go_back_to(self, state: AgentState) -> None:
         """Become what an earlier state of the same run says; the episodes that are running now are others than then."""
+        remembered = {} if self._remembering is None else self._remembering.states
         super().go_back_to(state)
         self._learner.lose_place()
+        if self._remembering is not None:
+            self._remembering.states = remembered
 
     def on_world_change(self) -> None:
         """Forget moments and what was learned from the old world's steps, let new observations weigh more."""
@@ -257,7 +260,7 @@ class TFAgent(ActingAgent):
         groups = [(self.optimizer, self._trained())]
         if self._spread_optimizer is not None:
             groups.append((self._spread_optimizer, [self._log_std]))
-        return SurrogateUpdate(
+        return self._new_update(
             self._network,
             self._normalizer,
             head.density(self._log_std),
@@ -266,6 +269,9 @@ class TFAgent(ActingAgent):
             head.encoded_spec,
             rule,
         )
+
+    def _new_update(self, *parts: Any) -> SurrogateUpdate:
+        return SurrogateUpdate(*parts)
 
     def _follow_bounds(self) -> None:
         self._follow_trained()

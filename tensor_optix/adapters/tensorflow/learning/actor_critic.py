@@ -31,6 +31,9 @@ class PolicyNetwork:
     has_values = False
     """Whether it has a value function."""
 
+    states: tuple[Any, ...] = ()
+    """What it remembers from step to step."""
+
     def __init__(self, actor: keras.Model, inputs: ModelInputs) -> None:
         self.actor = actor
         self.inputs = inputs
@@ -92,7 +95,7 @@ class ActorCritic(PolicyNetwork):
         self, actor: keras.Model, critic: keras.Model | None, example: Any, num_outputs: int, outputs_mean: str
     ) -> None:
         inputs, shapes = probe(actor, example)
-        _check_actor(actor, critic, shapes, num_outputs, outputs_mean)
+        check_actor(actor, critic, shapes, num_outputs, outputs_mean)
         super().__init__(actor, inputs)
         self.critic = critic
         self._critic_inputs = self.inputs
@@ -138,7 +141,8 @@ def _packed(inputs: ModelInputs, parts: Sequence[Any]) -> Any:
     return inputs.pack([tf.cast(part, dtype) for part, dtype in zip(parts, inputs.dtypes, strict=True)])
 
 
-def _check_actor(actor: Any, critic: Any, shapes: list[tuple[int, ...]], num_outputs: int, outputs_mean: str) -> None:
+def check_actor(actor: Any, critic: Any, shapes: list[tuple[int, ...]], num_outputs: int, outputs_mean: str) -> None:
+    """Raise unless an actor gives a policy's outputs, and values where no critic does."""
     expected = [num_outputs] if critic is not None else [num_outputs, 1]
     if [len(shape) for shape in shapes] != [2] * len(expected) or [shape[1] for shape in shapes] != expected:
         values = "" if critic is not None else " and, as there is no critic, one of shape (batch, 1): the value"

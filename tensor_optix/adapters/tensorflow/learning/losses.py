@@ -20,7 +20,12 @@ logger = logging.getLogger(__name__)
 _MAX_LOG_RATIO = 20.0
 
 
-def clipped_surrogate(log_ratio: Any, advantages: Any, clip_ratio: Any) -> tuple[Any, Any]:
+def mean_of(x: Any, shares: Any = None) -> Any:
+    """Return the mean of ``x``, ``[B]``; ``shares`` say how much each row counts, ``[B]`` of sum 1, None: all alike."""
+    return tf.reduce_mean(x) if shares is None else tf.reduce_sum(shares * x)
+
+
+def clipped_surrogate(log_ratio: Any, advantages: Any, clip_ratio: Any, shares: Any = None) -> tuple[Any, Any]:
     """Return ``-mean(min(rho_t A_t, clip(rho_t, 1 - c, 1 + c) A_t))`` with ``rho_t = exp(log_ratio_t)``.
 
     And its derivative by each log-ratio, ``[B]``: written out, both take half the operations that differentiating the
@@ -30,14 +35,15 @@ def clipped_surrogate(log_ratio: Any, advantages: Any, clip_ratio: Any) -> tuple
         log_ratio: ``log pi(a_t | o_t) - log b(a_t | o_t)`` to the policy b that acted, ``[B]``.
         advantages: ``A_t``, ``[B]``.
         clip_ratio: c, how far a ratio may move before it earns nothing more.
+        shares: How much each row counts, see :func:`mean_of`.
     """
     earned = tf.exp(tf.clip_by_value(log_ratio, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)) * advantages
     limit = advantages + clip_ratio * tf.abs(advantages)
-    share = 1.0 / tf.cast(tf.size(earned), tf.float32)
-    return -share * tf.reduce_sum(tf.minimum(earned, limit)), tf.where(earned <= limit, -share * earned, 0.0)
+    share = 1.0 / tf.cast(tf.size(earned), tf.float32) if shares is None else shares
+    return -mean_of(tf.minimum(earned, limit), shares), tf.where(earned <= limit, -share * earned, 0.0)
 
 
-def approximate_kl(log_ratio: Any) -> Any:
+def approximate_kl(log_ratio: Any, shares: Any = None) -> Any:
     """Return the estimate ``mean(rho - 1 - log rho)`` of ``KL(b || pi)`` from samples of b.
 
     It is unbiased, never negative, and varies less than ``-mean(log rho)``. See "Approximating KL
@@ -45,9 +51,10 @@ def approximate_kl(log_ratio: Any) -> Any:
 
     Args:
         log_ratio: ``log pi(a_t | o_t) - log b(a_t | o_t)``, ``[B]``.
+        shares: How much each row counts, see :func:`mean_of`.
     """
     bounded = tf.clip_by_value(log_ratio, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
-    return tf.reduce_mean(tf.math.expm1(bounded) - bounded)
+    return mean_of(tf.math.expm1(bounded) - bounded, shares)
 
 
 def dense_gradients(

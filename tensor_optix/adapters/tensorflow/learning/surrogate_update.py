@@ -21,6 +21,7 @@ from tensor_optix.adapters.tensorflow.learning.losses import (
     approximate_kl,
     clipped_surrogate,
     dense_gradients,
+    mean_of,
 )
 from tensor_optix.adapters.tensorflow.learning.window_steps import Steps
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import undo_unless
@@ -45,7 +46,8 @@ class Rated:
 
     Attributes:
         steps: The steps, B of them.
-        parts: Their observations as the network takes them, one tensor ``[B, ...]`` each.
+        parts: Their observations as the network takes them, one tensor ``[B, ...]`` each; sequences of them, where
+            it remembers.
         actions: A tensor of the encoded actions.
         log_probs: Of the actions, ``[B]``.
         values: ``[B]``.
@@ -53,7 +55,7 @@ class Rated:
     """
 
     steps: Steps
-    parts: list[Any]
+    parts: Any
     actions: Any
     log_probs: Any = None
     values: Any = None
@@ -99,7 +101,10 @@ class SurrogateUpdate:
 
     Attributes:
         num_traces: How often it was traced.
+        rows_per_draw: Rows that are drawn for a minibatch at once.
     """
+
+    rows_per_draw = 1
 
     def __init__(
         self,
@@ -120,6 +125,10 @@ class SurrogateUpdate:
         self.rule = rule
         self.num_traces = 0
         self._take_steps_compiled = tf.function(self._take_steps, autograph=False, jit_compile=rule.jit_compile)
+
+    def drawable(self, valid: np.ndarray) -> np.ndarray:
+        """Return which draws for a minibatch have something to learn from, of steps that are ``valid``, ``[T, N]``."""
+        return valid.reshape(-1)
 
     def rate(self, steps: Steps) -> Rated:
         """Return what policy and value function say of some steps."""
@@ -161,7 +170,7 @@ class SurrogateUpdate:
         behaviour = rated.steps.behaviour_log_probs(before)
         columns = (advantages, returns, behaviour, before, rated.steps.valid.reshape(-1))
         with np.errstate(all="ignore"):  # what is not finite is told and undone
-            numbers = np.stack(columns, axis=1).astype(np.float32)
+            numbers = self._laid_out(np.stack(columns, axis=1).astype(np.float32), rated.steps)
         limits = np.array([settings[name] for name in SETTINGS], np.float32)
         drawn = [tf.constant(x) for x in (numbers, batches, np.int32(num_steps), limits)]
         told, before = self._learn(rated.parts, rated.actions, *drawn)
@@ -173,6 +182,10 @@ class SurrogateUpdate:
             )
         means = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
         return {**means, "kl": kl, "kl_from_behaviour": drift, "num_gradient_steps": taken}, before.numpy()
+
+    def _laid_out(self, numbers: np.ndarray, steps: Steps) -> np.ndarray:
+        """Return numbers ``[T * N, ...]`` of each step in the order of the rows that gradient steps read."""
+        return numbers
 
     @cached_property
     def _rate(self) -> Any:
@@ -212,10 +225,22 @@ class SurrogateUpdate:
 
         parts, action_spec = self._specs
         if self._network.has_values:
-            parts = [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
+            parts = self._rated_specs()
         numbers, settings = tf.TensorSpec((None, len(COLUMNS))), tf.TensorSpec((len(SETTINGS),))
         batches, num_steps = tf.TensorSpec((None, self.rule.batch_size), tf.int32), tf.TensorSpec((), tf.int32)
         return _traced(learn, [parts, action_spec, numbers, batches, num_steps, settings])
+
+    def _rated_specs(self) -> Any:
+        """Return what ``Rated.parts`` are."""
+        return [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
+
+    def _drawn(self, rows: Mapping[str, Any], draws: Any) -> Any:
+        """Return a minibatch."""
+        return tf.nest.map_structure(lambda x: tf.gather(x, draws), rows)
+
+    def _shares(self, valid: Any) -> Any:
+        """Return how much each row of a minibatch counts, of sum 1; None: all alike, as only valid ones are drawn."""
+        return None
 
     def _rated_now(self, parts: Any, actions: Any, numbers: Any) -> tuple[Any, Any]:
         """Return parts as the network takes them, and ``COLUMNS`` filled in where only the policy now can tell."""
@@ -231,11 +256,11 @@ class SurrogateUpdate:
         base_rate = tf.identity(rates[0])
         for rate in rates:
             rate.assign(base_rate * tf.cast(settings["learning_rate_factor"], base_rate.dtype))
-        weight = tf.minimum(1.0, tf.cast(tf.shape(batches)[1], tf.float32) / self.rule.kl_rows)
+        num_rows = tf.cast(tf.shape(batches)[1] * self.rows_per_draw, tf.float32)
+        weight = tf.minimum(1.0, num_rows / self.rule.kl_rows)
 
         def step(i: Any, sums: Any, mean_kl: Any, _going: Any, _finite: Any) -> Any:
-            batch = tf.nest.map_structure(lambda x: tf.gather(x, batches[i]), rows)
-            loss, statistics, kl, grads = self._loss(batch, settings)
+            loss, statistics, kl, grads = self._loss(self._drawn(rows, batches[i]), settings)
             norm = tf.linalg.global_norm(grads)
             if self.rule.bounds_norm:
                 norm = tf.norm(tf.concat([tf.reshape(g, [-1]) for g in grads], axis=0))  # compiles faster
@@ -270,17 +295,19 @@ class SurrogateUpdate:
         round. Its derivatives by log-probabilities, entropies and values are written out. What the models add to a
         loss is added.
         """
-        advantages, returns, behaviour, before, _ = tf.unstack(batch["numbers"], axis=1)
+        advantages, returns, behaviour, before, valid = tf.unstack(batch["numbers"], axis=1)
+        shares = self._shares(valid)
+        share = 1.0 / tf.cast(tf.size(advantages), tf.float32) if shares is None else shares
         with tf.GradientTape() as tape:
             outputs, values, added = self._network.trained_on(batch["parts"])
             log_probs = self._density.log_prob(outputs, batch["actions"])
             entropies = self._density.entropy(outputs)
-        policy_loss, slopes = clipped_surrogate(log_probs - behaviour, advantages, settings["clip_ratio"])
-        entropy, value_loss, share = tf.reduce_mean(entropies), 0.0, 1.0 / tf.cast(tf.size(advantages), tf.float32)
+        policy_loss, slopes = clipped_surrogate(log_probs - behaviour, advantages, settings["clip_ratio"], shares)
+        entropy, value_loss = mean_of(entropies, shares), 0.0
         loss, targets = policy_loss, [log_probs, entropies]
-        slopes = [slopes, tf.fill(tf.shape(entropies), -settings["entropy_coef"] * share)]
+        slopes = [slopes, tf.broadcast_to(-settings["entropy_coef"] * share, tf.shape(entropies))]
         if values is not None:
-            value_loss = tf.reduce_mean(tf.square(values - returns))
+            value_loss = mean_of(tf.square(values - returns), shares)
             loss += settings["value_coef"] * value_loss
             targets.append(values)
             slopes.append(settings["value_coef"] * share * (2.0 * (values - returns)))
@@ -290,9 +317,10 @@ class SurrogateUpdate:
             slopes.append(tf.constant(1.0))
         loss -= settings["entropy_coef"] * entropy
         is_clipped = tf.abs(tf.exp(log_probs - behaviour) - 1.0) > settings["clip_ratio"]
-        clip_fraction = tf.reduce_mean(tf.cast(is_clipped, tf.float32))
+        clip_fraction = mean_of(tf.cast(is_clipped, tf.float32), shares)
         gradients = dense_gradients(tape, targets, self._variables, slopes, loss_scale(self._groups[0][0]))
-        return loss, (policy_loss, value_loss, entropy, clip_fraction), approximate_kl(log_probs - before), gradients
+        kl = approximate_kl(log_probs - before, shares)
+        return loss, (policy_loss, value_loss, entropy, clip_fraction), kl, gradients
 
     def _apply(self, gradients: Sequence[Any]) -> Any:
         remaining = iter(gradients)

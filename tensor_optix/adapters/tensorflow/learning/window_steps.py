@@ -17,6 +17,7 @@ from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import NonFiniteError
+from tensor_optix.functional.sequences import episode_starts
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ class Steps:
         valid: ``[T, N]`` bool, False on steps that only reset.
         log_probs: ``[T, N]`` float32 of the policy that acted; NaN where not known yet.
         fresh_start: Whether the window began with a reset of its own.
+        first: ``[T, N]`` bool, where states begin anew, but for the first row.
+        initial_states: What the policy remembered at the first row, as the window tells it; None where it does not.
     """
 
     observations: list[np.ndarray]
@@ -54,6 +57,8 @@ class Steps:
     valid: np.ndarray
     log_probs: np.ndarray
     fresh_start: bool = False
+    first: np.ndarray | None = None
+    initial_states: Any = None
 
     @property
     def size(self) -> int:
@@ -178,6 +183,10 @@ def read_steps(
     after = seen if window.next_observations is None else _as_kept(flat_parts(window, inputs, after=True), kept)
     encoded = sampler.encode(window.actions)
     recorded = window.action_log_probs
+    log_probs = np.full(told.shape, np.nan, np.float32)
+    if recorded is not None:
+        log_probs = np.asarray(recorded, np.float32).reshape(told.shape)
+    only_resets = ~told.valid if recorded is None else ~told.valid & ~np.isnan(log_probs)  # others' are steps, too
     steps = Steps(
         observations=[part.reshape(*told.shape, *part.shape[1:]) for part in seen],
         successors=[part[cut.reshape(-1)] for part in after],
@@ -188,10 +197,10 @@ def read_steps(
         ended=ended,
         continues=continues,
         valid=told.valid,
-        log_probs=np.full(told.shape, np.nan, np.float32)
-        if recorded is None
-        else np.asarray(recorded, np.float32).reshape(told.shape),
+        log_probs=log_probs,
         fresh_start=told.fresh_start,
+        first=episode_starts(ended, only_resets),
+        initial_states=getattr(window, "initial_states", None),
     )
     everywhere = np.ones(told.shape, bool)
     after = [part.reshape(*told.shape, *part.shape[1:]) for part in after]

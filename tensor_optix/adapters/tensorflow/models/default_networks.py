@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -44,6 +45,22 @@ MAX_START = 2**23
 _NUM_SEEDS = 1_000_000
 """How many seeds there are for the layers of one model."""
 
+CELLS = {"gru": layers.GRUCell, "lstm": layers.LSTMCell}
+"""What a network can remember by."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a network remembers by.
+
+    Attributes:
+        kind: One of ``CELLS``.
+        units: Of the cell.
+    """
+
+    kind: str
+    units: int
+
 
 def build_model(
     observation_space: gym.Space[Any],
@@ -54,6 +71,7 @@ def build_model(
     activation: str = "relu",
     gain: float | None = None,
     final_gains: float | Sequence[float | None] | None = None,
+    memory: Memory | None = None,
 ) -> keras.Model:
     """Return a model from an observation to ``num_outputs`` numbers.
 
@@ -70,6 +88,8 @@ def build_model(
         activation: Of the hidden layers.
         gain: Of orthogonal initial weights (Saxe et al., 2014); None for Glorot's uniform ones.
         final_gains: The same for each output; None for that of the hidden layers.
+        memory: What it remembers by: then it takes ``[observation, *states]`` and gives ``[*outputs, *new states]``.
+            The last of the hidden layers comes after the memory, one for each output.
 
     Raises:
         UnsupportedSpaceError: A part of the space is none of Box, Discrete, MultiDiscrete and MultiBinary,
@@ -87,12 +107,18 @@ def build_model(
     parts = [build.features(space, tensors[path]) for path, space in spaces.items()]
     parts = [part for part in parts if part.shape[1] > 0] or [_one_zero(parts[0])]
     trunk = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-    for units in hidden_units:
+    for units in hidden_units if memory is None else hidden_units[:-1]:
         trunk = build.dense(units, activation, gain)(trunk)
     sizes = [num_outputs] if isinstance(num_outputs, int) else list(num_outputs)
     gains = final_gains if isinstance(final_gains, Sequence) else [gain if final_gains is None else final_gains]
-    outputs = [build.dense(size, None, own)(trunk) for size, own in zip(sizes, gains, strict=True)]
-    return keras.Model(_nested_like(observation_space, tensors), outputs[0] if len(outputs) == 1 else outputs)
+    entry = _nested_like(observation_space, tensors)
+    if memory is None:
+        outputs = [build.dense(size, None, own)(trunk) for size, own in zip(sizes, gains, strict=True)]
+        return keras.Model(entry, outputs[0] if len(outputs) == 1 else outputs)
+    trunk, states, after = build.remembering(memory, trunk)
+    heads = [build.dense(hidden_units[-1], activation, gain)(trunk) for _ in sizes]
+    outputs = [build.dense(size, None, own)(head) for head, size, own in zip(heads, sizes, gains, strict=True)]
+    return keras.Model([entry, *states], [*outputs, *after])
 
 
 class _Builder:
@@ -105,6 +131,18 @@ class _Builder:
 
     def dense(self, units: int, activation: str | None, gain: float | None) -> keras.Layer:
         return layers.Dense(units, activation, kernel_initializer=self._initial(gain))
+
+    def remembering(self, memory: Memory, x: Any) -> tuple[Any, list[Any], list[Any]]:
+        """Return what a cell makes of ``x`` and its states, those states, and the ones after it."""
+        cell = CELLS[memory.kind](
+            memory.units,
+            kernel_initializer=self._initial(self._gain and 1.0),
+            recurrent_initializer=initializers.Orthogonal(seed=next(self._seeds)),
+        )
+        names = ("state",) if memory.kind == "gru" else ("state", "carry")
+        states = [keras.Input((memory.units,), name=f"{memory.kind}_{name}") for name in names]
+        found, after = cell(x, states)
+        return found, states, keras.tree.flatten(after)
 
     def features(self, space: gym.Space[Any], x: Any) -> Any:
         """Return one vector of each observation."""

@@ -12,6 +12,7 @@ from tensor_optix.adapters.spaces.observation_parts import advice_on, choices_of
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs, inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.models import keras_features
+from tensor_optix.adapters.tensorflow.models.memory_models import refuse_memory, refuse_stateful
 from tensor_optix.adapters.tensorflow.saving.demands import admit
 from tensor_optix.core.checks import check_callable
 from tensor_optix.exceptions import (
@@ -100,8 +101,10 @@ def probe(model: Any, example: Any) -> tuple[ModelInputs, list[tuple[int, ...]]]
     """Build the model on one observation and return its inputs and the shapes of its outputs, batch first.
 
     Raises:
-        IncompatibleModelError: The model does not take the observation.
+        IncompatibleModelError: The model does not take the observation, or remembers.
     """
+    refuse_stateful(model)
+    refuse_memory(model, example)
     inputs = inputs_of(model, example)
     parts = [np.asarray(x, d) for x, d in zip(inputs.flat(example, batched=False), inputs.dtypes, strict=True)]
     try:

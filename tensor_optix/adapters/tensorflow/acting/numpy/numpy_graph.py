@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tensor_optix.adapters.tensorflow.acting.numpy.numpy_cells import NUM_STATES, state_arguments
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import Parameters, UnsupportedLayer
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_layers import converter_of
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_program import Plan, Step
@@ -51,7 +52,8 @@ class _Builder:
         for depth in sorted(graph._nodes_by_depth, reverse=True):
             for node in graph._nodes_by_depth[depth]:
                 if not node.is_input:
-                    results = self._call(node, [known[id(x)] for x in _tensor_arguments(node)])
+                    arguments = _tensor_arguments if type(node.operation) not in NUM_STATES else state_arguments
+                    results = self._call(node, [known[id(x)] for x in arguments(node)])
                     known.update(zip(map(id, node.outputs), results, strict=True))
         return [known[id(x)] for x in graph.outputs]
 
@@ -62,16 +64,17 @@ class _Builder:
             _check_nested_call(node, nested)
             return self.walk(nested, inputs)
         shapes = [(None, *_fixed_shape(x)) for x in node.input_tensors]
-        output = next(self._numbers)
+        outputs = [next(self._numbers) for _ in node.outputs]
         emit = converter_of(layer)(layer, shapes, self.parameters)
-        self.plan.steps.append(Step(emit, tuple(inputs), output))
-        return [output]
+        self.plan.steps.append(Step(emit, tuple(inputs), tuple(outputs)))
+        return outputs
 
 
 def _tensor_arguments(node: Any) -> list[Any]:
     """Return the tensors a layer was called on, in order, where the call has no other meaning."""
     # A model called with training=False overrides what a layer inside it was called with.
-    options = {name for name, value in node.arguments.kwargs.items() if value is not None and name != "training"}
+    given = ((name, keras.tree.flatten(value)) for name, value in node.arguments.kwargs.items() if name != "training")
+    options = {name for name, values in given if any(value is not None for value in values)}  # mask=[None, None]
     if options or len(node.arguments.args) != 1:
         raise UnsupportedLayer(f"'{node.operation.name}' called with {sorted(options) or 'several arguments'}")
     tensors: list[Any] = keras.tree.flatten(node.arguments.args[0])

@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers as kl
 
 from tensor_optix.adapters.tensorflow.acting.numpy import numpy_activations as act
+from tensor_optix.adapters.tensorflow.acting.numpy.numpy_cells import CELL_CONVERTERS
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_conversion import (
     Converter,
     Parameters,
@@ -290,4 +291,5 @@ CONVERTERS: dict[type, Converter] = {
     kl.Average: _merge(np.add, mean=True),
     kl.Maximum: _merge(np.maximum),
     kl.Minimum: _merge(np.minimum),
+    **CELL_CONVERTERS,
 }

@@ -48,8 +48,8 @@ class Tape:
         return out
 
 
-Emit = Callable[..., np.ndarray]
-"""``emit(tape, *inputs)`` records what one layer does and returns the array with its result."""
+Emit = Callable[..., Any]
+"""``emit(tape, *inputs)`` records what one layer does and returns the array with its result, or a tuple of several."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Step:
 
     emit: Emit
     inputs: tuple[int, ...]
-    output: int
+    outputs: tuple[int, ...]
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Plan:
         tape = Tape(weights)
         values = dict(enumerate(inputs))
         for step in self.steps:
-            values[step.output] = step.emit(tape, *(values[i] for i in step.inputs))
+            found = step.emit(tape, *(values[i] for i in step.inputs))
+            values.update(zip(step.outputs, found if isinstance(found, tuple) else (found,), strict=True))
         outputs = [tape.float32(values[i]) for i in self.outputs]
         return Program(inputs, outputs, tape.calls)
