@@ -19,7 +19,9 @@ class Policy(Protocol):
     """A frozen, thread-safe copy of how an agent acts.
 
     One of an agent that takes masks (``uses_action_masks``) takes them, too: ``act(..., action_mask=)`` and
-    ``act_batch(..., action_masks=)``.
+    ``act_batch(..., action_masks=)``. One with memory has ``initial_states(num_envs)``, zeros ``[N, ...]`` of each of
+    its states; ``act(..., states=)`` (N = 1) and ``act_batch(..., states=)`` then return ``(action(s), new states)``,
+    and ``states=None`` begins an episode.
 
     Attributes:
         version: Rises with each update of the agent it was taken from.
@@ -166,7 +168,7 @@ class BaseAgent(ABC):
         """
 
     def memory_states(self, num_envs: int) -> Any:
-        """Return a copy of what is remembered of the running episodes, ``[N, ...]`` each; None: nothing is, the default.
+        """Return a copy of what is remembered of the running episodes, ``[N, ...]`` each. Default: None, for nothing.
 
         Pipelines record it in ``EpisodeData.initial_states``, since the agent that learns may be another one by then.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent, Policy
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.checks import check_methods, check_seed, has_method
 from tensor_optix.core.mask_layout import takes_masks
+from tensor_optix.core.policy_actor import PolicyActor
 from tensor_optix.core.protocols import CanAct, completed, original
 from tensor_optix.exceptions import InvalidTypeError, NotBoundError
 from tensor_optix.functional.seeding import fresh_seed
@@ -131,8 +131,7 @@ def _is_agent(actor: Any) -> bool:
 def _act_of_policy(policy: Any, greedy: bool) -> Act:
     if not isinstance(policy, Policy):
         return policy  # type: ignore[no-any-return]
-    one, batch = (functools.partial(act, greedy=greedy) for act in (policy.act, policy.act_batch))
-    return _Act(one, batch, takes_masks(policy))
+    return PolicyActor(policy, greedy=greedy)
 
 
 def _batch_of(agent: BaseAgent, greedy: bool) -> Act | None:
@@ -143,7 +142,7 @@ def _batch_of(agent: BaseAgent, greedy: bool) -> Act | None:
         policy = agent.policy()
     except NotImplementedError:
         return None
-    return functools.partial(policy.act_batch, greedy=True)
+    return PolicyActor(policy, greedy=True).batch
 
 
 class _Act:

@@ -26,7 +26,9 @@ def lstm_layer_model(num_outputs=3, units=6):
     seen, *states = keras.Input((4,)), keras.Input((units,)), keras.Input((units,))
     x = keras.layers.Reshape((1, 4))(seen)
     y, *after = keras.layers.LSTM(units, return_state=True)(x, initial_state=states)
-    return randomized(keras.Model([seen, *states], [keras.layers.Dense(num_outputs)(y), keras.layers.Dense(1)(y), *after]))
+    return randomized(
+        keras.Model([seen, *states], [keras.layers.Dense(num_outputs)(y), keras.layers.Dense(1)(y), *after])
+    )
 
 
 def counting_model():

@@ -12,6 +12,8 @@ from tensor_optix.adapters.tensorflow.acting.fast_policy import FrozenPolicy, ma
 from tensor_optix.adapters.tensorflow.acting.model_inputs import first_of
 from tensor_optix.adapters.tensorflow.bound_agent import BoundAgent
 from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported, PolicyParts, export_policy
+from tensor_optix.adapters.tensorflow.recurrent.remembering_forward import RememberingForward
+from tensor_optix.adapters.tensorflow.recurrent.remembering_policy import RememberingPolicy
 from tensor_optix.core.base_agent import Policy
 from tensor_optix.functional.seeding import derive_rng
 
@@ -79,11 +81,14 @@ class ActingAgent(BoundAgent):
         return masks_of(self._sampler).checked_rows(masks, count)
 
     def policy(self) -> Policy:
-        """Return a frozen copy with noise of its own."""
+        """Return a frozen copy with noise of its own; where there is memory, it takes states and gives them."""
         self._require_ready()
         self._num_policies += 1
         rng = derive_rng(self._seed, "policy", self.version, self._num_policies)
-        return FrozenPolicy(self._forward.snapshot(), self._sampler, rng, self.version)
+        forward = self._forward.snapshot()
+        if isinstance(forward, RememberingForward):
+            return RememberingPolicy(forward, self._sampler, rng, self.version)
+        return FrozenPolicy(forward, self._sampler, rng, self.version)
 
     def policy_model(self) -> keras.Model:
         """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.

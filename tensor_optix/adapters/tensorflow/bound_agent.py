@@ -132,6 +132,11 @@ class BoundAgent(SavedAgent):
         return None if held is None else [state.copy() for state in held.states_of(num_envs)]
 
     @property
+    def remembers(self) -> bool:
+        """Whether the policy has memory, so that it must be told where episodes begin."""
+        return self._remembering is not None
+
+    @property
     def _remembering(self) -> RememberingForward | None:
         """What carries the states; None where nothing is remembered."""
         forward = None if self._sampler is None else self._forward

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.mask_layout import takes_masks
+from tensor_optix.core.policy_actor import PolicyActor
 from tensor_optix.core.storage.stateful import Stateful
 from tensor_optix.core.types import EpisodeData, EvaluationResult
 from tensor_optix.exceptions import EpisodesCutError
@@ -83,6 +84,10 @@ class GreedyActor:
         self._begin_step(1)
         return self._agent.act_greedy(observation, **beside)
 
+    def begin_episodes(self, is_first: Any) -> None:
+        """Tell the agent that episodes begin."""
+        self._agent.begin_episodes(is_first)
+
     @property
     def uses_action_masks(self) -> bool:
         """Whether the agent takes masks."""
@@ -102,11 +107,14 @@ class GreedyActor:
         except NotImplementedError:
             return None
 
+        actor = PolicyActor(policy, greedy=True)
+
         def act_batch(observations: Any, **beside: Any) -> Any:
             self._begin_step(_num_rows(observations))
-            return policy.act_batch(observations, greedy=True, **beside)
+            return actor.batch(observations, **beside)
 
-        act_batch.uses_action_masks = takes_masks(policy)  # type: ignore[attr-defined]
+        act_batch.uses_action_masks = actor.uses_action_masks  # type: ignore[attr-defined]
+        act_batch.begin_episodes = actor.begin_episodes  # type: ignore[attr-defined]
         return act_batch
 
 

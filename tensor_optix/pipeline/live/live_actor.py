@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.checks import has_method
+from tensor_optix.core.policy_actor import begun
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
 
 
@@ -23,11 +24,13 @@ class Choice:
         action: What the environment takes.
         log_prob: Its log-probability, from a policy that has ``act_with_log_prob``.
         policy_version: The policy's version.
+        states: What a policy with memory acted on, ``[1, ...]`` each; None elsewhere.
     """
 
     action: Any
     log_prob: float | None = None
     policy_version: int | None = None
+    states: Any = None
 
 
 class LiveActor:
@@ -46,7 +49,8 @@ class LiveActor:
 
     def __init__(self, agent: BaseAgent) -> None:
         self._agent = agent
-        self._act_frozen: Callable[..., Choice] | None = None
+        self._frozen: _FrozenActing | None = None
+        self._states: Any = None
         self._lent = False
         self._acting = False
         self._released = False
@@ -56,22 +60,28 @@ class LiveActor:
     def refresh(self) -> None:
         """Take the agent's policy as it is now. Called in the loop's thread."""
         try:
-            self._act_frozen = _acting_of(self._agent.policy())
+            self._frozen = _FrozenActing(self._agent.policy())
         except (NotImplementedError, NotBoundError):
-            self._act_frozen = None
+            self._frozen = None
 
-    def act(self, observation: Any, beside: Mapping[str, Any]) -> Choice | None:
+    def act(self, observation: Any, beside: Mapping[str, Any], begins: bool = False) -> Choice | None:
         """Return an action on ``observation``, or None when released in the meantime.
 
         Args:
             observation: What is acted on.
             beside: What is handed to the policy beside it, by the name of the argument.
+            begins: Whether an episode begins with it, so that what was remembered is forgotten. What is not goes on
+                from policy to policy, here in the feed's thread.
 
         Raises:
             NonFiniteError: The policy chose NaN or infinity.
         """
-        act_frozen = self._act_frozen
-        choice = self._act_in_turn(observation, beside) if act_frozen is None else act_frozen(observation, **beside)
+        frozen = self._frozen
+        if frozen is None:
+            choice = self._act_in_turn(observation, beside, begins)
+        else:
+            states = frozen.begun(self._states) if begins else self._states
+            choice, self._states = frozen(observation, states, beside)
         if choice is not None and isinstance(choice.action, (np.ndarray, float)):
             _check_finite(choice.action, observation)
         return choice
@@ -100,13 +110,15 @@ class LiveActor:
             self._released = True
             self._turn.notify_all()
 
-    def _act_in_turn(self, observation: Any, beside: Mapping[str, Any]) -> Choice | None:
+    def _act_in_turn(self, observation: Any, beside: Mapping[str, Any], begins: bool) -> Choice | None:
         with self._turn:
             self._turn.wait_for(lambda: self._released or not self._lent)
             if self._released:
                 return None
             self._acting = True
         try:
+            if begins:
+                self._agent.begin_episodes(np.ones(1, np.bool_))
             return Choice(self._agent.act(observation, **beside))
         finally:
             with self._turn:
@@ -114,17 +126,33 @@ class LiveActor:
                 self._turn.notify_all()
 
 
-def _acting_of(policy: Any) -> Callable[..., Choice]:
-    """Return how a policy acts, which may tell its version, and the log-probability of what it chose."""
-    version = getattr(policy, "version", None)
-    if not has_method(policy, "act_with_log_prob"):
-        return lambda observation, **beside: Choice(policy.act(observation, **beside), None, version)
+class _FrozenActing:
+    """Acts as a policy does, which may tell its version, and the log-probability of what it chose.
 
-    def act_with_log_prob(observation: Any, **beside: Any) -> Choice:
-        action, log_prob = policy.act_with_log_prob(observation, **beside)
-        return Choice(action, float(log_prob), version)
+    Args:
+        policy: It; the states of one with memory are given and taken.
+    """
 
-    return act_with_log_prob
+    def __init__(self, policy: Any) -> None:
+        self._policy = policy
+        self._version = getattr(policy, "version", None)
+        self._tells_log_prob = has_method(policy, "act_with_log_prob")
+        self._remembers = has_method(policy, "initial_states")
+
+    def __call__(self, observation: Any, states: Any, beside: Mapping[str, Any]) -> tuple[Choice, Any]:
+        """Return what it chose, and the states after it."""
+        act = self._policy.act_with_log_prob if self._tells_log_prob else self._policy.act
+        if self._remembers:
+            states = self._policy.initial_states(1) if states is None else states
+            beside = {**beside, "states": states}
+        found = act(observation, **beside)
+        action, *more = found if self._remembers or self._tells_log_prob else (found,)
+        after = more.pop() if self._remembers else None
+        return Choice(action, float(more[0]) if more else None, self._version, states), after
+
+    def begun(self, states: Any) -> Any:
+        """Return the states with which an episode begins."""
+        return begun(self._policy, states, np.ones(1, np.bool_)) if self._remembers else None
 
 
 def _check_finite(action: Any, observation: Any) -> None:

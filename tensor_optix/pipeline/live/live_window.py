@@ -42,6 +42,7 @@ class LiveStep:
         completed_length: Its length in steps; None elsewhere.
         action_mask: What was allowed on ``observation``, ``[A]``; None where no masks were handed on.
         next_action_mask: The same of ``next_observation``.
+        states: What a policy with memory acted on, ``[1, ...]`` each; None elsewhere.
     """
 
     observation: Any
@@ -60,6 +61,7 @@ class LiveStep:
     completed_length: int | None = None
     action_mask: Any = None
     next_action_mask: Any = None
+    states: Any = None
 
 
 @dataclass(slots=True)
@@ -116,6 +118,7 @@ class StepPairing:
             arrived_at=now,
             action_mask=begun.action_mask,
             next_action_mask=item.action_mask,
+            states=begun.choice.states,
         )
         if item.done:
             if self._is_whole:
@@ -213,6 +216,7 @@ class LiveWindow:
             action_log_probs=log_probs,
             policy_version=_numbers([step.policy_version for step in steps], np.int64),
             action_masks=_stacked([step.action_mask for step in steps]),
+            initial_states=steps[0].states,
             next_action_masks=_stacked([step.next_action_mask for step in steps]),
         )
 

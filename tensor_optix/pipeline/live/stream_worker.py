@@ -167,15 +167,15 @@ class StreamWorker:
         step = self._pairing.complete(item, arrived_at)
         if step is None and item.done:
             self._warn_of_empty_episode(number)
-        action = None if item.done else self._answer(item, number, arrived_at)
+        action = None if item.done else self._answer(item, number, arrived_at, begins=step is None)
         if step is not None:
             self._queue.put(step)
         return action
 
-    def _answer(self, item: FeedItem, number: int, arrived_at: float) -> Any:
+    def _answer(self, item: FeedItem, number: int, arrived_at: float, *, begins: bool) -> Any:
         beside = {} if item.action_mask is None else {"action_mask": item.action_mask}
         try:
-            choice = self.actor.act(item.observation, beside)
+            choice = self.actor.act(item.observation, beside, begins)
         except BaseException as error:
             error.add_note(f"Raised by the agent while it acted on step {number} of the live feed (counted from 0).")
             raise

@@ -12,6 +12,7 @@ from tensor_optix.core.rewards import as_reward, as_rewards
 from tensor_optix.exceptions import EnvironmentFailureError, NotBoundError
 from tensor_optix.pipeline.stepping.action_masks import info_of
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard
+from tensor_optix.pipeline.stepping.episode_beginnings import Beginnings, remembered, told_beginnings
 from tensor_optix.pipeline.stepping.space_layout import Layout, Reader, copy_of, reader, writer
 from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorGuard
 from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
@@ -19,6 +20,10 @@ from tensor_optix.pipeline.stepping.window_builder import WindowBuilder
 Act = Callable[..., Any]
 """Maps one observation to one action, or observations ``[N, ...]`` to actions ``[N, ...]``; one that takes masks is
 handed ``action_mask=``, or ``action_masks=``, where there are any."""
+
+
+_THE_ONE = np.ones(1, np.bool_)
+"""Which environment begins an episode, of one."""
 
 
 class Collector(ABC):
@@ -40,6 +45,7 @@ class Collector(ABC):
     def reset(self, seed: int) -> None:
         """Start fresh episodes from ``seed``."""
         self._observation, self._info = copy_of(self.guard.reset(seed)), self.guard.reset_info
+        self._beginnings = self._all_begin()
         if self._layout is None:
             self._layout = self._layout_of(self._observation, "observation")
 
@@ -52,6 +58,10 @@ class Collector(ABC):
     def fill(self, window: WindowBuilder, act: Act) -> None:
         """Step until the window is full, acting with ``act``."""
         self._begin(window)
+        tell = told_beginnings(act)
+        if tell is not None:
+            self._beginnings.tell(tell)
+            window.begin_with(remembered(act, self.guard.num_envs))
         try:
             self._step(window, act)
         except Exception:
@@ -63,6 +73,9 @@ class Collector(ABC):
     def go_on_from(self, broken: Collector) -> None:
         """Fill windows as ``broken`` did, from a new environment."""
         self._layout, self._action_layout = broken._layout, broken._action_layout
+
+    def _all_begin(self) -> Beginnings:
+        return Beginnings(self.guard.num_envs, resets_by_a_step=False)
 
     @abstractmethod
     def _begin(self, window: WindowBuilder) -> None:
@@ -102,7 +115,7 @@ class SingleEnvCollector(Collector):
     def _begin(self, window: WindowBuilder) -> None:
         if self._episode_over:
             self._observation, self._info = self.guard.reset(), self.guard.reset_info
-            self._episode_over = False
+            self._episode_over, self._beginnings = False, self._all_begin()
 
     def _step(self, window: WindowBuilder, act: Act) -> None:
         step, observe, put_observation = self.guard.step, window.observation, window.put_observation
@@ -113,6 +126,7 @@ class SingleEnvCollector(Collector):
         start = window.num_taken
         put_observation(start, self._observation)
         masks, beside, kept_masks = self._masks(window, act, False)
+        tell = told_beginnings(act)
         for t in range(start, window.num_steps):
             action = act(observe(t), **beside)
             observation, reward, terminated, truncated, info = step(action)
@@ -131,6 +145,8 @@ class SingleEnvCollector(Collector):
                     if t < last:
                         window.keep_successor(t, observation)
                         observation = self._begun_anew(window, t, masks)
+                        if tell is not None:
+                            tell(_THE_ONE)
                 put_observation(t + 1, observation)
                 if masks is not None:
                     kept_masks[t + 1] = masks.now
@@ -155,6 +171,9 @@ class VectorEnvCollector(Collector):
 
     guard: VectorGuard
 
+    def _all_begin(self) -> Beginnings:
+        return Beginnings(self.guard.num_envs, resets_by_a_step=self.guard.mode is Autoreset.NEXT_STEP)
+
     def _begin(self, window: WindowBuilder) -> None:
         window.note_ended(self.guard.ended)
 
@@ -172,7 +191,10 @@ class VectorEnvCollector(Collector):
         start, num_envs = window.num_taken, self.guard.num_envs
         put_observation(start, self._observation)
         masks, beside, kept_masks = self._masks(window, act, self.guard.ended)
+        tell = told_beginnings(act)
         for t in range(start, window.num_steps):
+            if tell is not None:
+                self._beginnings.tell(tell)
             actions = act(observe(t), **beside)
             observations, rewards_t, terminated_t, truncated_t, info = step(actions)
             try:
@@ -184,6 +206,8 @@ class VectorEnvCollector(Collector):
                     own_rewards[t] = own_reward.take()
                 terminated[t] = terminated_t
                 truncated[t] = truncated_t
+                if tell is not None:
+                    self._beginnings.follow(terminated[t] | truncated[t])
                 put_observation(t + 1, observations)
                 if masks is not None:
                     masks.follow(observations, info, *self.guard.shown_ends(terminated[t], truncated[t]))

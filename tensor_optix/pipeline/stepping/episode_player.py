@@ -14,6 +14,7 @@ from tensor_optix.functional.seeding import derive_seed
 from tensor_optix.functional.statistics import mean_interval
 from tensor_optix.pipeline.stepping.collectors import Act
 from tensor_optix.pipeline.stepping.env_guard import EnvGuard
+from tensor_optix.pipeline.stepping.episode_beginnings import Beginnings, told_beginnings
 from tensor_optix.pipeline.stepping.space_layout import Layout, is_finite, reader, stack
 from tensor_optix.pipeline.stepping.vector_env import Autoreset, VectorGuard
 
@@ -28,6 +29,7 @@ def rowwise(act: Act, num_envs: int, action_space: Any) -> Act:
         return stack([act(row(n), action_mask=action_masks[n]) for n in range(num_envs)], action_space)
 
     act_batch.uses_action_masks = takes_masks(act)  # type: ignore[attr-defined]
+    act_batch.begin_episodes = told_beginnings(act)  # type: ignore[attr-defined]
     return act_batch
 
 
@@ -95,6 +97,9 @@ class SinglePlayer(EpisodePlayer):
         own = guard.own_reward
         masks = guard.masks.serve(act, observation, guard.reset_info)
         beside = {} if masks is None else masks.beside
+        tell = told_beginnings(act)
+        if tell is not None:
+            tell(np.ones(1, np.bool_))
         while not over:
             observation, reward, terminated, truncated, info = step(act(cast(observation), **beside))
             if masks is not None:
@@ -166,7 +171,10 @@ class VectorPlayer(EpisodePlayer):
         own, act = guard.own_reward, self._act_batch
         masks = guard.masks.serve(act, observations, guard.reset_info)
         beside = {} if masks is None else masks.beside
+        tell, beginnings = told_beginnings(act), Beginnings(guard.num_envs, guard.mode is Autoreset.NEXT_STEP)
         while self._playing.any():
+            if tell is not None:
+                beginnings.tell(tell)
             observations, rewards, terminated, truncated, info = guard.step(act(layout.cast(observations), **beside))
             self._steps_taken += 1
             counted = self._playing & ~guard.ended
@@ -177,6 +185,7 @@ class VectorPlayer(EpisodePlayer):
                 raise guard.unusable(error) from error
             lengths += counted
             over = np.logical_or(terminated, truncated) & ~guard.ended
+            beginnings.follow(over)
             cut = counted & ~over & (lengths >= limit)
             self.num_cut += int(cut.sum())
             cut_one = cut_one or bool(cut.any())

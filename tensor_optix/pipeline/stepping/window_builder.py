@@ -63,6 +63,7 @@ class WindowBuilder:
         self._observations = layout.allocate(num_steps + 1, *batch)
         self._actions: Any = None
         self._successors: list[tuple[Any, Any]] = []
+        self._initial_states: Any = None
         self.masks: npt.NDArray[np.bool_] | None = None
         self._final_masks: list[tuple[Any, npt.NDArray[np.bool_]]] = []
         self.put_observation = writer(self._observations)
@@ -73,6 +74,11 @@ class WindowBuilder:
         if self._actions is None:
             self._actions = layout.allocate(self.num_steps, *self.batch)
         return writer(self._actions)
+
+    def begin_with(self, states: Any) -> None:
+        """Take what whoever acts remembers at the first step; later in the window it is known from there on."""
+        if self.num_taken == 0:
+            self._initial_states = states
 
     def open_masks(self, size: int) -> npt.NDArray[np.bool_]:
         """Return where the masks of observations go, ``[T + 1, A]`` or ``[T + 1, N, A]``."""
@@ -229,6 +235,7 @@ class WindowBuilder:
             completed_lengths=lengths,
             action_masks=None if self.masks is None else self.masks[:-1],
             next_action_masks=self._next_masks(),
+            initial_states=self._initial_states,
         )
 
     def _next_masks(self) -> npt.NDArray[np.bool_] | None:

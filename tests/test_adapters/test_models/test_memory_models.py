@@ -58,7 +58,7 @@ def test_states_that_do_not_come_back_as_they_went_in_are_refused(values):
     outputs = [keras.layers.Dense(3)(x), *([keras.layers.Dense(1)(x)] if values else [])]
     with pytest.raises(IncompatibleModelError, match=r"'hidden'.*shape \(6,\) and dtype float32.*comes back.*\(5,\)"):
         bound(model_of([seen, state], [*outputs, keras.layers.Dense(5)(x)]))
-    with pytest.raises(IncompatibleModelError, match="comes back with shape .* float64"):
+    with pytest.raises(IncompatibleModelError, match=r"comes back with shape .* float64"):
         bound(model_of([seen, state], [*outputs, keras.layers.Dense(6, dtype="float64")(x)]))
 
 
@@ -69,7 +69,7 @@ def test_states_that_do_not_come_back_at_all_are_refused():
         bound(model_of([seen, state], keras.layers.Dense(3)(x)))
     free = keras.Input((None,), name="free")
     pooled = keras.layers.Concatenate()([seen, keras.layers.GlobalMaxPooling1D()(keras.layers.Reshape((-1, 1))(free))])
-    with pytest.raises(IncompatibleModelError, match="State 'free' .* must have a fixed shape"):
+    with pytest.raises(IncompatibleModelError, match=r"State 'free' .* must have a fixed shape"):
         bound(model_of([seen, free], [keras.layers.Dense(3)(pooled), keras.layers.Dense(1)(pooled), free]))
 
 
@@ -81,5 +81,5 @@ def test_agents_that_carry_no_states_say_who_does():
 def test_a_layer_that_keeps_a_state_to_itself_is_refused():
     hidden = keras.layers.GRU(6, stateful=True, name="keeps")
     model = keras.Sequential([keras.Input((4,), batch_size=1), keras.layers.Reshape((1, 4)), hidden])
-    with pytest.raises(IncompatibleModelError, match="'keeps' .* stateful=True.*its states as inputs and outputs"):
+    with pytest.raises(IncompatibleModelError, match=r"'keeps' .* stateful=True.*its states as inputs and outputs"):
         bound(model)

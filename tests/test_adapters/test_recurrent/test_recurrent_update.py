@@ -62,7 +62,12 @@ def test_ratios_are_1_at_the_first_gradient_step(length):
         before = agent.get_state().arrays
         draws = np.arange(len(update.drawable(steps.valid)), dtype=np.int32)[None]
         told, _ = update(
-            rated, np.ones(steps.size), np.zeros(steps.size), draws, 1, {**SETTINGS, "max_grad_norm": 1.0, "kl_limit": 1.0}
+            rated,
+            np.ones(steps.size),
+            np.zeros(steps.size),
+            draws,
+            1,
+            {**SETTINGS, "max_grad_norm": 1.0, "kl_limit": 1.0},
         )
         assert abs(told["policy_loss"] + 1) < 1e-5 and told["clip_fraction"] == 0 and told["kl"] < 1e-9
         agent.set_state(dataclasses.replace(agent.get_state(), arrays=before))
@@ -91,7 +96,7 @@ def test_several_environments_are_learned_from_as_each_alone():
     window = remembered_window(agent, 0, 12, num_envs=3)
     _, together, _ = rated_window(agent, window)
     for n in range(3):
-        fields = "observations actions rewards terminated truncated next_observations".split()
+        fields = ["observations", "actions", "rewards", "terminated", "truncated", "next_observations"]
         alone = {name: getattr(window, name)[:, n] for name in fields}
         alone["initial_states"] = [state[n] for state in window.initial_states]
         _, rated, _ = rated_window(agent, dataclasses.replace(window, **alone))

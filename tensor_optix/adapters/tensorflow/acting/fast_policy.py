@@ -98,7 +98,9 @@ class FrozenPolicy:
 
     def act(self, observation: Any, *, greedy: bool = False, action_mask: Any = None) -> Any:
         """Return an action for one observation, of those that a mask ``[A]`` allows."""
-        outputs = self._forward.one(observation)
+        return self._chosen_one(self._forward.one(observation), greedy, action_mask)
+
+    def _chosen_one(self, outputs: np.ndarray, greedy: bool, action_mask: Any) -> Any:
         allowed = () if action_mask is None else (masks_of(self._sampler).checked(action_mask),)
         if greedy:
             return self._sampler.greedy_one(outputs, *allowed)
@@ -111,7 +113,9 @@ class FrozenPolicy:
 
         Live feeds record it, since the learner's policy has moved on by the time of learning.
         """
-        outputs = self._forward.one(observation)
+        return self._chosen_with_log_prob(self._forward.one(observation), action_mask)
+
+    def _chosen_with_log_prob(self, outputs: np.ndarray, action_mask: Any) -> tuple[Any, float]:
         allowed = () if action_mask is None else (masks_of(self._sampler).checked(action_mask),)
         with self._lock:
             noise = self._noise.one()
@@ -121,7 +125,9 @@ class FrozenPolicy:
 
     def act_batch(self, observations: Any, *, greedy: bool = False, action_masks: Any = None) -> np.ndarray:
         """Return actions ``[N, ...]`` for observations ``[N, ...]``, of those that masks ``[N, A]`` allow."""
-        outputs = self._forward(observations)
+        return self._chosen(self._forward(observations), greedy, action_masks)
+
+    def _chosen(self, outputs: np.ndarray, greedy: bool, action_masks: Any) -> np.ndarray:
         checked = masks_of(self._sampler).checked_rows if action_masks is not None else None
         allowed = () if checked is None else (checked(action_masks, len(outputs)),)
         if greedy:

@@ -57,7 +57,9 @@ class RememberingPolicy(FrozenPolicy):
         outputs, states = self._one(observation, states)
         return *self._chosen_with_log_prob(outputs, action_mask), states
 
-    def act_batch(self, observations: Any, *, greedy: bool = False, states: Any = None, action_masks: Any = None) -> Any:
+    def act_batch(
+        self, observations: Any, *, greedy: bool = False, states: Any = None, action_masks: Any = None
+    ) -> Any:
         """Return actions ``[N, ...]`` for observations ``[N, ...]``, and the states after them, ``[N, ...]`` each."""
         given = self._checked(states, num_rows(observations))
         outputs, *after = self._forward((observations, *given))
@@ -74,7 +76,7 @@ class RememberingPolicy(FrozenPolicy):
         expected = [(num_envs, *spec.shape) for spec in self._specs]
         if shapes != expected:
             raise InvalidArgumentError(
-                f"`states` must be {len(expected)} arrays of the shapes {expected}, as initial_states({num_envs}) and the "
-                f"call before give them. Received: {shapes}."
+                f"`states` must be {len(expected)} arrays of the shapes {expected}, as initial_states({num_envs}) and "
+                f"the call before give them. Received: {shapes}."
             )
         return list(states)
