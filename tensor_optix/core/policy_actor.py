@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tensor_optix.core.checks import has_method
 from tensor_optix.core.mask_layout import takes_masks
 
 
@@ -24,7 +25,7 @@ class PolicyActor:
 
     def __init__(self, policy: Any, *, greedy: bool) -> None:
         self.uses_action_masks = takes_masks(policy)
-        self.remembers = callable(getattr(policy, "initial_states", None))
+        self.remembers = has_method(policy, "initial_states")
         self.states: Any = None
         self._policy = policy
         self._greedy = greedy

@@ -15,6 +15,7 @@ from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported,
 from tensor_optix.adapters.tensorflow.recurrent.remembering_forward import RememberingForward
 from tensor_optix.adapters.tensorflow.recurrent.remembering_policy import RememberingPolicy
 from tensor_optix.core.base_agent import Policy
+from tensor_optix.core.types import AgentState, StateScope
 from tensor_optix.functional.seeding import derive_rng
 
 
@@ -79,6 +80,53 @@ class ActingAgent(BoundAgent):
     def _checked_masks(self, masks: Any, count: int) -> np.ndarray:
         self._is_masked = True
         return masks_of(self._sampler).checked_rows(masks, count)
+
+    # What is remembered
+
+    def begin_episodes(self, is_first: Any) -> None:
+        """Forget, where an episode begins with the next observation."""
+        if self._remembering is not None:
+            self._remembering.begin_episodes(is_first)
+
+    def memory_states(self, num_envs: int) -> list[np.ndarray] | None:
+        """Return a copy of the states of so many environments that step together; None: the policy has no memory."""
+        held = self._remembering
+        return None if held is None else [state.copy() for state in held.states_of(num_envs)]
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the policy has memory, so that it must be told where episodes begin."""
+        return self._remembering is not None
+
+    @property
+    def _remembering(self) -> RememberingForward | None:
+        """What carries the states; None where nothing is remembered."""
+        forward = None if self._sampler is None else self._forward
+        return forward if isinstance(forward, RememberingForward) else None
+
+    def get_state(self, scope: StateScope = "learner") -> AgentState:
+        """Return what ``BoundAgent`` tells, and what is remembered of the running episodes."""
+        state = super().get_state(scope)
+        if scope != "policy" and self._remembering is not None:
+            state.arrays |= self._remembering.state_dict()
+        return state
+
+    def set_state(self, state: AgentState) -> None:
+        """Become what ``state`` says, all or nothing; acting and learning then go on bit for bit, in mid-episode."""
+        held = self._remembering
+        remembered = None if held is None else held.checked(state.arrays)
+        super().set_state(state)
+        if held is not None and remembered is not None:
+            held.states = remembered
+
+    def go_back_to(self, state: AgentState) -> None:
+        """Become what an earlier state of the same run says; what is remembered is of the episodes that run now."""
+        remembered = {} if self._remembering is None else self._remembering.states
+        super().go_back_to(state)
+        if self._remembering is not None:
+            self._remembering.states = remembered
+
+    # What is taken away
 
     def policy(self) -> Policy:
         """Return a frozen copy with noise of its own; where there is memory, it takes states and gives them."""

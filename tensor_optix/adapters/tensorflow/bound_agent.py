@@ -35,7 +35,7 @@ from tensor_optix.adapters.tensorflow.learning.trained_variables import Trainabl
 from tensor_optix.adapters.tensorflow.models import keras_features, model_checks
 from tensor_optix.adapters.tensorflow.models.model_checks import Spaces, bounds_differ, require_served
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
-from tensor_optix.adapters.tensorflow.recurrent.remembering_forward import RememberingForward, forward_of
+from tensor_optix.adapters.tensorflow.recurrent.remembering_forward import forward_of
 from tensor_optix.adapters.tensorflow.saving.agent_arrays import digest
 from tensor_optix.adapters.tensorflow.saving.attached_state import attached_copies
 from tensor_optix.adapters.tensorflow.saving.saved_agent import SavedAgent
@@ -120,27 +120,6 @@ class BoundAgent(SavedAgent):
             twin._forward = self._forward.snapshot()
         twin._noise = NoiseStream(derive_rng(seed, "explore"), twin._sampler.draw_noise)
         return twin
-
-    def begin_episodes(self, is_first: Any) -> None:
-        """Forget, where an episode begins with the next observation."""
-        if self._remembering is not None:
-            self._remembering.begin_episodes(is_first)
-
-    def memory_states(self, num_envs: int) -> list[np.ndarray] | None:
-        """Return a copy of the states of so many environments that step together; None: the policy has no memory."""
-        held = self._remembering
-        return None if held is None else [state.copy() for state in held.states_of(num_envs)]
-
-    @property
-    def remembers(self) -> bool:
-        """Whether the policy has memory, so that it must be told where episodes begin."""
-        return self._remembering is not None
-
-    @property
-    def _remembering(self) -> RememberingForward | None:
-        """What carries the states; None where nothing is remembered."""
-        forward = None if self._sampler is None else self._forward
-        return forward if isinstance(forward, RememberingForward) else None
 
     @property
     def log_std(self) -> keras.Variable | None:
@@ -332,8 +311,6 @@ class BoundAgent(SavedAgent):
         self._follow_flags()
         state = super().get_state(scope)
         if scope != "policy":
-            if self._remembering is not None:
-                state.arrays |= self._remembering.state_dict()
             state.meta["trainable"] = self._flags.told()
             told = undecayed(self._optimizers())
             state.meta |= {"undecayed": told} if told else {}
@@ -350,26 +327,19 @@ class BoundAgent(SavedAgent):
         now = self._flags.told()
         saved: Any = state.meta.get("trainable")
         if saved == now or not self._flags.fit(saved):
-            self._become(state)
+            super().set_state(state)
             return
         own: AgentState | None = super().get_state()
         try:
             self._flags.set(saved)
             self._follow_flags()
-            self._become(state)
+            super().set_state(state)
             own = None
         finally:
             self._flags.set(now)
             self._follow_flags()
             if own is not None:
                 self._take(own)
-
-    def _become(self, state: AgentState) -> None:
-        held = self._remembering
-        remembered = None if held is None else held.checked(state.arrays)
-        super().set_state(state)
-        if held is not None and remembered is not None:
-            held.states = remembered
 
     def _trained(self) -> list[Any]:
         """Return what the optimizer trains."""

@@ -197,11 +197,8 @@ class TFAgent(ActingAgent):
 
     def go_back_to(self, state: AgentState) -> None:
         """Become what an earlier state of the same run says; the episodes that are running now are others than then."""
-        remembered = {} if self._remembering is None else self._remembering.states
         super().go_back_to(state)
         self._learner.lose_place()
-        if self._remembering is not None:
-            self._remembering.states = remembered
 
     def on_world_change(self) -> None:
         """Forget moments and what was learned from the old world's steps, let new observations weigh more."""

@@ -69,7 +69,9 @@ def test_ratios_are_1_at_the_first_gradient_step(length):
             1,
             {**SETTINGS, "max_grad_norm": 1.0, "kl_limit": 1.0},
         )
-        assert abs(told["policy_loss"] + 1) < 1e-5 and told["clip_fraction"] == 0 and told["kl"] < 1e-9
+        assert abs(told["policy_loss"] + 1) < 1e-5
+        assert told["clip_fraction"] == 0
+        assert told["kl"] < 1e-9
         agent.set_state(dataclasses.replace(agent.get_state(), arrays=before))
         agent.learn(window)
 
@@ -80,7 +82,7 @@ def test_rows_behind_the_end_of_a_window_and_resets_count_for_nothing():
     window = remembered_window(agent, 0, 11)
     valid = rng.random((11, 2)) > 0.2
     window = dataclasses.replace(window, valid=valid)
-    update, rated, steps = rated_window(agent, window)
+    update, rated, _ = rated_window(agent, window)
     returns = rng.normal(size=22)
     draws = np.arange(4, dtype=np.int32)[None]
     settings = {**SETTINGS, "max_grad_norm": 1.0, "kl_limit": 1.0}
