@@ -29,7 +29,7 @@ APART = ("between_runs.md", "deploy.md", "watching.md")
 """Pages that a test of their own runs."""
 
 INSTALLS = ("pip install .", "pip wheel --no-deps .")
-"""What a block may install; `benchmarks/lower_bounds.py` does it."""
+"""What a block may install; `benchmarks/version_bounds.py` does it."""
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ OF_TESTS = {
     "rliable": ["rliable==1.2.0", "pandas<3"],
     "sb3": ["stable-baselines3>=2.3", "pandas"],
     "notebook": ["ipykernel>=6", "nbclient>=0.10"],
+    "packaging": ["build>=1.2", "hatchling>=1.25"],
     "docs": ["--requirement", str(ROOT / "requirements-docs.txt")],
 }
 """What tests alone need; all else is an extra of pyproject.toml."""

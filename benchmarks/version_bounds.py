@@ -1,12 +1,14 @@
-"""Installs the oldest versions that pyproject.toml allows, beside a wheel of this checkout, and tries them.
+"""Installs the oldest or the newest versions that pyproject.toml allows, beside a wheel of this checkout; tries them.
 
-Run once a release::
+Run once a release, and where a bound of pyproject.toml changes::
 
-    python benchmarks/lower_bounds.py           # makes benchmarks/.venvs/lower_bounds, takes some minutes
+    python benchmarks/version_bounds.py oldest          # makes benchmarks/.venvs/oldest, takes some minutes
+    python benchmarks/version_bounds.py newest --write
 
-A venv gets the oldest TensorFlow (its CPU package), Keras, Gymnasium and all else, and the package from a wheel. In it
-a run of each algorithm is trained, loaded, evaluated and exported, then the fast tests are run, but for those that need
-what the oldest versions do not have. Results: ``benchmarks/results/lower_bounds.json``.
+A fresh venv gets the package from a wheel: with ``oldest`` the lowest version of each dependency (of TensorFlow its CPU
+package), with ``newest`` whatever pip chooses, so that a plain install is tried, too. In it a run of each algorithm is
+trained, loaded, evaluated and exported, far from the checkout; then the fast tests are run, but for those that need
+what the oldest versions do not have. Results: ``benchmarks/results/oldest_versions.json`` and ``newest_versions.json``.
 """
 
 from __future__ import annotations
@@ -25,12 +27,21 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-VENV = ROOT / "benchmarks" / ".venvs" / "lower_bounds"
-RESULTS = ROOT / "benchmarks" / "results" / "lower_bounds.json"
-TEST_TOOLS = ("hypothesis", "matplotlib", "pytest", "pytest-timeout", "pytest-xdist", "safetensors", "websockets")
+VENVS = ROOT / "benchmarks" / ".venvs"
+RESULTS = ROOT / "benchmarks" / "results"
+TEST_TOOLS = (
+    "hypothesis",
+    "matplotlib",
+    "pytest",
+    "pytest-timeout",
+    "pytest-xdist",
+    "pyyaml",
+    "safetensors",
+    "websockets",
+)
 
+NEVER_RUN = {"tests/test_typing": "type checkers are no part of what users install"}
 NOT_RUN = {
-    "tests/test_typing": "type checkers are no part of what users install",
     "tests/test_benchmarks": "benchmarks run with today's versions",
     "tests/test_examples": "examples run with today's versions",
     "tests/test_algorithms/test_replay/test_replay_buffer.py": "names Gymnasium's autoreset modes (from 1.1 on)",
@@ -75,30 +86,46 @@ print(json.dumps(reached))
 """
 
 
-def oldest() -> dict[str, str]:
+def dependencies() -> dict[str, str]:
     """Return the lowest version of each dependency."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return dict(re.fullmatch(r"([\w-]+)>=([\w.]+)", line).groups() for line in project["dependencies"])
 
 
-def install(folder: Path) -> list[str]:
+def package_of(name: str, which: str) -> str:
+    """Return the package that brings a dependency."""
+    return "tensorflow-cpu" if (name, which) == ("tensorflow", "oldest") else name
+
+
+def install(folder: Path, which: str) -> list[str]:
     """Make the venv, and return how its Python is called."""
     venv.create(folder, with_pip=True, clear=True)
     python = [str(folder / "bin" / "python")]
     pip = [*python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    pins = [f"{'tensorflow-cpu' if name == 'tensorflow' else name}=={version}" for name, version in oldest().items()]
-    subprocess.run([*pip, "install", *pins, *TEST_TOOLS], check=True)
     with tempfile.TemporaryDirectory() as wheels:
         subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", wheels, str(ROOT)], check=True)
-        subprocess.run([*pip, "install", "--no-deps", *map(str, Path(wheels).glob("tensor_optix-*.whl"))], check=True)
+        wheel = [str(path) for path in Path(wheels).glob("tensor_optix-*.whl")]
+        if which == "oldest":
+            pins = [f"{package_of(name, which)}=={version}" for name, version in dependencies().items()]
+            subprocess.run([*pip, "install", *pins], check=True)
+            wheel = ["--no-deps", *wheel]
+        subprocess.run([*pip, "install", *wheel], check=True)
     return python
 
 
-def versions(python: list[str]) -> dict[str, str]:
-    """Return what is installed of what the package needs."""
-    names = ["tensorflow-cpu" if name == "tensorflow" else name for name in oldest()]
-    code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {names}}}))"
-    return json.loads(subprocess.run([*python, "-c", code], check=True, capture_output=True, text=True).stdout)
+def add_test_tools(python: list[str]) -> None:
+    """Install what the tests need; the dependencies stay as they are."""
+    freeze = subprocess.run([*python, "-m", "pip", "freeze"], check=True, capture_output=True, text=True).stdout
+    kept = [line for line in freeze.splitlines() if "==" in line]
+    pip = [*python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    subprocess.run([*pip, *kept, *TEST_TOOLS], check=True)
+
+
+def installed(python: list[str]) -> dict[str, str]:
+    """Return every package of the venv but pip's own, before the tests' tools come."""
+    listed = subprocess.run([*python, "-m", "pip", "list", "--format=json"], check=True, capture_output=True, text=True)
+    versions = {package["name"].lower().replace("_", "-"): package["version"] for package in json.loads(listed.stdout)}
+    return {name: version for name, version in versions.items() if name not in ("pip", "setuptools", "tensor-optix")}
 
 
 def trial(python: list[str]) -> dict[str, object]:
@@ -111,10 +138,16 @@ def trial(python: list[str]) -> dict[str, object]:
     return {**json.loads(done.stdout.splitlines()[-1]), "command": command.returncode == 0}
 
 
-def run_tests(python: list[str], tests: list[str], jobs: int) -> dict[str, object]:
+def not_run(which: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the files and the tests that are left out, with the reasons."""
+    return (NEVER_RUN | NOT_RUN, DESELECTED) if which == "oldest" else (NEVER_RUN, {})
+
+
+def run_tests(python: list[str], which: str, tests: list[str], jobs: int) -> dict[str, object]:
     """Run the fast tests of the checkout."""
-    left_out = [f"--ignore={path}" for path in NOT_RUN]
-    deselected = ["-k", " and ".join(f"not ({words})" for words in DESELECTED)]
+    files, words = not_run(which)
+    left_out = [f"--ignore={path}" for path in files]
+    deselected = ["-k", " and ".join(f"not ({word})" for word in words)] if words else []
     command = [*python, "-m", "pytest", "-q", "-n", str(jobs), "--dist", "loadfile", "--timeout", "1200"]
     started = time.perf_counter()
     done = subprocess.run(
@@ -132,27 +165,34 @@ def run_tests(python: list[str], tests: list[str], jobs: int) -> dict[str, objec
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--venv", type=Path, default=VENV, help="where the venv is made")
+    parser.add_argument("which", choices=("oldest", "newest"), help="which versions")
+    parser.add_argument("--venv", type=Path, help="where the venv is made; default: below benchmarks/.venvs")
     parser.add_argument("--keep", action="store_true", help="use the venv as it is")
     parser.add_argument("--tests", nargs="*", default=["tests"], help="which tests to run; none: give no value")
     parser.add_argument("--jobs", type=int, default=2, help="processes that run tests")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
+    parser.add_argument("--write", action="store_true", help="write the results into benchmarks/results")
     options = parser.parse_args()
-    python = [str(options.venv / "bin" / "python")] if options.keep else install(options.venv)
+    folder = options.venv or VENVS / options.which
+    python = [str(folder / "bin" / "python")] if options.keep else install(folder, options.which)
+    packages = installed(python)
     result = {
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "versions": versions(python),
+        "versions": {name: packages[name] for name in (package_of(name, options.which) for name in dependencies())},
+        "packages": len(packages),
         "trial": trial(python),
-        "fast_tests": run_tests(python, options.tests, options.jobs) if options.tests else None,
-        "not_run": {**NOT_RUN, **DESELECTED},
     }
+    if options.tests:
+        add_test_tools(python)
+        result["fast_tests"] = run_tests(python, options.which, options.tests, options.jobs)
+        files, words = not_run(options.which)
+        result["not_run"] = files | words
     print(json.dumps(result, indent=2))
     if options.write:
-        RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    failed = result["fast_tests"] and result["fast_tests"]["failures"]
-    sys.exit(1 if failed else 0)
+        path = RESULTS / f"{options.which}_versions.json"
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    sys.exit(1 if result.get("fast_tests", {}).get("failures") else 0)
 
 
 if __name__ == "__main__":
