@@ -28,7 +28,7 @@ from tensor_optix.core.run_result import RunResult
 from tensor_optix.core.storage.atomic_files import check_may_be_made, make_writable_folder
 from tensor_optix.core.storage.run_folder import RunFolder, how_to_resume, list_runs, was_started
 from tensor_optix.core.types import LoopState, PolicySnapshot
-from tensor_optix.exceptions import CheckpointError, TensorOptixError
+from tensor_optix.exceptions import CheckpointError, InvalidArgumentError, TensorOptixError
 from tensor_optix.functional.seeding import derive_seed, fresh_seed
 from tensor_optix.reporting.named_callbacks import with_named
 
@@ -71,6 +71,8 @@ class RLOptimizer:
         report_episodes: Fresh greedy episodes that report on the champion at the end; 0 for none.
         stop_on: Classes of exceptions, such as ``(optuna.TrialPruned,)``, with which a callback may end the run.
             What it raised is raised again at the end, after the report, the files and the hooks.
+        baseline: A policy to compare with: a function of an observation, a ``Policy``, or an agent that was bound. It
+            plays the report's episodes, too: ``result.report.difference`` is paired by seed. None: no comparison.
 
     Example:
         >>> result = RLOptimizer(agent, pipeline, max_env_steps=100_000, seed=0).run()  # doctest: +SKIP
@@ -102,6 +104,7 @@ class RLOptimizer:
         target_score: float | None = None,
         report_episodes: int = 100,
         stop_on: Iterable[type[Exception]] = (),
+        baseline: Any = None,
     ) -> None:
         evaluator = _default_evaluator() if evaluator is None else evaluator
         tuner = _default_hyperparameter_optimizer() if optimizer is None else optimizer
@@ -145,6 +148,7 @@ class RLOptimizer:
             seed=seed,
             play_episodes=self._evaluation,
             stop_on=stop_on,
+            baseline=_act_of_baseline(baseline, report_episodes),
             **settings,
         )
         self._max_snapshots = max_snapshots
@@ -301,6 +305,19 @@ def _check_place(checkpoint_dir: Any, max_snapshots: Any) -> None:
     check_path("checkpoint_dir", checkpoint_dir)
     check_may_be_made(Path(checkpoint_dir))
     check_int("max_snapshots", max_snapshots, at_least=1)
+
+
+def _act_of_baseline(baseline: Any, report_episodes: Any) -> Any:
+    """Return how a baseline acts, None for none."""
+    if baseline is None:
+        return None
+    from tensor_optix.pipeline.acting import acting_as_baseline
+
+    if report_episodes == 0:
+        raise InvalidArgumentError(
+            "`baseline` is compared with in the report's episodes, and `report_episodes` is 0. Leave one of them out."
+        )
+    return acting_as_baseline(baseline)
 
 
 def _default_evaluator() -> BaseEvaluator:

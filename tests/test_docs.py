@@ -28,7 +28,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 APART = ("between_runs.md", "deploy.md", "watching.md")
 """Pages that a test of their own runs."""
 
-INSTALLS = ("pip install .", "pip wheel --no-deps .")
+INSTALLS = ("pip install .", "pip install .[plots]", "pip wheel --no-deps .")
 """What a block may install; `benchmarks/version_bounds.py` does it."""
 
 
@@ -66,8 +66,8 @@ def test_every_block_of_a_page_runs_in_order(page: str, monkeypatch: pytest.Monk
         if language == "python":
             run_python(block, namespace)
         elif language == "bash":
-            for line in block.splitlines():
-                run_command(shlex.split(line, comments=True), monkeypatch)
+            for command in [command for line in block.splitlines() for command in unrolled(line)]:
+                run_command(shlex.split(command, comments=True), monkeypatch)
 
 
 def test_no_block_is_of_an_unknown_language() -> None:
@@ -101,6 +101,12 @@ def test_each_file_and_folder_that_a_page_names_is_there(page: str) -> None:
     known = {f"/{path.as_posix()}" + "/" * (ROOT / path).is_dir() for path in FILES}
     known |= {f"/{name}" for name in ("CHANGELOG.md", "tests/", "benchmarks/", "docs/", "examples/", "website/")}
     assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in known)) == []
+
+
+def unrolled(line: str) -> list[str]:
+    """Return what a loop of the shell does, one after the other; any other line as it is."""
+    loop = re.fullmatch(r"for (\w+) in ([^;]+); do (.*); done", line)
+    return [loop[3].replace(f"${loop[1]}", value) for value in loop[2].split()] if loop else [line]
 
 
 def run_python(block: str, namespace: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 QUESTIONS = {
     "log": ("watching.md", "callbacks=["),
     "plot": ("watching.md#a-picture-of-the-run", "plot_run("),
+    "report and compare": ("report.md", "compare_runs("),
     "continue": ("between_runs.md#train-on", "RLOptimizer(agent"),
     "fine-tune": ("between_runs.md#fine-tune-a-model-of-your-own", "PPOAgent(actor"),
     "export": ("deploy.md", "agent.export("),

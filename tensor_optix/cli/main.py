@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tensor_optix import __version__
+from tensor_optix.cli.compare import compare
 from tensor_optix.cli.doctor import doctor
 from tensor_optix.cli.evaluate import evaluate
 from tensor_optix.cli.exits import EXPLANATION
@@ -20,6 +21,7 @@ from tensor_optix.cli.resume import resume
 from tensor_optix.cli.show import show
 from tensor_optix.cli.train import train
 from tensor_optix.cli.video import video
+from tensor_optix.cli.write_report import report
 
 app = typer.Typer(
     help="Trains a reinforcement-learning agent by itself, and says how good it is.",
@@ -59,4 +61,6 @@ app.command()(export)
 app.command()(plot)
 app.command("list")(list_runs)
 app.command()(show)
+app.command()(report)
+app.command()(compare)
 app.command()(doctor)

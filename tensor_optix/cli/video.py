@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tensor_optix.pipeline.environment_names import EnvironmentName
 
 VIDEOS = "videos"
-RENDER_MODE = "rgb_array"
 
 
 def video(
@@ -88,31 +87,13 @@ def _filmed(name: EnvironmentName) -> Any:
         EnvironmentFailureError: It cannot be made, or draws no pictures.
     """
     import importlib.util
-    from dataclasses import replace
 
-    from tensor_optix.exceptions import EnvironmentFailureError, MissingExtraError
+    from tensor_optix.cli.filming import environment_to_film
+    from tensor_optix.exceptions import MissingExtraError
 
     if importlib.util.find_spec("moviepy") is None:
         raise MissingExtraError("Videos need MoviePy, the extra tensor-optix[video]: pip install moviepy.")
-    _refuse_without_pictures(name)
-    env = replace(name, kwargs={**name.kwargs, "render_mode": RENDER_MODE})()
-    if env.render_mode != RENDER_MODE:
-        env.close()
-        raise EnvironmentFailureError(f"{name} draws no pictures: something in it has another render mode.")
-    return env
-
-
-def _refuse_without_pictures(name: EnvironmentName) -> None:
-    from tensor_optix.exceptions import EnvironmentFailureError
-
-    env = name()
-    modes = env.metadata.get("render_modes") or []
-    env.close()
-    if RENDER_MODE not in modes:
-        raise EnvironmentFailureError(
-            f"{name} cannot be filmed: it has no render mode {RENDER_MODE!r}. "
-            f"Its metadata name {', '.join(map(str, modes)) or 'none'}."
-        )
+    return environment_to_film(name)
 
 
 def _film(agent: Any, env: Any, folder: Path, episodes: int, seed: int) -> list[float]:

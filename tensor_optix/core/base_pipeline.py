@@ -81,6 +81,9 @@ class BasePipeline(ABC):
         """Return what the environment's wrappers have gathered, as ``to_exact`` takes it. Default: nothing."""
         return {}
 
+    def restore_environment_state(self, state: dict[str, Any]) -> None:
+        """Give the wrappers back what :meth:`environment_state` returned. Default: nothing."""
+
     def request_stop(self) -> None:
         """End the stream soon, where it may be waiting for its source; from any thread. Default: nothing."""
 

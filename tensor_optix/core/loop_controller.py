@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -47,6 +48,7 @@ class LoopController:
         report_episodes: Fresh greedy episodes that report on the champion at the end.
         run_folder: Where the history is written; None: nowhere.
         stop_on: Classes of exceptions with which a callback may end the run; raised again at the end.
+        baseline: Maps an observation to an action; plays the report's episodes too.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class LoopController:
         report_episodes: int = 100,
         run_folder: RunFolder | None = None,
         stop_on: Iterable[type[Exception]] = (),
+        baseline: Callable[[Any], Any] | None = None,
     ) -> None:
         agent, evaluator, optimizer, pipeline = complete_parts(agent, evaluator, optimizer, pipeline)
         check_keepers(checkpoint_registry, backoff_scheduler, run_folder)
@@ -101,6 +104,7 @@ class LoopController:
             recorder=self.recorder,
             session=self._session,
             stop_request=self.stop_request,
+            baseline=baseline,
         )
         self.parts = Parts(given)
 
@@ -115,9 +119,8 @@ class LoopController:
             resumed, but had ended by itself or used as much as it may, is not: its result is returned.
 
         Raises:
-            Exception: Whatever the environment, agent or evaluator raised; everything saved so
-                far is kept, and :attr:`last_result` says what was reached. Or what a callback ended the
-                run with, if it is of a class in ``stop_on``: after the report, files and hooks.
+            Exception: Whatever the environment, agent or evaluator raised; everything saved so far is kept, and
+                :attr:`last_result` says what was reached. Or what a callback ended the run with (``stop_on``).
         """
         check_flags(resume=resume)
         parts = self.parts
@@ -234,9 +237,7 @@ class LoopController:
     def _start(self) -> None:
         self.stop_request.clear()
         self.callbacks.begin_run()
-        self.parts.closing.ending = None
-        self.parts.ledger.start_run()
-        self.parts.stopwatch.start_run()
+        self.parts.start_run()
         if self.state is LoopState.DORMANT:
             self.scheduler.record_degradation()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tensor_optix.core.base_agent import BaseAgent, Policy
@@ -80,7 +81,9 @@ def acting_in_training(agent: BaseAgent, guard: EnvGuard) -> Act:
     return own.act_batch if agent.acts_on_many() else rowwise(own.act, guard.num_envs, guard.space("action"))
 
 
-def acting_in_evaluation(agent_or_policy: Any, guard: EnvGuard, *, greedy: bool, seed: int) -> Act:
+def acting_in_evaluation(
+    agent_or_policy: Any, guard: EnvGuard, *, greedy: bool, seed: int, name: str = "agent_or_policy"
+) -> Act:
     """Return how an agent, a policy or a function acts while it is evaluated.
 
     A copy of an agent that can give one acts, so that playing changes nothing in it. Any other agent is bound,
@@ -91,11 +94,12 @@ def acting_in_evaluation(agent_or_policy: Any, guard: EnvGuard, *, greedy: bool,
         guard: Where it is to act.
         greedy: Whether it explores.
         seed: Source of the copy's exploration.
+        name: The argument, for messages.
 
     Raises:
         InvalidTypeError: It cannot act.
     """
-    if not _is_agent(agent_or_policy):
+    if not _is_agent(agent_or_policy, name):
         return _act_of_policy(agent_or_policy, greedy)
     actor = completed(agent_or_policy, BaseAgent)  # type: ignore[type-abstract]
     spaces = guard.space("observation"), guard.space("action")
@@ -109,7 +113,28 @@ def acting_in_evaluation(agent_or_policy: Any, guard: EnvGuard, *, greedy: bool,
     return one if batch is None else _Act(one, batch, takes_masks(agent))
 
 
-def _is_agent(actor: Any) -> bool:
+def acting_as_baseline(baseline: Any) -> Act:
+    """Return how what a run is compared with acts, greedily: a policy, a function, or an agent that was bound.
+
+    Args:
+        baseline: What was given.
+
+    Raises:
+        InvalidTypeError: It cannot act.
+        NotBoundError: It is an agent that was never bound.
+    """
+    if not _is_agent(baseline, "baseline"):
+        return _act_of_policy(baseline, greedy=True)
+    agent = completed(baseline, BaseAgent)  # type: ignore[type-abstract]
+    try:
+        return _act_of_policy(agent.policy(), greedy=True)
+    except NotImplementedError:
+        act = _Act(agent.act_greedy, None, takes_masks(agent))
+        act.begin_episodes = agent.begin_episodes
+        return act
+
+
+def _is_agent(actor: Any, name: str) -> bool:
     """Tell whether it is an agent, as far as one must be it to act; else it is a policy or a function.
 
     Raises:
@@ -117,13 +142,13 @@ def _is_agent(actor: Any) -> bool:
     """
     can_act = any(has_method(actor, name) for name in ("act_greedy", "act"))
     if isinstance(actor, type) and can_act:
-        raise InvalidTypeError(f"`agent_or_policy` is the class {actor.__name__}. Give an object of it.")
+        raise InvalidTypeError(f"`{name}` is the class {actor.__name__}. Give an object of it.")
     if can_act:
         return has_method(actor, "act_greedy") or not isinstance(actor, Policy)
     if callable(actor) and not isinstance(actor, type):
         return False
     raise InvalidTypeError(
-        "`agent_or_policy` must be an agent or policy with a method act(observation), or a function of an "
+        f"`{name}` must be an agent or policy with a method act(observation), or a function of an "
         f"observation. Received: {actor!r} of type {type(actor).__name__}."
     )
 
@@ -148,10 +173,11 @@ def _batch_of(agent: BaseAgent, greedy: bool) -> Act | None:
 class _Act:
     """Acts on one observation, and with ``batch`` on those of all environments at once."""
 
-    def __init__(self, one: Act, batch: Act, uses_action_masks: bool) -> None:
+    def __init__(self, one: Act, batch: Act | None, uses_action_masks: bool) -> None:
         self._one = one
         self.batch = batch
         self.uses_action_masks = uses_action_masks
+        self.begin_episodes: Callable[[Any], None] | None = None
 
     def __call__(self, observation: Any, **beside: Any) -> Any:
         return self._one(observation, **beside)

@@ -16,6 +16,7 @@ from tensor_optix.pipeline.environment_facts import environment_facts
 from tensor_optix.pipeline.process_settings import SETTLED_OBJECTS
 from tensor_optix.pipeline.stepping.action_masks import AskedMasks, check_asked, check_asked_of
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
+from tensor_optix.pipeline.stepping.env_state import restore_env_state
 from tensor_optix.pipeline.stepping.window_builder import EpisodeReturns, WindowBuilder
 
 BARRIER_INTERVAL_STEPS = 20_000
@@ -313,6 +314,10 @@ class BatchPipeline(ActingPipeline, Stateful):
     def environment_state(self) -> dict[str, Any]:
         """Return the state of all layers of the environment that have one, by their place."""
         return dict(self._env.state_dict()["env"])
+
+    def restore_environment_state(self, state: dict[str, Any]) -> None:
+        """Give the layers of the environment back what :meth:`environment_state` returned."""
+        restore_env_state(self._env.guard.env, state)
 
     @property
     def is_vector(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tensor_optix.core.checks import check_flags, check_int, check_seed
@@ -17,6 +18,7 @@ from tensor_optix.pipeline.stepping.collectors import Act
 from tensor_optix.pipeline.stepping.env_guard import is_env, open_env
 from tensor_optix.pipeline.stepping.env_keeper import EnvKeeper
 from tensor_optix.pipeline.stepping.env_kinds import kind_of
+from tensor_optix.pipeline.stepping.env_state import env_state, restore_env_state
 from tensor_optix.pipeline.stepping.fresh_wrappers import give_statistics
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ def evaluate(
     seed: int = 0,
     greedy: bool = True,
     action_mask: AskedMasks = "auto",
+    against: CanAct | Act | None = None,
 ) -> EvaluationResult:
     """Play whole episodes and return their mean return with a 95 % interval.
 
@@ -49,6 +52,9 @@ def evaluate(
         seed: Source of the episodes' seeds.
         greedy: The best known action (``act_greedy``, ``act(greedy=True)``) instead of exploring.
         action_mask: Where it is told which actions are allowed, as ``BatchPipeline`` takes it; for who takes masks.
+        against: Another agent, policy or function, which then plays the very same episodes, in wrappers that are what
+            they were: ``difference`` of the result, and its interval, are paired by seed. Its own result is
+            ``against`` of the result.
 
     Raises:
         InvalidTypeError: It cannot act, or ``env`` is no environment.
@@ -71,14 +77,26 @@ def evaluate(
     guard = kind.guard(opened)
     guard.asked_masks = action_mask
     try:
-        act = acting_in_evaluation(agent_or_policy, guard, greedy=greedy, seed=seed)
-        return kind.player(guard, act, num_episodes, seed).play(guard)
+        carried = env_state(guard.env)
+        played = _played(agent_or_policy, kind, guard, num_episodes, seed, greedy=greedy)
+        if against is None:
+            return played
+        restore_env_state(guard.env, carried)
+        return replace(played, against=_played(against, kind, guard, num_episodes, seed, greedy=greedy, name="against"))
     finally:
         for note in guard.reward_notes():
             logger.warning("%s.", note[:1].upper() + note[1:])
         guard.let_go()
         if made_here:
             guard.close()
+
+
+def _played(
+    actor: Any, kind: Any, guard: Any, num_episodes: int, seed: int, *, greedy: bool, name: str = "agent_or_policy"
+) -> EvaluationResult:
+    act = acting_in_evaluation(actor, guard, greedy=greedy, seed=seed, name=name)
+    played: EvaluationResult = kind.player(guard, act, num_episodes, seed).play(guard)
+    return played
 
 
 class EvaluationEnv(EnvKeeper):

@@ -114,13 +114,13 @@ def _columns_of(run: Any) -> tuple[dict[str, np.ndarray], RunResult | None]:
         raise InvalidTypeError(
             f"`run` must be a RunResult or a folder. Received: {run!r} of type {type(run).__name__}."
         )
-    columns = _drawable(columns)
+    columns = drawable(columns)
     if not len(columns["env_steps"]):
         raise CheckpointError(f"There is no history to draw in {'this result' if result else run}.")
     return columns, result
 
 
-def _drawable(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def drawable(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the columns without numbers that no axis can hold."""
     is_drawable = np.abs(columns["env_steps"]) < MAX_DRAWN["env_steps"]
     shown = {name: column[is_drawable] for name, column in columns.items()}

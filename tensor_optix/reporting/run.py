@@ -33,6 +33,7 @@ from tensor_optix.core.storage.run_folder import (
 )
 from tensor_optix.core.types import PolicySnapshot
 from tensor_optix.exceptions import CheckpointError, MissingExtraError
+from tensor_optix.reporting.report import drawable
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ Read = TypeVar("Read")
 
 RUNNING, UNFINISHED = "running", "unfinished"
 """Verdicts of a run that goes on, and of one that never came to an end."""
+
+_LARGEST = 1e100
 
 _NO_HISTORY: dict[str, np.ndarray] = {
     "env_steps": np.zeros(0),
@@ -149,7 +152,8 @@ class Run:
     @property
     def columns(self) -> Mapping[str, np.ndarray]:
         """What charts need of the history, as arrays: ``env_steps``, ``score`` and ``champion`` (NaN where a row has
-        none), ``state`` and ``alarm``; rows without a state or env steps are left out.
+        none), ``state`` and ``alarm``; rows without a state or env steps, and numbers that no axis has room for, are
+        left out.
         """
         return self._columns
 
@@ -265,7 +269,8 @@ def _champions(root: Path, problems: list[str]) -> tuple[tuple[PolicySnapshot, .
 def _columns(root: Path) -> tuple[dict[str, np.ndarray], int]:
     if not os.path.lexists(root / HISTORY_FILE):
         return _NO_HISTORY, 0
-    return columns_and_damage(regular_file(root, HISTORY_FILE))
+    columns, num_bad = columns_and_damage(regular_file(root, HISTORY_FILE))
+    return drawable(columns), num_bad
 
 
 def _tried(read: Callable[[], Read], otherwise: Read, path: Path, problems: list[str], *, needed: bool = True) -> Read:
@@ -284,5 +289,6 @@ def _damage(name: str, count: int) -> str:
 
 
 def number_or_nan(value: Any) -> float:
-    """Return a number of a row as a float, NaN for anything else."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    """Return a number of a row as a float, NaN for anything else and for what no axis has room for."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < _LARGEST else math.nan

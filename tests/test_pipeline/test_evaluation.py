@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from agent_makers import make_agent
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from scripted_envs import CountingEnv, PolicyAgent, RandomLengthEnv, policy
@@ -207,3 +208,71 @@ def test_an_agent_that_was_bound_is_not_bound_again():
     agent.weight = 5.0
     evaluate(agent, "CartPole-v1", num_episodes=1)
     assert agent.weight == 5.0
+
+
+class Noisy(gym.Env):
+    """Pays an action's worth, and what the episode's seed brings besides."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
+    action_space = spaces.Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.luck, self.at = self.np_random.normal(0, 100), 0
+        return np.array([self.luck]), {}
+
+    def step(self, action):
+        self.at += 1
+        return np.array([self.luck]), self.luck + float(action), self.at >= 3, False, {}
+
+
+@pytest.mark.parametrize("make", [Noisy, lambda: SyncVectorEnv([Noisy] * 4)])
+def test_two_policies_play_the_same_episodes(make):
+    result = evaluate(lambda observation: 2, make(), 30, seed=5, against=lambda observation: 1)
+    np.testing.assert_allclose(result.returns - result.against.returns, 3.0)
+    assert result.difference == pytest.approx(3.0)
+    alone = evaluate(lambda observation: 1, make(), 30, seed=5)
+    np.testing.assert_array_equal(result.against.returns, alone.returns)
+    assert result.against.interval == alone.interval
+
+
+def test_the_paired_interval_is_far_narrower_than_the_two_alone():
+    rng = np.random.default_rng(0)
+    result = evaluate(lambda observation: int(rng.integers(0, 3)), Noisy(), 60, against=lambda observation: 0)
+    low, high = result.difference_interval
+    assert low < result.difference < high
+    assert high - low < 2.0 < 20.0 < result.interval[1] - result.interval[0]
+
+
+def test_an_evaluation_alone_has_no_difference():
+    result = evaluate(lambda observation: 0, Noisy(), 2)
+    assert result.against is result.difference is result.difference_interval is None
+
+
+def test_what_wrappers_gathered_of_the_one_the_other_does_not_see():
+    seen = []
+
+    def looks(observation):
+        seen.append(float(observation[0]))
+        return 0
+
+    evaluate(looks, gym.wrappers.NormalizeObservation(Noisy()), 4, against=looks)
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+
+
+def test_nothing_changes_in_either_agent():
+    one, other = (make_agent(spaces.Discrete(2), seed=seed) for seed in (3, 4))
+    before = [agent.get_state("all") for agent in (one, other)]
+    result = evaluate(one, "CartPole-v1", 3, greedy=False, against=other)
+    assert result.against.num_episodes == 3
+    for agent, state in zip((one, other), before, strict=True):
+        after = agent.get_state("all")
+        assert after.meta == state.meta
+        assert all(np.array_equal(after.arrays[name], array) for name, array in state.arrays.items())
+
+
+def test_what_cannot_act_is_named_by_its_argument():
+    with pytest.raises(InvalidTypeError, match="`against` must be an agent or policy"):
+        evaluate(lambda observation: 0, Noisy(), 1, against=7)
+    with pytest.raises(InvalidTypeError, match="`against` is the class FrozenPolicy"):
+        evaluate(lambda observation: 0, Noisy(), 1, against=FrozenPolicy)

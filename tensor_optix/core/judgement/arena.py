@@ -118,6 +118,54 @@ class GreedyActor:
         return act_batch
 
 
+class GuestActor(GreedyActor):
+    """The same of a policy that is none of the agent's.
+
+    Args:
+        act: Maps an observation to an action; ``act.batch``, where it has that, those of many environments.
+        give_way: Called before each action.
+        max_episode_steps: As above.
+    """
+
+    def __init__(self, act: Callable[..., Any], give_way: Callable[[], None], max_episode_steps: int) -> None:
+        self._act = act
+        self._give_way = give_way
+        self._most_steps = math.inf
+        self.steps_taken = 0
+        self.max_episode_steps = max_episode_steps
+
+    def __call__(self, observation: Any, **beside: Any) -> Any:
+        """Return the action for one observation, and what is handed beside it."""
+        self._begin_step(1)
+        return self._act(observation, **beside)
+
+    def begin_episodes(self, is_first: Any) -> None:
+        """Tell a policy that remembers that episodes begin."""
+        tell = getattr(self._act, "begin_episodes", None)
+        if tell is not None:
+            tell(is_first)
+
+    @property
+    def uses_action_masks(self) -> bool:
+        """Whether the policy takes masks."""
+        return takes_masks(self._act)
+
+    @property
+    def batch(self) -> Callable[..., Any] | None:
+        """The same for many, where it acts on many."""
+        own = getattr(self._act, "batch", None)
+        if own is None:
+            return None
+
+        def act_batch(observations: Any, **beside: Any) -> Any:
+            self._begin_step(_num_rows(observations))
+            return own(observations, **beside)
+
+        act_batch.uses_action_masks = self.uses_action_masks  # type: ignore[attr-defined]
+        act_batch.begin_episodes = getattr(own, "begin_episodes", self.begin_episodes)  # type: ignore[attr-defined]
+        return act_batch
+
+
 class Arena(Stateful):
     """Plays an agent's greedy episodes, each set of episodes on seeds of its own.
 
@@ -184,6 +232,22 @@ class Arena(Stateful):
             self._note_returns(result.returns)
             self._idle_factor = max(1.0, result.env_steps / max(1.0, float(np.sum(result.lengths))))
         return result
+
+    def play_guest(self, act: Callable[[Any], Any], num_episodes: int, seed: int) -> EvaluationResult | None:
+        """Play a policy that is none of the agent's; nothing is learned of how long or good episodes are.
+
+        Args:
+            act: See :class:`GuestActor`.
+            num_episodes: How many.
+            seed: Source of their seeds.
+
+        Returns:
+            None where that is not possible, or was broken off by Ctrl-C.
+        """
+        try:
+            return self._play(GuestActor(act, self._give_way, self._cut_at), num_episodes, seed=seed)
+        except EpisodesCutError:
+            return None
 
     @property
     def notes(self) -> tuple[str, ...]:

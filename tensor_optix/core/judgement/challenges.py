@@ -56,6 +56,7 @@ class Challenges:
         announce: Called before episodes are played, with what their steps are booked as and how many there are.
         timed: Gives what their time is counted by.
         decided: Told how challenges ended, as ``LoopCallback.on_decision`` is.
+        baseline: Plays the policy that reports compare with, ``(num_episodes, seed) -> result``; None: there is none.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Challenges:
         announce: Callable[[str, int], object] = lambda use, num_episodes: None,
         timed: Callable[[], AbstractContextManager[None]] = nullcontext,
         decided: Callable[[str, Mapping[str, Any]], object] = lambda kind, facts: None,
+        baseline: Callable[[int, int], EvaluationResult | None] | None = None,
     ) -> None:
         self._incumbent = incumbent
         self._arena = arena
@@ -75,6 +77,8 @@ class Challenges:
         self._announce = announce
         self._timed = timed
         self._decided = decided
+        self._baseline = baseline
+        self._baseline_note = ""
         played_together = max(played_together, 1)
         self._round_episodes = min(-(-ROUND_EPISODES // played_together) * played_together, FINAL_EPISODES)
         self._purse = Purse(arena, ledger, played_together)
@@ -268,7 +272,25 @@ class Challenges:
         if result is None:
             return None
         self._incumbent.track_record = TrackRecord([PlayedSet(seed, result.returns)])  # should the run go on
-        return replace(result, interval=mean_interval(result.returns, value_range=self._arena.return_range))
+        interval = mean_interval(result.returns, value_range=self._arena.return_range)
+        return replace(result, interval=interval, against=self._play_baseline(result.num_episodes, seed))
+
+    def _play_baseline(self, num_episodes: int, seed: int) -> EvaluationResult | None:
+        """Play the baseline in the report's episodes; one that fails costs the comparison, not the run."""
+        if self._baseline is None:
+            return None
+        self._announce("report", num_episodes)
+        try:
+            with self._timed():
+                played = self._baseline(num_episodes, seed)
+        except Exception as error:
+            logger.exception("The baseline failed.")
+            self._baseline_note = (
+                f"the baseline failed, so nothing is compared with it: {type(error).__name__}: {error}"
+            )
+            return None
+        self._ledger.steps["report"] += 0 if played is None else played.env_steps
+        return played
 
     def stand_for(self, report: EvaluationResult | None) -> None:
         """Let a champion be held against what it reached in an earlier report, whose episodes are not known."""
@@ -277,7 +299,7 @@ class Challenges:
     @property
     def notes(self) -> tuple[str, ...]:
         """What should be known of the episodes, in sentences."""
-        return self._arena.notes
+        return (*self._arena.notes, *filter(None, [self._baseline_note]))
 
     @property
     def champion_is_unproven(self) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tensor_optix.core.backoff_scheduler import BackoffScheduler
 from tensor_optix.core.base_agent import BaseAgent
@@ -48,6 +49,7 @@ from tensor_optix.core.loop.tuning import Tuning
 from tensor_optix.core.loop.view import LiveView
 from tensor_optix.core.protocols import completed, original
 from tensor_optix.core.storage.stateful import WithState
+from tensor_optix.core.types import EvaluationResult
 from tensor_optix.functional.seeding import derive_seed
 
 
@@ -72,6 +74,7 @@ class Given:
     recorder: Recorder
     session: RunSession
     stop_request: StopRequest
+    baseline: Callable[[Any], Any] | None = None
 
     def give_way(self) -> None:
         """Let others run before a step of a greedy episode, unless nobody waits for its end any more."""
@@ -144,6 +147,12 @@ class Parts:
             self.incumbent, self._with_state(given), given.evaluator, given.optimizer, given.callbacks.callbacks
         )
 
+    def start_run(self) -> None:
+        """Begin to count anew, and forget how an earlier run ended."""
+        self.closing.ending = None
+        self.ledger.start_run()
+        self.stopwatch.start_run()
+
     def _challenges(self, given: Given) -> Challenges:
         return Challenges(
             self.incumbent,
@@ -153,7 +162,16 @@ class Parts:
             announce=functools.partial(given.callbacks.fire, "on_greedy_episodes"),
             timed=functools.partial(self.stopwatch.on, GREEDY),
             decided=functools.partial(given.callbacks.fire, "on_decision"),
+            baseline=None if given.baseline is None else functools.partial(self._play_baseline, given),
         )
+
+    def _play_baseline(self, given: Given, num_episodes: int, seed: int) -> EvaluationResult | None:
+        """Play the baseline; what wrappers gather of it is none of the agent's, and is forgotten."""
+        gathered = given.pipeline.environment_state()
+        try:
+            return None if given.baseline is None else self.arena.play_guest(given.baseline, num_episodes, seed)
+        finally:
+            given.pipeline.restore_environment_state(gathered)
 
     def _with_state(self, given: Given) -> dict[str, WithState | None]:
         """Return what a checkpoint holds, by name; the agenda after what it asks, the agent and its champion apart."""

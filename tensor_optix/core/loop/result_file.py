@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,9 @@ def write_outcome(root: Path, outcome: Outcome) -> None:
         "used": asdict(outcome.used),
     }  # fmt: skip
     if report is not None:
-        episodes = {"returns": report.returns.tolist(), "lengths": report.lengths.tolist()}
+        episodes: dict[str, Any] = {"returns": report.returns.tolist(), "lengths": report.lengths.tolist()}
+        if report.against is not None:
+            episodes["against"] = _against(report.against)
         name = _REPORT_PREFIX + hashlib.sha256(json.dumps(episodes).encode()).hexdigest()[:16] + ".json"
         write_sealed_json(root / name, episodes)
         low, high = report.interval
@@ -202,9 +204,19 @@ def _read_report(root: Path, plain: dict[str, Any] | None) -> EvaluationResult |
     path = root / RESULT_FILE
     name = field(plain, "episodes", str, path)
     episodes = read_sealed_json(regular_file(root, name))
-    returns, lengths = (np.asarray(field(episodes, key, list, name)) for key in ("returns", "lengths"))
-    if returns.ndim != 1 or returns.shape != lengths.shape or len(returns) != field(plain, "num_episodes", int, path):
+    report = _evaluation(plain, episodes, path, name)
+    if report.num_episodes != field(plain, "num_episodes", int, path):
         raise CheckpointError(f"{root / name} holds other episodes than {path} speaks of.")
+    if "against" not in episodes:
+        return report
+    theirs = field(episodes, "against", dict, name)
+    return replace(report, against=_evaluation(theirs, theirs, name, name))
+
+
+def _evaluation(plain: dict[str, Any], episodes: dict[str, Any], path: Any, name: str) -> EvaluationResult:
+    returns, lengths = (np.asarray(field(episodes, key, list, name)) for key in ("returns", "lengths"))
+    if returns.ndim != 1 or returns.shape != lengths.shape:
+        raise CheckpointError(f"{name} holds other episodes than {path} speaks of.")
     interval = field(plain, "interval", dict, path)
     low, high = (
         default if interval.get(end) is None else number_field(interval, end, path)
@@ -218,6 +230,18 @@ def _read_report(root: Path, plain: dict[str, Any] | None) -> EvaluationResult |
         field(plain, "env_steps", int, path),
         field(plain, "num_cut", int, path) if "num_cut" in plain else 0,
     )
+
+
+def _against(played: EvaluationResult) -> dict[str, Any]:
+    """Return what the baseline came to in the report's episodes."""
+    numbers = {"mean": played.mean, "env_steps": played.env_steps, "num_cut": played.num_cut}
+    low, high = to_jsonable(list(played.interval))
+    return {
+        **numbers,
+        "interval": {"low": low, "high": high},
+        "returns": played.returns.tolist(),
+        "lengths": played.lengths.tolist(),
+    }
 
 
 def _budget(plain: Mapping[str, Any], path: Path) -> Budget:

@@ -20,6 +20,9 @@ from tensor_optix.exceptions import CheckpointError
 logger = logging.getLogger(__name__)
 
 LOGBOOK_FILE = "logbook.jsonl"
+MOST = 1e18
+"""Windows, env steps or seconds: no run has as many, whatever a file says."""
+
 BEGAN = "began"
 """The kind of an entry with which a call of ``run()`` begins."""
 
@@ -72,5 +75,5 @@ def try_read_entries(root: Path) -> tuple[list[dict[str, Any]], int]:
 def _is_entry(entry: Mapping[str, Any]) -> bool:
     numbers = (entry.get("windows"), entry.get("env_steps"), entry.get("seconds"))
     return isinstance(entry.get("kind"), str) and all(
-        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
+        isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < MOST for number in numbers
     )
