@@ -169,6 +169,7 @@ def _with_a_default_model(
     """Make an agent that is given its network, as ``TFAgent`` is: overrides may also be arguments of its own."""
     import keras
 
+    from tensor_optix.adapters.spaces.observation_parts import without_mask
     from tensor_optix.adapters.tensorflow.models.default_networks import build_model
     from tensor_optix.adapters.tensorflow.tf_agent import SETTINGS, TFAgent
 
@@ -180,7 +181,8 @@ def _with_a_default_model(
     hidden_units = params.pop("hidden_units", (64, 64))
     check_number("learning_rate", params["learning_rate"], above=0.0)
     num_outputs = int(action_space.n) if isinstance(action_space, gym.spaces.Discrete) else np.prod(action_space.shape)
-    model = build_model(observation_space, int(num_outputs), hidden_units, seed=seed)
+    shown = without_mask(observation_space, action_space)
+    model = build_model(shown, int(num_outputs), hidden_units, seed=seed)
     optimizer = keras.optimizers.Adam(float(params["learning_rate"]))
     agent: TFAgent = kind(
         model=model, optimizer=optimizer, hyperparams=HyperparamSet(params, episode_id=0), **structure

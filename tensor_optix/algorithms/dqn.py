@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.adapters.spaces.observation_parts import without_mask
+from tensor_optix.adapters.tensorflow.actions.action_sampler import NEVER, ActionSampler
 from tensor_optix.adapters.tensorflow.actions.discrete import EpsilonGreedySampler
 from tensor_optix.adapters.tensorflow.hyperparameters import MOST_REPEATS, Setting, count, discount, rate, share
 from tensor_optix.adapters.tensorflow.learning.actor_critic import PolicyNetwork
@@ -169,6 +170,8 @@ class DQNAgent(OffPolicyAgent):
             "weight": batch.weights.reshape(rows),
             "moves_target": moves_target,
         }
+        if batch.next_masks is not None:
+            feed["mask"] = batch.next_masks.astype(np.float32).reshape(*rows, -1)
         result = self._loop(feed, params)
         if self.prioritised:
             self.replay.update_priorities(batch.rows, result.errors.reshape(-1))
@@ -181,6 +184,8 @@ class DQNAgent(OffPolicyAgent):
         o_t, o_tpk = self._prepared(batch, "o_t"), self._prepared(batch, "o_tpk")
         q_target = self._target(o_tpk)
         q_selector = self._outputs(o_tpk) if self.double else q_target
+        if "mask" in batch:  # what is not allowed there can be no successor's best
+            q_selector = tf.where(batch["mask"] > 0, q_selector, -NEVER)
         target = batch["return"] + batch["discount"] * value_of_best(q_target, q_selector)
         with tf.GradientTape() as tape:
             q_t, _, added = self._network.trained_on(o_t)
@@ -281,8 +286,9 @@ class DQNAgent(OffPolicyAgent):
     ) -> PolicyNetwork:
         self.model = self._given["model"]
         if self.model is None:
+            shown = without_mask(observation_space, action_space)
             self.model = build_q_network(
-                observation_space, sampler.num_outputs, self.hidden_units, self._seed, dueling=self.dueling
+                shown, sampler.num_outputs, self.hidden_units, self._seed, dueling=self.dueling
             )
         return super()._fit_models(observation_space, action_space, sampler, example)
 

@@ -68,7 +68,7 @@ class GradientLoop:
         self._metric_names = tuple(metric_names)
         self._setting_names = tuple(setting_names)
         self._variables = variables
-        self._functions: dict[bool, Any] = {}
+        self._functions: dict[tuple[bool, frozenset[str]], Any] = {}
         self.num_traces = 0
 
     def __call__(self, feed: Mapping[str, np.ndarray], settings: Mapping[str, float]) -> LoopResult:
@@ -97,7 +97,8 @@ class GradientLoop:
     def _function(self, feed: Mapping[str, np.ndarray], packed: np.ndarray, others: Mapping[str, np.ndarray]) -> Any:
         """Return the concrete function for one step, or for many, traced at its first use."""
         is_single = len(packed) == 1
-        if is_single not in self._functions:
+        key = (is_single, frozenset(feed))
+        if key not in self._functions:
             names = tuple(others)
             shapes = {name: array.shape[2:] for name, array in feed.items() if name not in others}
             size = 1 if is_single else None
@@ -111,8 +112,8 @@ class GradientLoop:
                 return run(dict(zip(names, inputs, strict=False)) | {_PACKED: inputs[-2]}, shapes, settings)
 
             function = tf.function(traced, input_signature=specs, autograph=False)
-            self._functions[is_single] = function.get_concrete_function()
-        return self._functions[is_single]
+            self._functions[key] = function.get_concrete_function()
+        return self._functions[key]
 
     def _run_one(self, feed: Mapping[str, Any], shapes: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
         """Take one step: gradients are checked before anything changes, so nothing need be kept to undo it."""

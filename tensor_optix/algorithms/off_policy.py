@@ -197,6 +197,7 @@ class OffPolicyAgent(TFAgent):
         if self._sampler is None:
             self._infer(first_of(window.observations))
         self._follow_flags()
+        self._note_masks(window)
         added = self.replay.add(window)
         self._learner.observe_rewards(window)
         self._observe(window)
@@ -275,7 +276,9 @@ class OffPolicyAgent(TFAgent):
         action = np.zeros(*self._action_layout())
         require_memory(memory_bytes(self.buffer_size, example, action, prioritised=self.prioritised), self.buffer_size)
         rng = derive_rng(self._seed, "replay")
-        self.replay = ReplayBuffer(self.buffer_size, example, action, rng, prioritised=self.prioritised)
+        self.replay = ReplayBuffer(
+            self.buffer_size, example, action, rng, prioritised=self.prioritised, mask_layout=sampler.mask_layout
+        )
         super()._assemble(network, sampler, example)
 
     def _reseed(self, seed: int) -> None:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from tensor_optix.adapters.spaces.image_layout import is_image
-from tensor_optix.adapters.spaces.observation_parts import restricted
+from tensor_optix.adapters.spaces.observation_parts import restricted, without_mask
 from tensor_optix.adapters.tensorflow.acting.model_inputs import inputs_of
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.actions.table import KINDS
@@ -168,13 +168,14 @@ class PPOAgent(TFAgent):
         self, observation_space: Any, action_space: Any, sampler: ActionSampler, example: Any
     ) -> PolicyNetwork:
         actor, critic = self._given["model"], self._given["critic"]
+        shown = without_mask(observation_space, action_space)
         if self.memory is not None or any(model and memory_of(model, example) for model in (actor, critic)):
-            return self._fit_remembering(observation_space, sampler, example)
+            return self._fit_remembering(shown, sampler, example)
         has_value = actor is not None and len(probe(actor, example)[1]) == 2
         if actor is None and critic is None and is_image(observation_space):
-            actor, has_value = self._default(observation_space, (sampler.num_outputs, 1), (0.01, 1.0), "actor"), True
+            actor, has_value = self._default(shown, (sampler.num_outputs, 1), (0.01, 1.0), "actor"), True
         if actor is None:
-            actor = self._default(observation_space, sampler.num_outputs, 0.01, "actor")
+            actor = self._default(shown, sampler.num_outputs, 0.01, "actor")
         if critic is None and not has_value:
             seen = restricted(observation_space, inputs_of(actor, example).paths)
             critic = self._default(seen, 1, 1.0, "critic")

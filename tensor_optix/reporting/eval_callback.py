@@ -12,7 +12,7 @@ from tensor_optix.core.protocols import EnvSource
 from tensor_optix.core.run_view import RunView
 from tensor_optix.core.storage.atomic_files import replacing
 from tensor_optix.pipeline.evaluation import EvaluationEnv
-from tensor_optix.reporting.shared.regular_play import RegularPlay
+from tensor_optix.reporting.shared.regular_play import RegularPlay, asked_masks
 from tensor_optix.reporting.shared.run_files import checked_place, place_of
 
 EVALUATIONS_FILE = "evaluations.npz"
@@ -69,7 +69,9 @@ class EvalCallback(RegularPlay):
         if run.windows and self._path.exists():
             self._take_over(run.env_steps["training"])
         self.env_steps = int(sum(self.evaluations["env_steps"]))
-        self._env = EvaluationEnv(self.source(run), gathered=lambda: run.environment_state)
+        self._env = EvaluationEnv(
+            self.source(run), gathered=lambda: run.environment_state, action_mask=asked_masks(run)
+        )
         self._env.__enter__()
 
     def play(self, run: RunView, env_steps: int) -> None:

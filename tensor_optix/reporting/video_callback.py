@@ -17,7 +17,7 @@ from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.pipeline.evaluation import EvaluationEnv
 from tensor_optix.pipeline.stepping.env_guard import open_env
 from tensor_optix.reporting.shared.extras import required
-from tensor_optix.reporting.shared.regular_play import RegularPlay
+from tensor_optix.reporting.shared.regular_play import RegularPlay, asked_masks
 from tensor_optix.reporting.shared.run_files import checked_place, place_of
 
 VIDEO_FOLDER = "videos"
@@ -74,7 +74,7 @@ class VideoCallback(RegularPlay):
             self._trying(self._film, self._run, "champion", gathered)
 
     def _film(self, run: RunView, name: str, gathered: Mapping[str, Any]) -> None:
-        with EvaluationEnv(lambda: self._filmed(name), gathered=lambda: gathered) as env:
+        with EvaluationEnv(lambda: self._filmed(name), gathered=lambda: gathered, action_mask=asked_masks(run)) as env:
             self.play_in(env, run)
 
     def _filmed(self, name: str) -> gym.Env[Any, Any]:

@@ -66,6 +66,23 @@ def restricted(space: Any, paths: Sequence[Path]) -> Any:
     return gym.spaces.Dict(OrderedDict(kept))
 
 
+MASK_KEY = "action_mask"
+"""Under which PettingZoo's environments, and those that follow them, tell in an observation what is allowed."""
+
+
+def without_mask(observation_space: Any, action_space: Any) -> Any:
+    """Return what a default network sees of a space: a Dict without the mask of what is allowed."""
+    if not isinstance(observation_space, gym.spaces.Dict) or MASK_KEY not in observation_space.spaces:
+        return observation_space
+    flags = 2 * int(np.prod(action_space.shape)) if isinstance(action_space, gym.spaces.MultiBinary) else None
+    if flags is None and isinstance(action_space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        flags = int(choices_of(action_space)[1].sum())
+    others = [(key,) for key in observation_space.spaces if key != MASK_KEY]
+    if observation_space[MASK_KEY].shape != (flags,) or not others:
+        return observation_space
+    return restricted(observation_space, [path for path, _ in parts_of(observation_space) if path[:1] in others])
+
+
 def name_of(path: Path) -> str:
     """Return a name for a part that Keras takes, which may hold no "/": its keys, joined by dots."""
     return ".".join(str(key) for key in path).replace("/", ".")

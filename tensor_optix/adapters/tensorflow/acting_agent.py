@@ -15,8 +15,10 @@ from tensor_optix.adapters.tensorflow.exporting.exported_policy import Exported,
 from tensor_optix.adapters.tensorflow.recurrent.remembering_forward import RememberingForward
 from tensor_optix.adapters.tensorflow.recurrent.remembering_policy import RememberingPolicy
 from tensor_optix.core.base_agent import Policy
-from tensor_optix.core.types import AgentState, StateScope
+from tensor_optix.core.types import AgentState, EpisodeData, StateScope
 from tensor_optix.functional.seeding import derive_rng
+
+_MASKED = "action_masks"
 
 
 class ActingAgent(BoundAgent):
@@ -73,6 +75,14 @@ class ActingAgent(BoundAgent):
         """Whether there are masks for the actions it takes: not in a Box."""
         return self._sampler is None or self._sampler.mask_layout is not None
 
+    def _count_on(self, state: AgentState) -> None:
+        super()._count_on(state)
+        self._is_masked = self._is_masked or bool(state.meta.get(_MASKED))
+
+    def _note_masks(self, window: EpisodeData) -> None:
+        if window.action_masks is not None:
+            self._is_masked = True
+
     def _checked_mask(self, mask: Any) -> np.ndarray:
         self._is_masked = True
         return masks_of(self._sampler).checked(mask)
@@ -105,8 +115,9 @@ class ActingAgent(BoundAgent):
         return forward if isinstance(forward, RememberingForward) else None
 
     def get_state(self, scope: StateScope = "learner") -> AgentState:
-        """Return what ``BoundAgent`` tells, and what is remembered of the running episodes."""
+        """Return what ``BoundAgent`` tells, whether masks were told, and what is remembered of the running episodes."""
         state = super().get_state(scope)
+        state.meta |= {_MASKED: True} if self._is_masked else {}
         if scope != "policy" and self._remembering is not None:
             state.arrays |= self._remembering.state_dict()
         return state
@@ -142,6 +153,8 @@ class ActingAgent(BoundAgent):
         """Return a Keras model on a copy of the weights: raw observation in, greedy env-ready action out.
 
         Plain Keras loads what its ``save`` writes. :meth:`export` makes files for other runtimes, and checks them.
+        One of an agent that was told masks has another input, ``action_mask`` ``[B, A]`` of bool: it is called with
+        ``{"observation": ..., "action_mask": ...}``, or with the parts of a Dict and the mask.
 
         Raises:
             NotBoundError: The agent has seen neither spaces nor an observation yet.
@@ -154,8 +167,9 @@ class ActingAgent(BoundAgent):
     ) -> Exported:
         """Write the policy for another runtime: raw observation in, env-ready action out, batch first.
 
-        It is read back by that runtime and held against the agent on 1,000 observations before it is put in its
-        place: what stands before the choice of an action may differ by 1e-4 (as a share, where it is beyond 1), and
+        The policy of an agent that was told masks has another input, ``action_mask`` ``[B, A]`` of bool, and takes what
+        it allows. It is read back by that runtime and held against the agent on 1,000 observations before it is put in
+        its place: what stands before the choice of an action may differ by 1e-4 (as a share, where it is beyond 1), and
         actions only between options that are as near as that. What was found is printed.
 
         Args:
@@ -178,4 +192,5 @@ class ActingAgent(BoundAgent):
         return exported
 
     def _policy_parts(self) -> PolicyParts:
-        return PolicyParts(self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
+        shown = (self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
+        return PolicyParts(*shown, masks=self._sampler.mask_layout if self._is_masked else None)

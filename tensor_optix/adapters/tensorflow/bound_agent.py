@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tensor_optix.adapters.tensorflow.acting.fast_policy import masks_of
 from tensor_optix.adapters.tensorflow.acting.forward import Forward
 from tensor_optix.adapters.tensorflow.acting.noise_stream import NoiseStream
 from tensor_optix.adapters.tensorflow.actions import table
@@ -126,12 +127,13 @@ class BoundAgent(SavedAgent):
         """Log of the learned spread of a Box's actions, in units of the model's output, ``[K]``; None elsewhere."""
         return self._log_std if self._sampler is not None else None
 
-    def log_prob(self, outputs: Any, actions: Any) -> Any:
+    def log_prob(self, outputs: Any, actions: Any, action_masks: Any = None) -> Any:
         """Return how likely actions are, for a loss of your own: gradients reach outputs and spread.
 
         Args:
             outputs: What the model gives for the observations acted on, ``[B, K]``.
             actions: The environment's actions, ``[B, ...]``, or ``[T, N, ...]`` with ``T * N = B``.
+            action_masks: What was allowed, ``[B, A]`` or ``[T, N, A]``; None: everything.
 
         Returns:
             Log-probabilities, nats, float32 ``[B]``; of a Box the log-density, at a bound the log of the mass beyond.
@@ -151,7 +153,12 @@ class BoundAgent(SavedAgent):
                 f"{type(self).__name__} learns by a loss of its own: TFAgent and PPOAgent tell this."
             )
         encoded = tf.convert_to_tensor(self._sampler.encode(np.asarray(actions)))
-        return self._sampler.density(self._log_std).log_prob(tf.cast(outputs, tf.float32), encoded)
+        density, outputs = self._sampler.density(self._log_std), tf.cast(outputs, tf.float32)
+        if action_masks is not None:
+            masks = np.asarray(action_masks)
+            rows = masks_of(self._sampler).read(masks.reshape(-1, masks.shape[-1]), (len(encoded),))
+            outputs = density.masked(outputs, tf.constant(rows))
+        return density.log_prob(outputs, encoded)
 
     def refresh(self) -> None:
         """Let acting follow networks and normaliser, after something else than ``learn`` changed them."""

@@ -172,6 +172,7 @@ class TFAgent(ActingAgent):
         if self._sampler is None:
             self._infer(first_of(episode_data.observations))
         self._follow_flags()
+        self._note_masks(episode_data)
         episode_data = own_choices(episode_data)
         steps = read_steps(episode_data, self._inputs, self._sampler, self._part_dtypes)
         diagnostics = self._learned_from(episode_data, steps)
@@ -248,7 +249,9 @@ class TFAgent(ActingAgent):
     def _make_learner(self) -> Any:
         sizes = model_checks.discrete_sizes(self._spaces[0], self._inputs)
         baseline = ValueBaseline(derive_rng(self._seed, "baseline"), self._part_shapes, sizes)
-        layout = StepLayout(self._inputs.shapes, self._part_dtypes, self._encoded_action())
+        masks = self._sampler.mask_layout
+        mask_size = None if masks is None else masks.size
+        layout = StepLayout(self._inputs.shapes, self._part_dtypes, self._encoded_action(), mask_size)
         return PolicyLearner(self._make_update(STEP_RULE), derive_rng(self._seed, "learn"), baseline, layout)
 
     def _make_update(self, rule: StepRule) -> SurrogateUpdate:

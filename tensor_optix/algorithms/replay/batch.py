@@ -25,6 +25,7 @@ class Batch:
         next_observations: ``o_{t+k}``; without meaning where the discount is 0.
         weights: Importance weights over the largest of all steps, at most 1, ``[B]`` float32; all 1 where sampling is
             uniform.
+        next_masks: What is allowed on ``o_{t+k}``, ``[B, A]`` bool; None where no mask was ever told.
     """
 
     rows: np.ndarray
@@ -34,3 +35,4 @@ class Batch:
     discounts: np.ndarray
     next_observations: Any
     weights: np.ndarray
+    next_masks: np.ndarray | None = None

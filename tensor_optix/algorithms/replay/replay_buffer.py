@@ -23,9 +23,11 @@ from tensor_optix.adapters.tensorflow.learning.window_steps import (
 )
 from tensor_optix.adapters.tensorflow.saving.state_checks import check_counts, check_generator, require_numbers
 from tensor_optix.algorithms.replay.batch import Batch
+from tensor_optix.algorithms.replay.mask_rows import MaskRows
 from tensor_optix.algorithms.replay.memory import ChunkedArray
 from tensor_optix.algorithms.replay.priorities import Priorities, priority_bytes
 from tensor_optix.core.checks import check_int
+from tensor_optix.core.mask_layout import MaskLayout
 from tensor_optix.core.storage.plain_state import as_type
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import InvalidArgumentError, StateMismatchError
@@ -48,6 +50,7 @@ class ReplayBuffer:
         rng: Draws the batches; nothing else may draw from it.
         prioritised: Whether :meth:`sample` can draw in proportion to priorities; new steps get the
             largest priority so far. See "Prioritized Experience Replay" (Schaul et al., 2016).
+        mask_layout: Of masks of what is allowed; None: windows' masks are not kept.
 
     Raises:
         InvalidArgumentError: ``capacity`` is below 1.
@@ -63,7 +66,14 @@ class ReplayBuffer:
     """
 
     def __init__(
-        self, capacity: int, observation: Any, action: Any, rng: np.random.Generator, *, prioritised: bool = False
+        self,
+        capacity: int,
+        observation: Any,
+        action: Any,
+        rng: np.random.Generator,
+        *,
+        prioritised: bool = False,
+        mask_layout: MaskLayout | None = None,
     ) -> None:
         check_int("capacity", capacity, at_least=1)
         self.capacity = int(capacity)
@@ -77,6 +87,7 @@ class ReplayBuffer:
         self._terminated = np.zeros(self.capacity, np.bool_)
         self._is_step = np.zeros(self.capacity, np.bool_)
         self._successors = np.zeros(self.capacity, np.int64)
+        self._masks = MaskRows(self.capacity, mask_layout)
         self._priorities = Priorities(self.capacity) if prioritised else None
         self.clear()
 
@@ -105,6 +116,7 @@ class ReplayBuffer:
         """Forget all steps."""
         for part in self._observations:
             part.clear()
+        self._masks.clear()
         self._is_step[:] = False
         self._successors[:] = 0
         self._num_steps = 0
@@ -126,7 +138,7 @@ class ReplayBuffer:
             NonFiniteError: An observation, action or reward is NaN or infinite; nothing was stored.
             InvalidArgumentError: The window holds more than the buffer.
         """
-        steps = read_raw_steps(window, self._example)
+        steps = read_raw_steps(window, self._example, self._masks.layout)
         joined = self._joins(steps)
         starts_row = steps.valid.copy()
         starts_row[0] &= ~joined
@@ -177,6 +189,9 @@ class ReplayBuffer:
             stored.put(step_rows[starts_row], steps.observations[i][starts_row])
             if steps.needs_end.any():
                 stored.put(end_rows[steps.needs_end], steps.successors[i][steps.needs_end])
+        self._masks.put(step_rows[steps.valid], None if steps.masks is None else steps.masks[steps.valid])
+        told_after = steps.next_masks
+        self._masks.put(end_rows[steps.needs_end], None if told_after is None else told_after[steps.needs_end])
         successors = step_rows.copy()  # of a terminated step: itself, never looked at
         successors[:-1][steps.follows] = step_rows[1:][steps.follows]
         successors[steps.needs_end] = end_rows[steps.needs_end]
@@ -238,6 +253,7 @@ class ReplayBuffer:
             discounts=discounts,
             next_observations=self._observations_at(last),
             weights=weights,
+            next_masks=self._masks.take(last),
         )
 
     def update_priorities(self, rows: np.ndarray, errors: np.ndarray) -> None:
@@ -292,7 +308,7 @@ class ReplayBuffer:
         are replaced in copies of the pieces they show, so the views stay what they were.
         """
         arrays = {name: getattr(self, f"_{name}")[: self._num_rows].copy() for name in _SMALL_COLUMNS}
-        arrays["tails"] = self._tails.copy()
+        arrays |= {"tails": self._tails.copy(), **self._masks.state_dict(self._num_rows)}
         for i, stored in enumerate(self._observations):
             arrays |= {f"observations_{i}.{k}": x for k, x in stored.state_dict(self._num_rows).items()}
         meta: dict[str, Any] = {
@@ -316,6 +332,7 @@ class ReplayBuffer:
         num_rows = min(int(meta["num_written"]), self.capacity)
         own = {name: (num_rows, *getattr(self, f"_{name}").shape[1:]) for name in _SMALL_COLUMNS}
         own |= {name: (num_rows,) for name in ("priorities", "powers") if self.is_prioritised}
+        own |= self._masks.shapes(num_rows, arrays)
         others = ("tails", *(name for name in arrays if name.startswith("observations_")))
         saved = {name: array.shape for name, array in arrays.items() if name not in others}
         if meta["capacity"] != self.capacity or own != saved:
@@ -331,6 +348,8 @@ class ReplayBuffer:
             # A row that is no step has no successor: what an emptied buffer left there says nothing.
             array = np.where(arrays["is_step"], arrays[name], 0) if name == "successors" else arrays[name]
             require_numbers(array, own_type, f"replay's {name!r}", least, most)
+        if "masks" in arrays:
+            require_numbers(arrays["masks"], np.uint8, "replay's 'masks'", 0, 255)
         if self._priorities is not None:
             self._priorities.check_state(arrays, meta.get("priorities"))
 
@@ -344,6 +363,7 @@ class ReplayBuffer:
         self._tails = np.array(arrays["tails"])
         for name in _SMALL_COLUMNS:
             getattr(self, f"_{name}")[: self._num_rows] = arrays[name]
+        self._masks.load_state_dict(arrays)
         self._num_steps = int(self._is_step.sum())
         for i, stored in enumerate(self._observations):
             stored.load_state_dict(_below(f"observations_{i}.", arrays))

@@ -23,6 +23,11 @@ from tensor_optix.pipeline.evaluation import EvaluationEnv
 logger = logging.getLogger(__name__)
 
 
+def asked_masks(run: RunView) -> Any:
+    """Return how the run's pipeline finds action masks."""
+    return getattr(run.pipeline, "action_mask", "auto")
+
+
 class RegularPlay(LoopCallback):
     """Base of callbacks that let the policy play while it is trained, without changing the run.
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tensor_optix.adapters.spaces.observation_parts import Path, name_of, nested_from, part_at, parts_of
+from tensor_optix.adapters.spaces.observation_parts import MASK_KEY, Path, name_of, nested_from, part_at, parts_of
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
 from tensor_optix.exceptions import IncompatibleModelError, NotBoundError
 
@@ -141,7 +141,10 @@ def paths_in(observation: Any, names: tuple[str, ...], paths: tuple[Path, ...]) 
         return tuple(path_named[name] for name in wanted)
     keys = [key for path in (*paths, *known) for key in path]
     in_order = len(known) == 1 or all(isinstance(key, int) for key in keys)
-    return tuple(known) if in_order and len(known) == len(names) else None
+    if in_order and len(known) == len(names):
+        return tuple(known)
+    others = [path for path in known if path != (MASK_KEY,)]  # one input takes what there is beside a mask
+    return tuple(others) if len(others) == len(names) == 1 else None
 
 
 def example_for(model: keras.Model | None) -> Any:

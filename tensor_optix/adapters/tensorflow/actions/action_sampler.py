@@ -79,6 +79,12 @@ class ActionSampler(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no masks.")
 
+    def allows(self, masks: np.ndarray, actions: Any) -> np.ndarray:
+        """Tell which of the environment's actions ``[N, *shape]`` masks ``[N, A]`` allow."""
+        outputs = np.zeros((len(masks), self.num_outputs), np.float32)
+        possible: np.ndarray = np.isfinite(self.log_prob(self.masked(outputs, masks), actions))
+        return possible
+
     def masked_layer(self, outputs: Any, masks: Any) -> Any:
         """Return the same for symbolic outputs ``[B, K]`` and masks ``[B, A]`` of 0 and 1, both in float32."""
         raise NotImplementedError(f"{type(self).__name__} has no masks.")

@@ -44,6 +44,11 @@ class OneOfMany(ActionSampler):
         """Return outputs that are minus infinity where an action is ruled out."""
         return np.where(masks, outputs, _NO_CHANCE)
 
+    def allows(self, masks: np.ndarray, actions: Any) -> np.ndarray:
+        """Tell which actions ``[N]`` masks ``[N, A]`` allow."""
+        allowed: np.ndarray = masks[np.arange(len(masks)), self.encode(actions)]
+        return allowed
+
     def masked_layer(self, outputs: Any, masks: Any) -> Any:
         """Return symbolic outputs that are far below all others where an action is ruled out."""
         return outputs + (masks - 1.0) * NEVER

@@ -12,17 +12,24 @@ from typing import Any
 import keras
 import numpy as np
 
+from tensor_optix.adapters.spaces.observation_parts import MASK_KEY
 from tensor_optix.adapters.tensorflow.acting.forward import Forward
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
 from tensor_optix.adapters.tensorflow.exporting.formats import FORMATS, ExportFormat, Run
 from tensor_optix.adapters.tensorflow.exporting.misfits import written_and_read
 from tensor_optix.adapters.tensorflow.exporting.noise import SymbolicNoise
-from tensor_optix.adapters.tensorflow.exporting.observations import likely_observations
-from tensor_optix.adapters.tensorflow.exporting.parity import check_single, largest_difference, num_other_actions
+from tensor_optix.adapters.tensorflow.exporting.observations import likely_masks, likely_observations
+from tensor_optix.adapters.tensorflow.exporting.parity import (
+    check_allowed,
+    check_single,
+    largest_difference,
+    num_other_actions,
+)
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.checks import check_choice, check_flags, check_path
+from tensor_optix.core.mask_layout import MaskLayout
 from tensor_optix.exceptions import CheckpointError, ExportError, InvalidArgumentError
 
 NUM_CHECKED = 1_000
@@ -40,6 +47,7 @@ class PolicyParts:
         normalizer: Of observations.
         forward: The same outputs, as the agent has them when it acts.
         observation_space: What one observation is in; None where that was never told.
+        masks: How a mask of what is allowed is laid out, where the policy takes one; else None.
     """
 
     model: Any
@@ -48,10 +56,23 @@ class PolicyParts:
     normalizer: ObservationNormalizer
     forward: Forward
     observation_space: Any
+    masks: MaskLayout | None = None
 
     def as_model(self, act: Callable[[Any], Any]) -> keras.Model:
-        """Return a Keras model on a copy of the weights, from raw observations to what ``act`` makes of the outputs."""
-        return make_policy_model(self.model, self.inputs, act, self.normalizer.frozen)
+        """Return a Keras model on a copy of the weights, from raw observations to what ``act`` makes of the outputs.
+
+        Where there are masks it also takes one, and ``act`` is given outputs under which nothing else has a chance.
+        """
+        if self.masks is None:
+            return make_policy_model(self.model, self.inputs, act, self.normalizer.frozen)
+        layer = self.sampler.masked_layer
+        return make_policy_model(
+            self.model, self.inputs, lambda x, mask: act(layer(x, mask)), self.normalizer.frozen, self.masks.size
+        )
+
+    def outputs_model(self) -> keras.Model:
+        """Return a Keras model of the outputs, whatever is allowed."""
+        return make_policy_model(self.model, self.inputs, lambda outputs: outputs, self.normalizer.frozen)
 
     def drawn_actions(self, outputs: Any) -> Any:
         """Return symbolic actions, drawn anew at each call."""
@@ -122,7 +143,7 @@ def export_policy(parts: PolicyParts, path: Any, format_name: str, deterministic
     with _folder_beside(target) as folder:
         written = folder / target.name
         run = written_and_read(kind, model, written, format_name)
-        twin = parts.as_model(lambda outputs: outputs)
+        twin = parts.outputs_model()
         run_outputs = written_and_read(kind, twin, folder / f"outputs{kind.suffix}", format_name)
         difference, num_others = _held_against(parts, run, run_outputs, format_name, deterministic)
         needs = kind.needs(written)
@@ -136,16 +157,36 @@ def _held_against(
     """Return by how much outputs differ, and how many actions."""
     observations = likely_observations(parts.observation_space, parts.inputs, parts.normalizer, NUM_CHECKED)
     expected = np.asarray(parts.forward(parts.inputs.structured(observations)))
+    masks, shown = _with_masks(parts, observations)
     try:
-        actions = run(observations)
-        check_single(run, observations, actions, is_random=not deterministic)
+        actions = run(shown)
+        check_single(run, shown, actions, is_random=not deterministic)
         difference = largest_difference(expected, run_outputs(observations))
-        return difference, num_other_actions(parts.sampler, expected, actions) if deterministic else 0
+        if masks is not None:
+            check_allowed(parts.sampler, actions, masks)
+        return difference, num_other_actions(parts.sampler, expected, actions, masks) if deterministic else 0
     except ExportError as error:
         raise ExportError(
             f"Nothing was exported: what {format_name!r} holds is not what the agent is: {error}. Take another format; "
             "where layers compute in half precision, keras.config.set_dtype_policy('float32') before making the model."
         ) from None
+
+
+def _with_masks(parts: PolicyParts, observations: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
+    """Return masks to check on, None where the policy takes none, and what the exported model is called with."""
+    if parts.masks is None:
+        return None, observations
+    masks, paths = likely_masks(parts.masks, NUM_CHECKED), parts.inputs.paths
+    if (MASK_KEY,) in paths:
+        place = paths.index((MASK_KEY,))
+        seen = observations[place].dtype
+        return masks, [masks.astype(seen) if i == place else part for i, part in enumerate(observations)]
+    # Keras orders the entries of a dict by their keys, those of a tuple stay as they are.
+    entry = parts.inputs.structured(observations)
+    if isinstance(entry, tuple):
+        return masks, [*observations, masks]
+    entry = {**(entry if isinstance(entry, dict) else {"observation": entry}), MASK_KEY: masks}
+    return masks, keras.tree.flatten(entry)
 
 
 def _checked_target(path: Path, kind: ExportFormat, format_name: str) -> Path:

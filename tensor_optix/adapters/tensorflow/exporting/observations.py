@@ -9,6 +9,7 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.core.mask_layout import MaskLayout
 from tensor_optix.functional.seeding import derive_rng
 
 LARGEST_LIKELY = 1e6
@@ -41,6 +42,15 @@ def likely_observations(
         np.where(_is_likely(drawn), drawn, values).astype(dtype)
         for drawn, values, dtype in zip(sampled, around, inputs.dtypes, strict=True)
     ]
+
+
+def likely_masks(layout: MaskLayout, count: int) -> np.ndarray:
+    """Return masks ``[count, A]``, bool, which allow about half of the options, and of each choice one at least."""
+    rng = derive_rng(0, "export", "masks")
+    masks: np.ndarray = rng.random((count, layout.size)) < 0.5
+    for start, size in zip(np.cumsum((0, *layout.sizes[:-1])), layout.sizes, strict=True):
+        masks[np.arange(count), start + rng.integers(size, size=count)] = True
+    return masks
 
 
 def _samples(space: Any, inputs: ModelInputs, count: int) -> list[np.ndarray]:

@@ -34,21 +34,37 @@ def largest_difference(expected: np.ndarray, got: np.ndarray) -> float:
     return largest
 
 
-def num_other_actions(sampler: ActionSampler, outputs: np.ndarray, actions: np.ndarray) -> int:
+def num_other_actions(
+    sampler: ActionSampler, outputs: np.ndarray, actions: np.ndarray, masks: np.ndarray | None = None
+) -> int:
     """Return how often another option is taken, which is as good as equal; numbers may differ as little as outputs.
 
     Raises:
         ExportError: One differs that should not.
     """
+    scale = _scale(outputs)
+    outputs = outputs if masks is None else sampler.masked(outputs, masks)
     greedy = sampler.greedy(outputs)
     if actions.shape != greedy.shape:
         raise ExportError(f"its actions have the shape {actions.shape} instead of {greedy.shape}")
-    is_explained = sampler.explains(outputs, actions, TOLERANCE * _scale(outputs))
+    is_explained = sampler.explains(outputs, actions, TOLERANCE * scale)
     if not is_explained.all():
         row = int(np.argmin(is_explained))
         raise ExportError(f"it takes {actions[row]} where the agent takes {greedy[row]}")
     is_choice = actions.dtype.kind != "f"
     return int(is_choice and np.sum((actions != greedy).reshape(len(actions), -1).any(axis=-1)))
+
+
+def check_allowed(sampler: ActionSampler, actions: np.ndarray, masks: np.ndarray) -> None:
+    """Check that masks ``[N, A]`` allow all actions.
+
+    Raises:
+        ExportError: One of them is not allowed.
+    """
+    possible = sampler.allows(masks, actions)
+    if not possible.all():
+        row = int(np.argmin(possible))
+        raise ExportError(f"it takes {actions[row]} where that is not allowed: the mask is {masks[row].astype(int)}")
 
 
 def check_single(run: Run, parts: Sequence[np.ndarray], batch: np.ndarray, is_random: bool) -> None:

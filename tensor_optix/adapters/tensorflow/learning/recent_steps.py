@@ -24,7 +24,8 @@ _KINDS = {
 """What is saved of steps beside observations and actions, and of which kinds of dtype it is."""
 
 _OBSERVED = ("observations", "successors")
-_COLUMNS = tuple(field.name for field in fields(Steps) if field.name not in (*_OBSERVED, "fresh_start"))
+_MASKS = "masks"
+_COLUMNS = tuple(field.name for field in fields(Steps) if field.name not in (*_OBSERVED, "fresh_start", _MASKS))
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class StepLayout:
         shapes: Of each part of an observation; None stands for a free size.
         dtypes: In which each part is kept.
         action: One encoded action.
+        mask_size: How many flags a mask of what is allowed has; None where there are no masks.
     """
 
     shapes: Sequence[tuple[int | None, ...]]
     dtypes: Sequence[Any]
     action: np.ndarray
+    mask_size: int | None = None
 
 
 class RecentSteps:
@@ -106,7 +109,7 @@ class RecentSteps:
         for i, (seen, after) in enumerate(zip(steps.observations, steps.successors, strict=True)):
             arrays |= {f"observations_{i}": seen, f"successors_{i}": after}
         arrays["lengths"] = np.array([len(window.rewards) for window in self._windows])
-        return arrays
+        return arrays if steps.masks is None else {**arrays, _MASKS: steps.masks}
 
     def check_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Raise unless :meth:`load_state_dict` can take this.
@@ -117,6 +120,7 @@ class RecentSteps:
         if not state:
             return
         kinds = {**_KINDS, "actions": self._layout.action.dtype.kind}
+        kinds |= {_MASKS: "b"} if _MASKS in state else {}
         parts = {f"{name}_{i}" for name in _OBSERVED for i in range(len(self._layout.shapes))}
         if set(state) != {*kinds, *parts}:
             raise StateMismatchError(
@@ -133,7 +137,11 @@ class RecentSteps:
         self._check_shapes(state, steps)
 
     def _check_shapes(self, state: Mapping[str, np.ndarray], steps: tuple[int, ...]) -> None:
-        expected = {"lengths": (len(state["lengths"]),), "actions": (*steps, *self._layout.action.shape)}
+        expected: dict[str, Any] = {
+            "lengths": (len(state["lengths"]),),
+            "actions": (*steps, *self._layout.action.shape),
+        }
+        expected |= {_MASKS: (*steps, self._layout.mask_size)} if _MASKS in state else {}
         ends = (int(state["cut"].sum()),)
         for i, (shape, dtype) in enumerate(zip(self._layout.shapes, self._layout.dtypes, strict=True)):
             for name, rows in ((f"observations_{i}", steps), (f"successors_{i}", ends)):
@@ -162,7 +170,8 @@ class RecentSteps:
             plain: dict[str, Any] = {name: state[name][rows].copy() for name in _COLUMNS}
             seen = [state[f"observations_{i}"][rows].copy() for i in range(num_parts)]
             after = [state[f"successors_{i}"][cut_rows].copy() for i in range(num_parts)]
-            self._windows.append(Steps(observations=seen, successors=after, **plain))
+            masks = None if _MASKS not in state else state[_MASKS][rows].copy()
+            self._windows.append(Steps(observations=seen, successors=after, masks=masks, **plain))
 
 
 def _concatenate(windows: Sequence[Steps]) -> Steps:
@@ -170,7 +179,16 @@ def _concatenate(windows: Sequence[Steps]) -> Steps:
     for name in _OBSERVED:
         values = [getattr(window, name) for window in windows]
         joined[name] = [np.concatenate(parts) for parts in zip(*values, strict=True)]
-    return Steps(**joined)
+    return Steps(**joined, masks=_joined_masks(windows))
+
+
+def _joined_masks(windows: Sequence[Steps]) -> np.ndarray | None:
+    size = next((window.masks.shape[-1] for window in windows if window.masks is not None), None)
+    if size is None:
+        return None
+    everything = [np.ones((*window.rewards.shape, size), np.bool_) for window in windows]
+    masks = [own if window.masks is None else window.masks for window, own in zip(windows, everything, strict=True)]
+    return np.concatenate(masks)
 
 
 def _join(old: Steps, new: Steps) -> None:

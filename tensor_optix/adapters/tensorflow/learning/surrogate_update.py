@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,6 +51,7 @@ class Rated:
         log_probs: Of the actions, ``[B]``.
         values: ``[B]``.
         successor_values: Of ``steps.successors``, ``[C]``. All three are None where the network has no value function.
+        masks: A tensor of what was allowed, ``[B, A]``, in a list; an empty one where that was everything.
     """
 
     steps: Steps
@@ -60,6 +60,7 @@ class Rated:
     log_probs: Any = None
     values: Any = None
     successor_values: Any = None
+    masks: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class SurrogateUpdate:
         self._specs = (list(part_specs), action_spec)
         self.rule = rule
         self.num_traces = 0
+        self._functions: dict[tuple[Any, ...], Any] = {}
         self._take_steps_compiled = tf.function(self._take_steps, autograph=False, jit_compile=rule.jit_compile)
 
     def drawable(self, valid: np.ndarray) -> np.ndarray:
@@ -135,11 +137,13 @@ class SurrogateUpdate:
         # Concrete functions on tensors: finding a trace and converting arrays would cost a millisecond a call.
         actions = tf.constant(steps.actions.reshape(-1, *steps.actions.shape[2:]))
         observations = [tf.constant(part) for part in steps.flat_observations()]
+        masks = self._masks(steps)
         if not self._network.has_values:  # then nothing needs the policy's word before the gradient steps
-            return Rated(steps, observations, actions)
-        parts, rated, successor_values = self._rate(observations, actions, [tf.constant(x) for x in steps.successors])
+            return Rated(steps, observations, actions, masks=masks)
+        successors = [tf.constant(x) for x in steps.successors]
+        parts, rated, successor_values = self._function("rate", masks)(observations, actions, masks, successors)
         log_probs, values = rated.numpy()
-        return Rated(steps, parts, actions, log_probs, values, successor_values.numpy())
+        return Rated(steps, parts, actions, log_probs, values, successor_values.numpy(), masks)
 
     def __call__(
         self,
@@ -173,7 +177,7 @@ class SurrogateUpdate:
             numbers = self._laid_out(np.stack(columns, axis=1).astype(np.float32), rated.steps)
         limits = np.array([settings[name] for name in SETTINGS], np.float32)
         drawn = [tf.constant(x) for x in (numbers, batches, np.int32(num_steps), limits)]
-        told, before = self._learn(rated.parts, rated.actions, *drawn)
+        told, before = self._function("learn", rated.masks)(rated.parts, rated.actions, rated.masks, *drawn)
         *totals, taken, kl, drift, finite = told.numpy().tolist()
         if not finite:
             raise NonFiniteError(
@@ -183,36 +187,55 @@ class SurrogateUpdate:
         means = {name: total / max(taken, 1.0) for name, total in zip(STEP_MEANS, totals, strict=True)}
         return {**means, "kl": kl, "kl_from_behaviour": drift, "num_gradient_steps": taken}, before.numpy()
 
+    def _masks(self, steps: Steps) -> list[Any]:
+        """Return a tensor of what was allowed, ``[T * N, A]``; nothing where that was everything."""
+        return [] if steps.masks is None else [tf.constant(steps.masks.reshape(-1, steps.masks.shape[-1]))]
+
     def _laid_out(self, numbers: np.ndarray, steps: Steps) -> np.ndarray:
         """Return numbers ``[T * N, ...]`` of each step in the order of the rows that gradient steps read."""
         return numbers
 
-    @cached_property
-    def _rate(self) -> Any:
-        def rate(parts: Any, actions: Any, successors: Any) -> Any:
+    def _function(self, name: str, masks: Sequence[Any]) -> Any:
+        """Return the concrete function "rate" or "learn", for masks of this size or none: traced at its first use."""
+        specs = [tf.TensorSpec((None, mask.shape[-1]), tf.bool) for mask in masks]
+        key = (name, *(spec.shape[-1] for spec in specs))
+        if key not in self._functions:
+            self._functions[key] = self._trace_rate(specs) if name == "rate" else self._trace_learn(specs)
+        return self._functions[key]
+
+    def _log_prob(self, outputs: Any, actions: Any, masks: Sequence[Any]) -> Any:
+        return self._density.log_prob(self._allowed(outputs, masks), actions)
+
+    def _allowed(self, outputs: Any, masks: Sequence[Any]) -> Any:
+        """Return outputs under which what is not allowed has no probability; traced."""
+        return self._density.masked(outputs, masks[0]) if masks else outputs
+
+    def _trace_rate(self, mask_specs: Sequence[Any]) -> Any:
+        def rate(parts: Any, actions: Any, masks: Any, successors: Any) -> Any:
             self.num_traces += 1
             parts = self._normalize(parts)
             outputs, values = self._network(parts)
-            log_probs = self._density.log_prob(outputs, actions)
+            log_probs = self._log_prob(outputs, actions, masks)
             return parts, tf.stack([log_probs, values]), self._network.value(self._normalize(successors))
 
         parts, actions = self._specs
-        return _traced(rate, [parts, actions, parts])
+        return _traced(rate, [parts, actions, mask_specs, parts])
 
-    @cached_property
-    def _learn(self) -> Any:
+    def _trace_learn(self, mask_specs: Sequence[Any]) -> Any:
         """All gradient steps: what they came to (sums, steps taken, KL divergences, all finite), and what was."""
 
-        def learn(parts: Any, actions: Any, numbers: Any, batches: Any, num_steps: Any, settings: Any) -> Any:
+        def learn(
+            parts: Any, actions: Any, masks: Any, numbers: Any, batches: Any, num_steps: Any, settings: Any
+        ) -> Any:
             self.num_traces += 1
             settings = dict(zip(SETTINGS, tf.unstack(settings), strict=True))
             variables = [*self._variables, *(v for optimizer, _ in self._groups for v in optimizer.variables)]
             saved = [tf.identity(v) for v in variables]
             if not self._network.has_values:
-                parts, numbers = self._rated_now(parts, actions, numbers)
-            rows = {"parts": parts, "actions": actions, "numbers": numbers}
+                parts, numbers = self._rated_now(parts, actions, masks, numbers)
+            rows = {"parts": parts, "actions": actions, "masks": masks, "numbers": numbers}
             sums, finite = self._take_steps_compiled(rows, batches, num_steps, settings)
-            after = self._density.log_prob(self._network.outputs(parts), actions)
+            after = self._log_prob(self._network.outputs(parts), actions, masks)
             behaviour, before, valid = (numbers[:, COLUMNS.index(name)] for name in ("behaviour", "before", "valid"))
             share = tf.reduce_mean(valid)
             kl, drift = (
@@ -225,14 +248,15 @@ class SurrogateUpdate:
 
         parts, action_spec = self._specs
         if self._network.has_values:
-            parts = self._rated_specs()
+            parts = self._rated_specs(mask_specs)
         numbers, settings = tf.TensorSpec((None, len(COLUMNS))), tf.TensorSpec((len(SETTINGS),))
         batches, num_steps = tf.TensorSpec((None, self.rule.batch_size), tf.int32), tf.TensorSpec((), tf.int32)
-        return _traced(learn, [parts, action_spec, numbers, batches, num_steps, settings])
+        return _traced(learn, [parts, action_spec, mask_specs, numbers, batches, num_steps, settings])
 
-    def _rated_specs(self) -> Any:
+    def _rated_specs(self, mask_specs: Sequence[Any]) -> Any:
         """Return what ``Rated.parts`` are."""
-        return [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
+        rating = self._functions[("rate", *(spec.shape[-1] for spec in mask_specs))]
+        return [tf.TensorSpec(part.shape, part.dtype) for part in rating.structured_outputs[0]]
 
     def _drawn(self, rows: Mapping[str, Any], draws: Any) -> Any:
         """Return a minibatch."""
@@ -242,11 +266,11 @@ class SurrogateUpdate:
         """Return how much each row of a minibatch counts, of sum 1; None: all alike, as only valid ones are drawn."""
         return None
 
-    def _rated_now(self, parts: Any, actions: Any, numbers: Any) -> tuple[Any, Any]:
+    def _rated_now(self, parts: Any, actions: Any, masks: Any, numbers: Any) -> tuple[Any, Any]:
         """Return parts as the network takes them, and ``COLUMNS`` filled in where only the policy now can tell."""
         parts = self._normalize(parts)
         advantages, returns, behaviour, _, valid = tf.unstack(numbers, axis=1)
-        before = self._density.log_prob(self._network.outputs(parts), actions)
+        before = self._log_prob(self._network.outputs(parts), actions, masks)
         behaviour = tf.where(tf.math.is_nan(behaviour), before, behaviour)
         return parts, tf.stack([advantages, returns, behaviour, before, valid], axis=1)
 
@@ -300,6 +324,7 @@ class SurrogateUpdate:
         share = 1.0 / tf.cast(tf.size(advantages), tf.float32) if shares is None else shares
         with tf.GradientTape() as tape:
             outputs, values, added = self._network.trained_on(batch["parts"])
+            outputs = self._allowed(outputs, batch["masks"])
             log_probs = self._density.log_prob(outputs, batch["actions"])
             entropies = self._density.entropy(outputs)
         policy_loss, slopes = clipped_surrogate(log_probs - behaviour, advantages, settings["clip_ratio"], shares)

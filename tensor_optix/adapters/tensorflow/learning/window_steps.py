@@ -15,6 +15,7 @@ import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSampler
+from tensor_optix.core.mask_layout import MaskLayout
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.exceptions import NonFiniteError
 from tensor_optix.functional.sequences import episode_starts
@@ -44,6 +45,7 @@ class Steps:
         fresh_start: Whether the window began with a reset of its own.
         first: ``[T, N]`` bool, where states begin anew, but for the first row.
         initial_states: What the policy remembered at the first row, as the window tells it; None where it does not.
+        masks: ``[T, N, A]`` bool, what was allowed on ``observations``; None: everything.
     """
 
     observations: list[np.ndarray]
@@ -59,6 +61,7 @@ class Steps:
     fresh_start: bool = False
     first: np.ndarray | None = None
     initial_states: Any = None
+    masks: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -110,6 +113,8 @@ class RawSteps:
         is_step: ``[T, N]`` bool, where the whole transition is known.
         needs_end: ``[T, N]`` bool, where the successor is no step of this window.
         by_others: ``[T, N]`` bool, where the action was not the policy's choice: nothing goes on into such a step.
+        masks: ``[T, N, A]`` bool, what was allowed on ``observations``; None: everything.
+        next_masks: The same of ``successors``.
     """
 
     window_id: int
@@ -125,6 +130,8 @@ class RawSteps:
     is_step: np.ndarray
     needs_end: np.ndarray
     by_others: np.ndarray
+    masks: np.ndarray | None = None
+    next_masks: np.ndarray | None = None
 
 
 def chosen_by_others(window: EpisodeData) -> np.ndarray | None:
@@ -201,6 +208,7 @@ def read_steps(
         fresh_start=told.fresh_start,
         first=episode_starts(ended, only_resets),
         initial_states=getattr(window, "initial_states", None),
+        masks=told.masks(window.action_masks, sampler.mask_layout),
     )
     everywhere = np.ones(told.shape, bool)
     after = [part.reshape(*told.shape, *part.shape[1:]) for part in after]
@@ -210,8 +218,13 @@ def read_steps(
     return steps
 
 
-def read_raw_steps(window: EpisodeData, example: Any) -> RawSteps:
+def read_raw_steps(window: EpisodeData, example: Any, mask_layout: MaskLayout | None = None) -> RawSteps:
     """Return the window's steps for a replay of observations that are nested as ``example`` is.
+
+    Args:
+        window: What a pipeline yielded.
+        example: One observation.
+        mask_layout: Of what was allowed; None: that is not looked at.
 
     Raises:
         NonFiniteError: Anything that would be learned from is NaN or infinite.
@@ -242,6 +255,8 @@ def read_raw_steps(window: EpisodeData, example: Any) -> RawSteps:
         is_step=told.valid if knows_ends else told.valid & (told.terminated | goes_on),
         needs_end=told.valid & ~told.terminated & ~goes_on & knows_ends,
         by_others=by_others,
+        masks=told.masks(window.action_masks, mask_layout),
+        next_masks=told.masks(window.next_action_masks, mask_layout),
     )
     named = [("observation", part, steps.valid) for part in observations]
     named += [("observation", part, steps.needs_end) for part in successors]
@@ -293,6 +308,18 @@ class Told:
         self.valid = np.ones(self.shape, np.bool_) if window.valid is None else _two_axes(window.valid, np.bool_)
         self.fresh_start = bool(window.metadata.get("fresh_start", False))
         self._num_axes = np.ndim(window.rewards)
+
+    def masks(self, given: Any, layout: MaskLayout | None) -> np.ndarray | None:
+        """Return masks ``[T, A]`` or ``[T, N, A]`` as ``[T, N, A]``; None where none are told, or none are taken.
+
+        Raises:
+            InvalidTypeError: These are no flags.
+            InvalidArgumentError: They are of another shape, or other numbers than 0 and 1.
+        """
+        if given is None or layout is None:
+            return None
+        leading = self.shape if self._num_axes == 2 else self.shape[:1]
+        return layout.read(given, leading).reshape(*self.shape, layout.size)
 
     def with_envs(self, array: Any) -> np.ndarray:
         """Return an array ``[T, ...]`` or ``[T, N, ...]`` as ``[T, N, ...]``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,9 @@ class RecurrentUpdate(SurrogateUpdate):
             "states": [tf.constant(x) for x in initial_states(steps, self._network.states)],
         }
         successors, cut = [tf.constant(x) for x in steps.successors], np.flatnonzero(steps.cut).astype(np.int32)
-        told = self._rate(window["seen"], window["first"], window["states"], actions, successors, tf.constant(cut))
+        masks = self._masks(steps)
+        given = (window["seen"], window["first"], window["states"], actions, masks, successors, tf.constant(cut))
+        told = self._function("rate", masks)(*given)
         seen, starts, rated, successor_values = told
         log_probs, values = rated.numpy()
         sequences = {
@@ -59,22 +60,22 @@ class RecurrentUpdate(SurrogateUpdate):
             "states": starts,
         }
         laid_out = tf.constant(self._laid_out(actions.numpy(), steps))
-        return Rated(steps, sequences, laid_out, log_probs, values, successor_values.numpy())
+        allowed = [tf.constant(self._laid_out(mask.numpy(), steps)) for mask in masks]
+        return Rated(steps, sequences, laid_out, log_probs, values, successor_values.numpy(), allowed)
 
     def _laid_out(self, numbers: np.ndarray, steps: Steps) -> np.ndarray:
         """Return ``[T * N, ...]`` as ``[L * S, ...]``: step by step, at each step all sequences."""
         found = in_sequences(numbers.reshape(*steps.rewards.shape, *numbers.shape[1:]), self.rows_per_draw)
         return found.reshape(-1, *found.shape[2:])
 
-    @cached_property
-    def _rate(self) -> Any:
+    def _trace_rate(self, mask_specs: Sequence[Any]) -> Any:
         length = self.rows_per_draw
 
-        def rate(seen: Any, first: Any, states: Any, actions: Any, successors: Any, cut: Any) -> Any:
+        def rate(seen: Any, first: Any, states: Any, actions: Any, masks: Any, successors: Any, cut: Any) -> Any:
             self.num_traces += 1
             seen = self._normalize(seen)
             outputs, values, after = self._unroll_compiled({"seen": seen, "first": first, "states": states})
-            log_probs = self._density.log_prob(outputs, actions)
+            log_probs = self._log_prob(outputs, actions, masks)
             starts = [
                 tf.reshape(tf.concat([begin[None], x[length - 1 : -1 : length]], axis=0), (-1, *x.shape[2:]))
                 for begin, x in zip(states, after, strict=True)
@@ -85,11 +86,11 @@ class RecurrentUpdate(SurrogateUpdate):
 
         parts, actions = self._specs
         first, cut = tf.TensorSpec((None, None), tf.bool), tf.TensorSpec((None,), tf.int32)
-        signature = [parts, first, self._state_specs, actions, parts, cut]
+        signature = [parts, first, self._state_specs, actions, mask_specs, parts, cut]
         return tf.function(rate, input_signature=signature, autograph=False).get_concrete_function()
 
-    def _rated_specs(self) -> Any:
-        seen = [tf.TensorSpec(part.shape, part.dtype) for part in self._rate.structured_outputs[0]]
+    def _rated_specs(self, mask_specs: Sequence[Any]) -> Any:
+        seen = super()._rated_specs(mask_specs)
         first = tf.TensorSpec((self.rows_per_draw, None), tf.bool)
         return {"seen": seen, "first": first, "states": self._state_specs}
 
@@ -109,6 +110,7 @@ class RecurrentUpdate(SurrogateUpdate):
                 "states": [tf.gather(x, draws) for x in parts["states"]],
             },
             "actions": tf.gather(rows["actions"], places),
+            "masks": [tf.gather(x, places) for x in rows["masks"]],
             "numbers": tf.gather(rows["numbers"], places),
         }
 

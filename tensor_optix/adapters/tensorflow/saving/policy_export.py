@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tensor_optix.adapters.spaces.observation_parts import MASK_KEY
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
 
@@ -17,8 +18,9 @@ _CANNOT_BE_REBUILT = (NotImplementedError, TypeError, ValueError)
 def make_policy_model(
     model: Any,
     inputs: ModelInputs,
-    act: Callable[[Any], Any],
+    act: Callable[..., Any],
     normalize: Callable[[list[Any]], list[Any]] | None = None,
+    mask_size: int | None = None,
 ) -> keras.Model:
     """Return a model on a copy of the weights that gives the action for raw observations.
 
@@ -31,17 +33,34 @@ def make_policy_model(
         inputs: How observations reach the model.
         act: From symbolic outputs ``[B, K]`` in float32 to symbolic actions, for example a sampler's ``greedy_layer``.
         normalize: From symbolic parts of a raw observation to normalised ones; None where they are as they come.
+        mask_size: A, where the model also takes what is allowed, as the input ``action_mask`` ``[B, A]``, bool, and
+            hands it to ``act`` behind the outputs; None where it does not.
     """
     parts = [
         keras.Input(shape, dtype=dtype.name, name=name)
         for shape, dtype, name in zip(inputs.shapes, inputs.dtypes, _input_names(inputs), strict=True)
     ]
     outputs = _on_a_copy(model, inputs.pack(parts if normalize is None else normalize(parts)))
-    actions = act(keras.ops.cast(keras.tree.flatten(outputs)[0], "float32"))
+    outputs = keras.ops.cast(keras.tree.flatten(outputs)[0], "float32")
     entry = inputs.structured(parts)
+    if mask_size is None:
+        actions = act(outputs)
+    else:
+        mask, entry = _with_mask(entry, mask_size)
+        actions = act(outputs, keras.ops.cast(mask, "float32"))
     made = keras.Model(entry, actions, name=f"{model.name}_policy")
     made(keras.tree.map_structure(one_row_of_zeros, entry), training=False)  # or Keras refuses to export it to ONNX
     return made
+
+
+def _with_mask(entry: Any, mask_size: int) -> tuple[Any, Any]:
+    """Return a symbolic mask, and what the model is called with: the parts of an observation, and the mask."""
+    if isinstance(entry, dict) and MASK_KEY in entry:  # the network sees it, too
+        return entry[MASK_KEY], entry
+    mask = keras.Input((mask_size,), dtype="bool", name=MASK_KEY)
+    if isinstance(entry, tuple):
+        return mask, (*entry, mask)
+    return mask, {**(entry if isinstance(entry, dict) else {"observation": entry}), MASK_KEY: mask}
 
 
 def one_row_of_zeros(part: Any) -> Any:
