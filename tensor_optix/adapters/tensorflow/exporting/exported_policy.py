@@ -156,8 +156,8 @@ def _held_against(
 ) -> tuple[float, int]:
     """Return by how much outputs differ, and how many actions."""
     observations = likely_observations(parts.observation_space, parts.inputs, parts.normalizer, NUM_CHECKED)
+    masks, observations, shown = _with_masks(parts, observations)
     expected = np.asarray(parts.forward(parts.inputs.structured(observations)))
-    masks, shown = _with_masks(parts, observations)
     try:
         actions = run(shown)
         check_single(run, shown, actions, is_random=not deterministic)
@@ -172,21 +172,24 @@ def _held_against(
         ) from None
 
 
-def _with_masks(parts: PolicyParts, observations: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
-    """Return masks to check on, None where the policy takes none, and what the exported model is called with."""
+def _with_masks(
+    parts: PolicyParts, observations: list[np.ndarray]
+) -> tuple[np.ndarray | None, list[np.ndarray], list[np.ndarray]]:
+    """Return masks to check on, None for none; observations that hold them; and what the exported model is given."""
     if parts.masks is None:
-        return None, observations
+        return None, observations, observations
     masks, paths = likely_masks(parts.masks, NUM_CHECKED), parts.inputs.paths
     if (MASK_KEY,) in paths:
         place = paths.index((MASK_KEY,))
         seen = observations[place].dtype
-        return masks, [masks.astype(seen) if i == place else part for i, part in enumerate(observations)]
+        observations = [masks.astype(seen) if i == place else part for i, part in enumerate(observations)]
+        return masks, observations, observations
     # Keras orders the entries of a dict by their keys, those of a tuple stay as they are.
     entry = parts.inputs.structured(observations)
     if isinstance(entry, tuple):
-        return masks, [*observations, masks]
+        return masks, observations, [*observations, masks]
     entry = {**(entry if isinstance(entry, dict) else {"observation": entry}), MASK_KEY: masks}
-    return masks, keras.tree.flatten(entry)
+    return masks, observations, keras.tree.flatten(entry)
 
 
 def _checked_target(path: Path, kind: ExportFormat, format_name: str) -> Path:
