@@ -97,6 +97,10 @@ class MaskLayout:
             return masks.any(axis=-1)
         return np.logical_or.reduceat(masks, self._starts, axis=-1).all(axis=-1)
 
+    def allows(self, mask: Masks, options: Any) -> bool:
+        """Tell whether a mask ``[A]`` allows an option for each choice, counted from 0."""
+        return bool(mask[self._starts + np.asarray(options)].all())
+
     def nothing_left(self, mask: Masks) -> str:
         """Say that a mask ``[A]`` leaves some choice no option."""
         if len(self.sizes) == 1:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
+from tensor_optix.core.mask_layout import MaskLayout, takes_masks
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.storage.agent_files import has_own_state
 from tensor_optix.core.types import EpisodeData
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.evaluation import evaluate
+from tensor_optix.pipeline.stepping.action_masks import mask_layout, options_taken
 from tensor_optix.testing.checking import check, is_same
 
 
@@ -206,7 +210,38 @@ class AgentConformance:
         check(is_same(before, [policy.act(o, greedy=True) for o in observations]), "learning changed a policy")
         pipeline.teardown()
 
+    def test_only_what_a_mask_allows_is_done(self) -> None:
+        """Where the agent says ``uses_action_masks``: singly, in batches, exploring, greedy, and by its policy."""
+        agent, pipeline = self._bound()
+        layout = mask_layout(pipeline.action_space)
+        if not agent.uses_action_masks or layout is None:
+            pipeline.teardown()
+            return
+        check(takes_masks(agent), "uses_action_masks is True, but act, act_greedy or act_batch lacks its argument")
+        for _ in self._learned(agent, pipeline):
+            self._check_masked(agent, pipeline, layout)
+        pipeline.teardown()
+
     # What the tests share
+
+    def _check_masked(self, agent: Any, pipeline: BatchPipeline, layout: MaskLayout) -> None:
+        observations, space = self._some_observations(pipeline, 8), pipeline.action_space
+        masks = _some_masks(layout, len(observations))
+        acts: dict[str, Any] = {"act": agent.act, "act_greedy": agent.act_greedy}
+        batches: dict[str, Any] = {"act_batch": agent.act_batch}
+        with contextlib.suppress(NotImplementedError):
+            policy: Any = agent.policy()
+            acts |= {"its policy's act": policy.act, "its policy's greedy act": partial(policy.act, greedy=True)}
+            batches |= {"its policy's act_batch": policy.act_batch}
+        done = {
+            name: [act(o, action_mask=m) for o, m in zip(observations, masks, strict=True)]
+            for name, act in acts.items()
+        }
+        done |= {name: list(act(_stack(observations), action_masks=masks)) for name, act in batches.items()}
+        for name, actions in done.items():
+            for action, mask in zip(actions, masks, strict=True):
+                is_allowed = layout.allows(mask, options_taken(space, action))
+                check(is_allowed, f"{name} took {action!r}, which the mask {mask.astype(int)} does not allow")
 
     def _bound(self, seed: int = 0) -> tuple[BaseAgent, BatchPipeline]:
         agent = self.make_agent()
@@ -247,6 +282,15 @@ class AgentConformance:
         for observation in self._some_observations(pipeline, 20):
             same = is_same(agent.act_greedy(observation), other.act_greedy(observation))
             check(same, "an agent acts otherwise than the one whose weights it was given")
+
+
+def _some_masks(layout: MaskLayout, count: int) -> Any:
+    """Return masks ``[count, A]`` that leave each choice one option or more."""
+    rng = np.random.default_rng(0)
+    masks = rng.random((count, layout.size)) < 0.3
+    for start, size in zip(np.cumsum((0, *layout.sizes[:-1])), layout.sizes, strict=True):
+        masks[np.arange(count), start + rng.integers(size, size=count)] = True
+    return masks
 
 
 def _stack(observations: list[Any]) -> Any:

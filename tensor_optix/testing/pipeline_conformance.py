@@ -11,6 +11,7 @@ import numpy as np
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.base_pipeline import BasePipeline
 from tensor_optix.core.types import EpisodeData
+from tensor_optix.pipeline.stepping.action_masks import mask_layout, options_taken
 from tensor_optix.testing.checking import check, is_same
 
 
@@ -82,6 +83,22 @@ class PipelineConformance:
             return
         told = sorted(float(value) for window in windows for value in window.completed_returns)
         check(np.allclose(told, sorted(_whole_returns(windows)), rtol=1e-6), "completed_returns are not what was paid")
+
+    def test_masks_are_told_for_each_step(self) -> None:
+        """Where any are told: flags ``[T, A]`` or ``[T, N, A]``, each of which allows the action that was taken."""
+        pipeline = self._ready()
+        layout = mask_layout(pipeline.action_space)
+        for window in itertools.islice(pipeline.episodes(), self.num_windows):
+            if window.action_masks is None or layout is None:
+                continue
+            shape = (*np.shape(window.rewards), layout.size)
+            check(window.action_masks.shape == shape, f"masks have the shape {window.action_masks.shape}, not {shape}")
+            check(window.action_masks.dtype == np.bool_, f"masks are of {window.action_masks.dtype}, not bool")
+            valid = np.ones(shape[:-1], bool) if window.valid is None else np.asarray(window.valid)
+            for mask, action in zip(window.action_masks[valid], np.asarray(window.actions)[valid], strict=True):
+                taken = options_taken(pipeline.action_space, action)
+                check(layout.allows(mask, taken), f"{action!r} was taken, which the mask {mask.astype(int)} rules out")
+        pipeline.teardown()
 
     def test_same_seed_same_windows(self) -> None:
         """Two pipelines with one seed and the same agent; a live feed is not asked."""

@@ -151,6 +151,17 @@ class CountsWhatItShows(StatefulAgent):
         return 0
 
 
+class IgnoresMasks(StatefulAgent):
+    uses_action_masks = True
+
+    def act(self, observation, *, action_mask=None):
+        return 0
+
+
+class LacksTheArgument(StatefulAgent):
+    uses_action_masks = True
+
+
 class IsItsOwnPolicy(ActsByItsWeight):
     class Policy:
         version = 0
@@ -182,6 +193,8 @@ class IsItsOwnPolicy(ActsByItsWeight):
         (HoldsPolicyBack, "test_a_policy_state_acts_the_same", "the one whose weights it was given"),
         (BeginsAnewWhereBound, "test_binding_again_keeps_what_was_learned", "changed the greedy actions"),
         (CountsWhatItShows, "test_evaluating_changes_nothing", "changed the agent's arrays"),
+        (IgnoresMasks, "test_only_what_a_mask_allows_is_done", r"act took 0, which the mask \[0 1\] does not allow"),
+        (LacksTheArgument, "test_only_what_a_mask_allows_is_done", "lacks its argument"),
         (IsItsOwnPolicy, "test_a_policy_is_frozen", "learning changed a policy"),
     ],
 )

@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from harness.masked_envs import SPACES, OnlyAllowed
 
 from tensor_optix import BatchPipeline, LivePipeline
 from tensor_optix.testing import PipelineConformance
@@ -32,6 +33,34 @@ class Feed:
         rng = np.random.default_rng(0)
         for step in range(1, 400):
             yield rng.normal(size=2).astype(np.float32), 1.0, step % 7 == 0, False, {}
+
+
+class Obedient(StatefulAgent):
+    uses_action_masks = True
+
+    def act(self, observation, *, action_mask=None):
+        return 3 + int(np.flatnonzero(action_mask)[0])
+
+
+class TestMaskedEnvironment(PipelineConformance):
+    def make_agent(self):
+        return Obedient()
+
+    def make_pipeline(self):
+        return BatchPipeline(lambda: OnlyAllowed(SPACES["discrete"]), window_size=30)
+
+
+def rule_out_what_was_done(window, number):
+    window.action_masks = ~window.action_masks
+
+
+def test_masks_that_rule_out_what_was_done_are_noticed():
+    class Suite(TestMaskedEnvironment):
+        def make_pipeline(self):
+            return spoils(rule_out_what_was_done)(lambda: OnlyAllowed(SPACES["discrete"]), window_size=30)
+
+    with pytest.raises(AssertionError, match="was taken, which the mask"):
+        Suite().test_masks_are_told_for_each_step()
 
 
 class TestLiveFeed(TestSingleEnvironment):

@@ -43,6 +43,11 @@ def mask_layout(action_space: Any) -> MaskLayout | None:
     return None
 
 
+def options_taken(action_space: Any, action: Any) -> Any:
+    """Return which option each choice of an action takes, counted from 0."""
+    return np.asarray(action).reshape(-1) - np.asarray(getattr(action_space, "start", 0)).reshape(-1)
+
+
 def check_asked(asked: Any, action_space: Any) -> None:
     """Raise unless masks can be read as they were asked for.
 
