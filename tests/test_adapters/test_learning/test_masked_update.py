@@ -165,8 +165,10 @@ def slopes(function: Any, weights: list[np.ndarray], which: int, by: float = 1e-
 
 
 def small_agent(cls: Any, space: Any) -> Any:
-    if cls is PPOAgent:
-        agent: Any = PPOAgent(hidden_units=(4,), batch_size=8)
+    if cls == "memory":
+        agent: Any = PPOAgent(hidden_units=(4,), batch_size=64, memory="gru", memory_units=3)
+    elif cls is PPOAgent:
+        agent = PPOAgent(hidden_units=(4,), batch_size=8)
     else:
         first = keras.initializers.GlorotUniform(0)
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, kernel_initializer=first)])
@@ -175,7 +177,7 @@ def small_agent(cls: Any, space: Any) -> Any:
     return agent
 
 
-@pytest.mark.parametrize("cls", [PPOAgent, TFAgent])
+@pytest.mark.parametrize("cls", [PPOAgent, TFAgent, "memory"])
 def test_what_was_saved_learns_on_bit_for_bit(cls: Any) -> None:
     """Windows with masks and without: the recent ones that TFAgent keeps, too."""
     space = SPACES["discrete"]
@@ -189,6 +191,21 @@ def test_what_was_saved_learns_on_bit_for_bit(cls: Any) -> None:
         assert one.learn(windows[0]) == other.learn(windows[1])
     for name, array in one.get_state("all").arrays.items():
         np.testing.assert_array_equal(array, other.get_state("all").arrays[name])
+
+
+def test_with_memory_nothing_is_learned_about_what_was_never_allowed() -> None:
+    agent = small_agent("memory", SPACES["discrete"])
+    window = window_of(agent, SPACES["discrete"], length=40)
+    window.action_masks[:, 1] = False
+    window.action_masks[np.arange(40), np.asarray(window.actions) - 3] = True
+    never = ~window.action_masks.any(axis=0)
+    before = [w for w in agent.model.get_weights() if w.shape[-1:] == (5,)]
+    assert np.isfinite(agent.learn(window)["loss"])
+    after = [w for w in agent.model.get_weights() if w.shape[-1:] == (5,)]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old[..., never], new[..., never])
+        assert not np.array_equal(old[..., ~never], new[..., ~never])
+    assert never.any()
 
 
 def test_masks_of_another_size_are_named() -> None:

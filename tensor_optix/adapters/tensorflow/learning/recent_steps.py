@@ -25,7 +25,9 @@ _KINDS = {
 
 _OBSERVED = ("observations", "successors")
 _MASKS = "masks"
-_COLUMNS = tuple(field.name for field in fields(Steps) if field.name not in (*_OBSERVED, "fresh_start", _MASKS))
+_NOT_KEPT = ("fresh_start", "first", "initial_states")
+"""What only a learner with memory reads, from one window at a time."""
+_COLUMNS = tuple(field.name for field in fields(Steps) if field.name not in (*_OBSERVED, *_NOT_KEPT, _MASKS))
 
 
 @dataclass(frozen=True)
