@@ -118,8 +118,14 @@ def example_page(path: Path) -> str:
     source = path.read_text(encoding="utf-8")
     first, _, more = (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")
     code = re.sub(r'^""".*?"""\n+', "", source, count=1, flags=re.DOTALL)
-    said = more and f"```text\n{more}\n```\n\n"
-    return f"# {path.name}\n\n{first}\n\n{said}```python\n{code}```\n"
+    said = [first, *map(_prose_or_commands, more.split("\n\n"))] if more else [first]
+    return "\n\n".join([f"# {path.name}", *said, f"```python\n{code}```"]) + "\n"
+
+
+def _prose_or_commands(paragraph: str) -> str:
+    lines = [line.strip() for line in paragraph.splitlines()]
+    are_commands = all(line.startswith(("python ", "pip ")) for line in lines)
+    return "\n".join(["```text", *lines, "```"]) if are_commands else paragraph
 
 
 def for_the_site(text: str, is_beside: bool) -> str:
