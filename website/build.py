@@ -125,7 +125,7 @@ def example_page(path: Path) -> str:
 def _prose_or_commands(paragraph: str) -> str:
     lines = [line.strip() for line in paragraph.splitlines()]
     are_commands = all(line.startswith(("python ", "pip ")) for line in lines)
-    return "\n".join(["```text", *lines, "```"]) if are_commands else paragraph
+    return "\n".join(["```text", *lines, "```"]) if are_commands else re.sub("::$", ":", paragraph)
 
 
 def for_the_site(text: str, is_beside: bool) -> str:
