@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DEPENDENCIES = {Requirement(line).name for line in PROJECT["dependencies"]}
-PACKAGE_OF = {"ml_dtypes": "ml-dtypes", "yaml": "pyyaml"}
+PACKAGE_OF = {"PIL": "pillow", "ml_dtypes": "ml-dtypes", "yaml": "pyyaml"}
 """Where the name to import is not the name to install."""
 
 NOT_OURS = {"IPython": "only where a notebook runs", "pandas": "only where it is there"}
