@@ -27,6 +27,9 @@ from extra_packages import provide
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
 CATCH = "Catch"
+TWIN_ROWS = "TwinRows"
+UNMASKED = " unmasked"
+"""Behind the name of an environment whose masks are left unread."""
 
 GOALS = {
     ("CartPole-v1", "ppo"): (100_000, 495.0),
@@ -37,6 +40,9 @@ GOALS = {
     ("Pendulum-v1", "ppo"): (400_000, -200.0),
     ("HalfCheetah-v5", "ppo"): (1_000_000, 2_000.0),
     (CATCH, "ppo"): (60_000, 0.95),
+    ("Taxi-v4", "ppo"): (150_000, 7.5),
+    ("Taxi-v4", "dqn"): (150_000, 7.5),
+    (TWIN_ROWS, "ppo"): (100_000, 1.0),
 }
 """Environment steps at most, and the return to reach, by environment and algorithm."""
 
@@ -45,6 +51,8 @@ OTHERS = {
     ("LunarLanderContinuous-v3", "ppo"): (500_000, None),
     ("InvertedPendulum-v5", "ppo"): (200_000, None),
     ("Hopper-v5", "ppo"): (500_000, None),
+    (f"Taxi-v4{UNMASKED}", "ppo"): (150_000, None),
+    (f"Taxi-v4{UNMASKED}", "dqn"): (150_000, None),
 }
 """More of them, which no default was chosen by; they have no goal. Run with `--tasks`, or `--others`."""
 
@@ -52,9 +60,13 @@ TASKS = {**GOALS, **OTHERS}
 
 
 def source_of(env_id):
-    """Return what `make_pipeline` takes: an id, or a maker of the small image environment."""
+    """Return what `make_pipeline` takes: an id, or a maker of an environment of our own."""
+    if env_id == TWIN_ROWS:
+        from harness.board_game import TwinRows
+
+        return TwinRows
     if env_id != CATCH:
-        return env_id
+        return env_id.removesuffix(UNMASKED)
     from harness.small_envs import CatchEnv
 
     return CatchEnv
@@ -68,7 +80,8 @@ def run(env_id, algorithm, seed, env_steps, num_episodes):
     if env_id in ("HalfCheetah-v5", "Hopper-v5", "InvertedPendulum-v5"):
         provide("mujoco")
     started = time.perf_counter()
-    pipeline = make_pipeline(source_of(env_id), algorithm=algorithm)
+    masks = None if env_id.endswith(UNMASKED) else "auto"
+    pipeline = make_pipeline(source_of(env_id), algorithm=algorithm, action_mask=masks)
     agent = make_agent(source_of(env_id), algorithm, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         optimizer = RLOptimizer(
@@ -77,7 +90,8 @@ def run(env_id, algorithm, seed, env_steps, num_episodes):
         result = optimizer.run()
     seconds = time.perf_counter() - started
     source = source_of(env_id)
-    checked = evaluate(agent, source() if callable(source) else source, num_episodes, seed=1_000_000 + seed)
+    played = source() if callable(source) else source
+    checked = evaluate(agent, played, num_episodes, seed=1_000_000 + seed, action_mask=masks)
     return {
         "env": env_id,
         "algorithm": algorithm,

@@ -17,6 +17,7 @@ from tensor_optix.core.types import HyperparamSet
 from tensor_optix.exceptions import InvalidArgumentError, UnsupportedSpaceError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.pipeline.environment_names import EnvironmentName, environment_named
+from tensor_optix.pipeline.stepping.action_masks import AskedMasks
 from tensor_optix.pipeline.stepping.env_guard import open_env
 from tensor_optix.pipeline.stepping.env_kinds import guard_of
 
@@ -32,6 +33,7 @@ def make_pipeline(
     seed: int | None = None,
     *,
     algorithm: str = "auto",
+    action_mask: AskedMasks = "auto",
 ) -> BatchPipeline:
     """Return a pipeline that steps ``num_envs`` copies of an environment.
 
@@ -44,6 +46,7 @@ def make_pipeline(
             by the copies.
         seed: Source of the environments' randomness; None: the run's.
         algorithm: What the defaults should suit, where ``agent`` does not tell; see :func:`make_agent`.
+        action_mask: Where it is told which actions are allowed, as ``BatchPipeline`` takes it.
 
     Raises:
         UnknownEnvironmentError: No environment is registered under the id.
@@ -64,7 +67,8 @@ def make_pipeline(
     default = defaults.num_envs if can_be_copied else guard_of(env).num_envs
     count = num_envs or default
     size = window_size or max(1, defaults.window_steps // count)
-    return BatchPipeline(_maker(env, count if can_be_copied else 1), agent, window_size=size, seed=seed)
+    made = _maker(env, count if can_be_copied else 1)
+    return BatchPipeline(made, agent, window_size=size, seed=seed, action_mask=action_mask)
 
 
 def make_agent(env: EnvSource | str, algorithm: str = "auto", *, seed: int | None = None, **overrides: Any) -> TFAgent:

@@ -66,7 +66,7 @@ class OnlyAllowed(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
-        self.num_episodes += 1
+        self.num_episodes = 1 if seed is not None else self.num_episodes + 1  # a seed begins all anew
         self.step_in_episode = 0
         self._draw()
         return self._seen(), self._info()

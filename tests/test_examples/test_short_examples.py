@@ -203,3 +203,10 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     said = run_with("notebook", script, cwd=tmp_path, env={"MPLBACKEND": "agg", "HOME": str(tmp_path)})
     assert "budget: max_env_steps=4,000" in said
     assert "95 % interval" in said
+
+
+def test_action_masks_are_kept_to(in_short: Any) -> None:
+    said = in_short("action_masks.py", max_windows=1)
+    assert "not allowed, with masks: 0 of 500; without:" in said
+    assert int(said.split("without: ")[1].split()[0]) > 0
+    assert said.count("budget: max_episodes=1 windows") == 2
