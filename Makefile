@@ -21,7 +21,7 @@ train: $(VENV)/train.stamp  ## Install what training needs, then train (ENV=Acro
 	@$(BIN)/tensor-optix train $(ENV) $(ARGS)
 
 test: check  ## Format, lint, types and the fast tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-all: check  ## The same with the learning tests that take longer
 	$(BIN)/python -m pytest -m "slow or extras or not slow"

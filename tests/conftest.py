@@ -1,6 +1,8 @@
 """What holds for the whole suite."""
 
+import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,25 @@ settings.load_profile("any_machine")
 # A shell's background job ignores Ctrl-C, and so would every child of these tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches_of_this_session(tmp_path_factory):
+    """Keep what commands compile out of the user's own cache; all workers of a session share it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(folder / "caches"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def small_updates_are_not_compiled(request, monkeypatch):
+    """Compiling PPO's update takes seconds: tests of that ask for ``jit_compile=True``, slow ones do as users."""
+    ppo = sys.modules.get("tensor_optix.algorithms.ppo")
+    if ppo is not None and request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr(ppo, "pays_to_compile", lambda *_: False)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ The annotations are the rule: what does not fit an argument's annotation must be
 from __future__ import annotations
 
 import collections.abc
+import functools
 import inspect
 import numbers
 import types
@@ -282,6 +283,7 @@ def saved_run(folder: Path) -> Path:
 SPACE, ACTIONS = gym.spaces.Box(-1.0, 1.0, (3,)), gym.spaces.Discrete(2)
 
 
+@functools.cache
 def ready_agent(folder: Path) -> tx.TFAgent:
     agent = tx.TFAgent(model(), keras.optimizers.Adam(), tx.HyperparamSet({}, 0))
     agent.bind(SPACE, ACTIONS, seed=0)

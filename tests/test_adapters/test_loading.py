@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from agent_makers import CARTPOLE, make_agent, play_window, save
+from crossed import crossed
 from saving_samples import build_from_config
 
 from tensor_optix.adapters.tensorflow.loading import load_agent
@@ -18,11 +19,12 @@ from tensor_optix.core.types import EvalMetrics, HyperparamSet
 from tensor_optix.exceptions import CheckpointError, UnsafeFileError
 
 
-@pytest.mark.parametrize("by_state", [True, False])
 @pytest.mark.parametrize(
-    ("space", "size"), [(gym.spaces.Discrete(3, start=-1), 3), (gym.spaces.Box(-2, np.inf, (2, 1), np.float64), 2)]
+    ("space", "by_state"),
+    crossed([gym.spaces.Discrete(3, start=-1), gym.spaces.Box(-2, np.inf, (2, 1), np.float64)], [True, False]),
 )
-def test_the_champion_lives_on(space, size, by_state, tmp_path):
+def test_the_champion_lives_on(space, by_state, tmp_path):
+    size = 3 if isinstance(space, gym.spaces.Discrete) else 2
     agent = make_agent(space, size, learning_rate=2e-3)
     agent.learn(play_window(agent, 0))
     save(agent, tmp_path, by_state=by_state)

@@ -52,11 +52,13 @@ OTHERS = {
 }
 QUICK = {"nested": tuple(SETTINGS), "slash": ("ppo",)}
 """Algorithms of which a kind of space is tried each time; the others' are slow together."""
+ALIKE = ("keys that are numbers", "choices of bytes", "one part, deep down", "integers")
+"""Others that differ little from one that is tried each time."""
 CASES = [
     pytest.param(space, algorithm, marks=() if algorithm in QUICK.get(name, ("ppo",)) else pytest.mark.slow)
     for name, space in EASY.items()
     for algorithm in SETTINGS
-] + list(OTHERS.values())
+] + [pytest.param(*case, marks=[pytest.mark.slow] * (name in ALIKE)) for name, case in OTHERS.items()]
 NAMES = [f"{name}, {algorithm}" for name in EASY for algorithm in SETTINGS] + list(OTHERS)
 
 

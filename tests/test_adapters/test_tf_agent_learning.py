@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from agent_makers import CARTPOLE, actor, play_window
+from crossed import crossed
 from scipy import stats
 
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
@@ -84,6 +85,8 @@ def test_it_learns_the_right_answers(case):
     agent.bind(observation_space, space, seed=1)
     for number in range(30):
         agent.learn(bandit_window(agent, observe, reward, number))
+        if number % 5 == 4 and greedy_reward(agent, observe, reward) >= wanted:
+            break
     assert greedy_reward(agent, observe, reward) >= wanted
 
 
@@ -93,11 +96,11 @@ def test_the_future_counts_as_far_as_gamma_says():
     def learned(gamma):
         keras.utils.set_random_seed(1)
         agent = TFAgent(
-            actor(2), keras.optimizers.Adam(1e-3), HyperparamSet({"learning_rate": 1e-3, "gamma": gamma}, 0)
+            actor(2), keras.optimizers.Adam(1e-2), HyperparamSet({"learning_rate": 1e-2, "gamma": gamma}, 0)
         )
         agent.bind(CARTPOLE, gym.spaces.Discrete(2), seed=1)
         first, second = np.eye(4, dtype=np.float32)[:2]
-        for number in range(30):
+        for number in range(15):
             observations = np.tile(np.stack([first, second]), (100, 1))
             actions = np.array([agent.act(observation) for observation in observations])
             rewards = np.zeros(200)
@@ -110,8 +113,8 @@ def test_the_future_counts_as_far_as_gamma_says():
         logits = agent.model(first[None]).numpy()[0]
         return 1 / (1 + np.exp(logits[0] - logits[1]))
 
-    assert learned(0.9) > 0.95
-    assert learned(0.0) < 0.8
+    assert learned(0.9) > 0.85
+    assert learned(0.0) < 0.65
 
 
 def test_vector_windows_teach_what_single_windows_teach():
@@ -234,8 +237,7 @@ def test_images_stay_bytes_until_they_reach_the_graph():
     assert agent.get_state().arrays["learner.recent.observations_0"].dtype == np.uint8
 
 
-@pytest.mark.parametrize("num_envs", [None, 2])
-@pytest.mark.parametrize("kind", [TFAgent, PPOAgent])
+@pytest.mark.parametrize(("kind", "num_envs"), crossed([TFAgent, PPOAgent], [None, 2]))
 def test_what_others_did_is_no_choice_to_learn_from(kind, num_envs):
     """Two lives that differ in what others did, and in what they got for it, are one; only that nothing is learned."""
     ends, shape = [], (30,) if num_envs is None else (30, num_envs)

@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from crossed import crossed
 from hypothesis import given
 from hypothesis import strategies as st
 from off_policy_makers import VECTOR, play
@@ -70,8 +71,7 @@ def test_a_changed_world_empties_the_replay():
     assert len(learner._replay) == 0
 
 
-@pytest.mark.parametrize("kind", [DQNAgent, SACAgent])
-@pytest.mark.parametrize("num_envs", [None, 2])
+@pytest.mark.parametrize(("kind", "num_envs"), crossed([DQNAgent, SACAgent], [None, 2]))
 @pytest.mark.parametrize("how", ["changed", pytest.param("loaded", marks=pytest.mark.slow)])
 def test_an_emptied_replay_is_filled_before_it_is_learned_from(kind, num_envs, how):
     space = gym.spaces.Discrete(3) if kind is DQNAgent else gym.spaces.Box(-1.0, 1.0, (1,))

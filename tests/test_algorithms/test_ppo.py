@@ -4,10 +4,11 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
+from crossed import crossed
 from ppo_makers import ACTION_SPACES, VECTOR, make_agent, network, play_window
 
 from tensor_optix.algorithms import ppo
-from tensor_optix.algorithms.ppo import SETTINGS, PPOAgent
+from tensor_optix.algorithms.ppo import SETTINGS, PPOAgent, pays_to_compile
 from tensor_optix.core.types import EpisodeData, HyperparamSet
 from tensor_optix.exceptions import (
     IncompatibleModelError,
@@ -296,9 +297,9 @@ def assert_same_but_for(before, after, noise):
 def test_small_dense_networks_are_compiled_and_large_ones_are_not():
     small, large = network(4, 2), network(4, 2, keras.layers.Dense(2048), keras.layers.Dense(2048))
     image = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3)])
-    assert ppo.pays_to_compile(small.trainable_variables, 64)
-    assert not ppo.pays_to_compile(large.trainable_variables, 64)
-    assert not ppo.pays_to_compile(image.trainable_variables, 64)
+    assert pays_to_compile(small.trainable_variables, 64)
+    assert not pays_to_compile(large.trainable_variables, 64)
+    assert not pays_to_compile(image.trainable_variables, 64)
 
 
 def test_a_compiled_update_learns_the_same():
@@ -317,9 +318,9 @@ class Softsign(keras.layers.Layer):
         return x / (1.0 + keras.ops.abs(x))
 
 
-@pytest.mark.parametrize("num_envs", [None, 3])
-@pytest.mark.parametrize("own", ["known", "unknown", None])
-@pytest.mark.parametrize("name", ["discrete", "box"])
+@pytest.mark.parametrize(
+    ("name", "own", "num_envs"), crossed(["discrete", "box"], ["known", "unknown", None], [None, 3])
+)
 def test_ratios_start_at_one_in_every_window(num_envs, own, name):
     """What was recorded in acting, held against what the first minibatch finds: they differ by rounding alone."""
     space = ACTION_SPACES[name]

@@ -4,6 +4,7 @@ import gymnasium as gym
 import keras
 import numpy as np
 import pytest
+from crossed import crossed
 from helpers.keras_oracles import AGENTS, CHOICES, NUMBERS, OBSERVATIONS, RATE, network, params, window
 
 from tensor_optix import DQNAgent, PPOAgent, SACAgent, TFAgent, load_agent
@@ -100,8 +101,7 @@ def test_it_acts_learns_and_comes_back_from_files(kind, precision, tmp_path):
     assert loaded.act(x[0]) == agent.act(x[0])
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("kind", ["ppo", "dqn"])
+@pytest.mark.parametrize(("kind", "precision"), crossed(["ppo", "dqn"], ["mixed_float16", "mixed_bfloat16"]))
 def test_observations_are_normalised_in_float32(kind, precision):
     """999.9 and 1000.1 are the same number in half precision."""
     PRECISIONS[precision]()
@@ -143,7 +143,7 @@ def test_a_step_in_float64_is_that_of_fit(kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ["own_loss", "policy_gradient", "dqn", *(pytest.param(k, marks=pytest.mark.slow) for k in ("ppo", "sac"))]
+    "kind", ["own_loss", "dqn", *(pytest.param(k, marks=pytest.mark.slow) for k in ("policy_gradient", "ppo", "sac"))]
 )
 def test_an_overflow_in_half_precision_leaves_the_step_out_and_scales_less(kind):
     keras.config.set_dtype_policy("mixed_float16")

@@ -213,6 +213,7 @@ def test_the_twin_of_a_pretrained_critic_knows_what_it_knows(tmp_path):
 
 
 def test_the_twin_of_a_new_critic_of_the_users_is_another_draw():
+    keras.utils.set_random_seed(0)
     agent = make(critic=critic_of())
     first, twin = agent._twin_variables()
     for own, other in zip(first[::2], twin[::2], strict=True):

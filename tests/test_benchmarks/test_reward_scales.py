@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import reward_scales
+from crossed import crossed
 from harness.small_envs import AnswerEnv
 
 from tensor_optix import BatchPipeline, make_agent
@@ -38,9 +39,9 @@ def weights_after(name: str, kind: str, num_envs: int, offset: float, scale: flo
 
 
 # Sums with these are exact, in float32 too: what is learned is the same to the last bit, or something depends on them.
-@pytest.mark.parametrize(("kind", "num_envs"), [("truncated", 1), ("terminated", 3)])
-@pytest.mark.parametrize("name", ["tf_agent", "ppo", "dqn"])
-def test_what_is_learned_is_the_same_to_the_last_bit(name: str, kind: str, num_envs: int) -> None:
+@pytest.mark.parametrize(("name", "how"), crossed(["tf_agent", "ppo", "dqn"], [("truncated", 1), ("terminated", 3)]))
+def test_what_is_learned_is_the_same_to_the_last_bit(name: str, how: tuple[str, int]) -> None:
+    kind, num_envs = how
     usual = weights_after(name, kind, num_envs, 0.0, 1.0)
     for offset, scale in ((100.0, 2.0**-10), (-10.0, 2.0**13)):
         for left, right in zip(usual, weights_after(name, kind, num_envs, offset, scale), strict=True):

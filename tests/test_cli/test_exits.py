@@ -46,7 +46,8 @@ def test_the_help_names_them(command: list[str]) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-@pytest.mark.parametrize("num_presses", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_train.py presses once and twice, too
+@pytest.mark.parametrize("num_presses", [1, 2])
 def test_ctrl_c_is_130_however_often(tmp_path: Path, num_presses: int) -> None:
     options = ["--algorithm", "policy_gradient", "--set", "hidden_units=[8]", "--num-envs", "1"]
     with subprocess.Popen(

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import RUN, SMALL, assert_fails, forget, invoke, write_module
+from extra_venvs import run_with
 
 from tensor_optix.cli import video as module
 
-needs_moviepy = pytest.mark.skipif(importlib.util.find_spec("moviepy") is None, reason="MoviePy is not installed")
+FILM = """
+import json
+from pathlib import Path
+
+from command_line import RUN, SMALL, invoke
+
+invoke("train", "CartPole-v1", *SMALL)
+done = invoke("video", RUN, "--episodes", "2", "--seed", "3", "--json")
+assert done.exit_code == 0, done.output
+document = json.loads(done.stdout)
+assert len(document["videos"]) == 2, document
+for file in document["videos"]:
+    assert Path(file).parent == Path(RUN, "videos")
+    assert b"ftyp" in Path(file).read_bytes()[:64]
+played = json.loads(invoke("evaluate", RUN, "--episodes", "2", "--seed", "3", "--json").stdout)
+assert document["returns"] == played["returns"]
+assert invoke("video", RUN, "-o", "films").exit_code == 0
+print(len(list(Path("films").glob("*.mp4"))))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -31,19 +49,9 @@ def moviepy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: find("json" if name == "moviepy" else name))
 
 
-@needs_moviepy
-def test_greedy_episodes_are_filmed_and_are_those_of_an_evaluation() -> None:
-    invoke("train", "CartPole-v1", *SMALL)
-    done = invoke("video", RUN, "--episodes", "2", "--seed", "3", "--json")
-    assert done.exit_code == 0, done.output
-    document = json.loads(done.stdout)
-    for file in document["videos"]:
-        assert Path(file).parent == Path(RUN, "videos")
-        assert b"ftyp" in Path(file).read_bytes()[:64]
-    played = json.loads(invoke("evaluate", RUN, "--episodes", "2", "--seed", "3", "--json").stdout)
-    assert document["returns"] == played["returns"]
-    assert invoke("video", RUN, "-o", "films").exit_code == 0
-    assert len(list(Path("films").glob("*.mp4"))) == 1
+@pytest.mark.extras
+def test_greedy_episodes_are_filmed_and_are_those_of_an_evaluation(tmp_path: Path) -> None:
+    assert int(run_with("video", FILM, cwd=tmp_path).splitlines()[-1]) == 1
 
 
 def test_without_moviepy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

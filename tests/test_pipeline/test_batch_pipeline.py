@@ -195,7 +195,7 @@ def test_act_batch_of_the_agent_is_used_and_the_default_one_works_on_dicts():
 
 @pytest.mark.parametrize("vector", [False, True])
 def test_a_perfect_policy_has_the_same_score_at_every_window_size(vector):
-    for window_size in range(1, 601):
+    for window_size in (*range(1, 80), *range(80, 600, 7), 499, 500, 501, 600):
         env = CountingVectorEnv() if vector else CountingEnv(500)
         length = 37 if vector else 500
         pipeline = BatchPipeline(env, ConstantAgent(3), window_size, seed=0, barrier_interval_steps=None)

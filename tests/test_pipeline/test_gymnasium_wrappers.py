@@ -137,10 +137,17 @@ VECTOR = {
 NOT_VECTOR = {name: why for name, why in NOT_SINGLE.items() if name != "AtariPreprocessing"}
 
 
+_AGENTS = {}
+"""One for all environments that show and take the same: what has learned is never made anew, nor traced again."""
+
+
 def run(env, agent_name):
     """Train for two windows, with a champion and its report."""
     small = {"batch_size": 8, "num_epochs": 1, "jit_compile": False} if agent_name == "ppo" else {}
-    agent = make_agent(env, agent_name, hidden_units=(4,), seed=0, **small)
+    kind = (agent_name, str(env.observation_space), str(env.action_space))
+    if kind not in _AGENTS:
+        _AGENTS[kind] = make_agent(env, agent_name, hidden_units=(4,), seed=0, **small)
+    agent = _AGENTS[kind]
     pipeline = make_pipeline(env, agent, window_size=10, seed=0)
     result = RLOptimizer(agent, pipeline, max_episodes=2, report_episodes=2, seed=0).run()
     assert result.windows == 2

@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from crossed import crossed
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from resume_fakes import LinearAgent, assert_same, interrupted, make_run, outcome_of
 
@@ -39,8 +40,7 @@ def run(folder, mode, shared_memory, *, stop_at=None, resume=False):
     return interrupted(optimizer) if stop_at else outcome_of(optimizer, optimizer.run(resume=resume))
 
 
-@pytest.mark.parametrize("shared_memory", [True, False])
-@pytest.mark.parametrize("mode", list(AutoresetMode))
+@pytest.mark.parametrize(("mode", "shared_memory"), crossed(AutoresetMode, [True, False]))
 def test_a_run_in_worker_processes_resumes_exactly(tmp_path, mode, shared_memory):
     expected = run(tmp_path / "left-alone", mode, shared_memory)
     run(tmp_path / "cut", mode, shared_memory, stop_at=13)

@@ -50,7 +50,7 @@ def test_another_algorithm(tmp_path, algorithm):
 def kill_algorithm(folder, algorithm, num_kills, num_cuts):
     """The benchmark's short form."""
     options = ["--parts", "kills", "--algorithms", algorithm, "--kills", num_kills, "--power-cuts", num_cuts]
-    options += ["--tuners", "backoff", "--env-steps", 3000]
+    options += ["--tuners", "backoff", "--env-steps", 1500]
     output = folder / "report.json"
     output_of(HOME / "benchmarks" / "durability.py", *options, "--output", output)
     report = json.loads(output.read_text())

@@ -72,8 +72,11 @@ def moved(before, after):
     return [bool((a != b).any()) for a, b in zip(before, after, strict=True)]
 
 
+QUICK_KINDS = [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "box")) for kind in KINDS]
+
+
 @pytest.mark.parametrize("binds", [pytest.param(False, marks=pytest.mark.slow), True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUICK_KINDS)
 def test_what_is_frozen_stays_and_what_is_let_go_learns_again(kind, binds):
     agent = make(kind)
     learn(agent, 0), learn(agent, 1)
@@ -103,7 +106,7 @@ def test_what_is_frozen_stays_and_what_is_let_go_learns_again(kind, binds):
     np.testing.assert_allclose(agent._forward.one(seen), agent._acting_model(seen[None])[0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUICK_KINDS)
 def test_what_is_frozen_after_binding_and_before_the_first_update_stays(kind):
     agent = make(kind)
     freeze(agent)
@@ -191,7 +194,7 @@ def test_a_new_agent_goes_on_with_the_optimizer_of_the_one_before(kind):
     assert not any(moved(body, values(agent, "body")))
 
 
-@pytest.mark.parametrize("kind", ["ppo", "sac"])
+@pytest.mark.parametrize("kind", ["ppo", pytest.param("sac", marks=pytest.mark.slow)])
 def test_a_state_that_is_refused_changes_nothing(kind):
     agent = make(kind)
     learn(agent, 0)

@@ -175,7 +175,9 @@ class Board(gym.Env):
         return board
 
 
-@pytest.mark.parametrize("algorithm", AGENTS)
+@pytest.mark.parametrize(
+    "algorithm", ["ppo", "dqn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sac", "policy_gradient"))]
+)
 def test_a_board_of_bytes_is_learned_from_as_one_of_floats(algorithm):
     """Bit for bit the same: nothing is divided by 255 or sent through convolutions."""
     weights = []

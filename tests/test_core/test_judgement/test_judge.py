@@ -88,7 +88,7 @@ def constant_outcomes(count, seed, tmp_path, length=1000):
 
 
 def test_noisy_rising_series_are_not_called_a_plateau_too_soon(tmp_path):
-    assert len(false_plateaus(60, seed=1, tmp_path=tmp_path)) <= 2
+    assert len(false_plateaus(30, seed=1, tmp_path=tmp_path)) <= 1
 
 
 def test_noisy_constant_series_cool_and_go_dormant_and_rarely_alarm(tmp_path):

@@ -68,7 +68,10 @@ FALSE = {
 }
 
 
-@pytest.mark.parametrize("case", FALSE)
+SLOW = ("Bernoulli(0.95) for 1", "skewed to the right")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in FALSE])
 def test_it_is_claimed_falsely_in_at_most_one_run_of_twenty(case, tmp_path):
     draw, target = FALSE[case]
     num_claimed, _ = claims_in(40, draw, target, tmp_path)

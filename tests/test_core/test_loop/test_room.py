@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from crossed import crossed
 from loop_fakes import BareAgent, make_loop
 from step_counts import StepCount, counted, spent
 
@@ -63,19 +64,18 @@ def test_many_environments_together_are_counted_together(tmp_path, mode, num_env
     assert result.env_steps["training"] % num_envs == 0
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "action_space", "structure"),
-    [
-        ("policy_gradient", gym.spaces.Discrete(3), {}),
-        ("ppo", gym.spaces.MultiDiscrete([2, 3]), {"jit_compile": False, "batch_size": 32}),
-        ("ppo", gym.spaces.MultiBinary(2), {"jit_compile": False, "batch_size": 32}),
-        ("dqn", gym.spaces.Discrete(2, start=1), {"learning_starts": 50, "batch_size": 16}),
-        ("sac", gym.spaces.Box(-1.0, 1.0, (1,)), {"learning_starts": 50, "batch_size": 16}),
-    ],
-)
-@pytest.mark.parametrize("num_envs", [1, 3])
-@pytest.mark.parametrize("budget", [7, 307])
-def test_every_agent_learns_from_a_window_that_was_cut(tmp_path, algorithm, action_space, structure, num_envs, budget):
+LEARNERS = [
+    ("policy_gradient", gym.spaces.Discrete(3), {}),
+    ("ppo", gym.spaces.MultiDiscrete([2, 3]), {"jit_compile": False, "batch_size": 32}),
+    ("ppo", gym.spaces.MultiBinary(2), {"jit_compile": False, "batch_size": 32}),
+    ("dqn", gym.spaces.Discrete(2, start=1), {"learning_starts": 50, "batch_size": 16}),
+    ("sac", gym.spaces.Box(-1.0, 1.0, (1,)), {"learning_starts": 50, "batch_size": 16}),
+]
+
+
+@pytest.mark.parametrize(("learner", "num_envs", "budget"), crossed(LEARNERS, [1, 3], [7, 307]))
+def test_every_agent_learns_from_a_window_that_was_cut(tmp_path, learner, num_envs, budget):
+    algorithm, action_space, structure = learner
     count = StepCount()
     env = counted(count, 1, action_space=action_space)()
     agent = make_agent(env, algorithm, seed=0, hidden_units=(4,), **structure)

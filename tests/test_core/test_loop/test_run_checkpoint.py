@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from crossed import crossed
 from resume_fakes import (
     TUNERS,
     Interruption,
@@ -27,9 +28,7 @@ from tensor_optix.core.storage.state_files import META_FILE
 pytestmark = pytest.mark.usefixtures("save_at_every_barrier")
 
 
-@pytest.mark.parametrize("tuner", TUNERS)
-@pytest.mark.parametrize("num_envs", [1, 3])
-@pytest.mark.parametrize("stop_at", [1, 17, 33])
+@pytest.mark.parametrize(("tuner", "num_envs", "stop_at"), crossed(TUNERS, [1, 3], [1, 17, 33]))
 def test_after_an_error(tmp_path, num_envs, tuner, stop_at):
     how = {"num_envs": num_envs, "tuner": tuner}
     expected = left_alone(tmp_path, **how)

@@ -9,6 +9,7 @@ import time
 import gymnasium as gym
 import numpy as np
 import pytest
+from crossed import crossed
 from gymnasium.vector import AsyncVectorEnv
 
 from tensor_optix import BatchPipeline, RLOptimizer, evaluate
@@ -119,9 +120,7 @@ def windows_of(make, on_env_error, count=4):
         pipeline.teardown()
 
 
-@pytest.mark.parametrize("end", list(WAYS))
-@pytest.mark.parametrize("moment", ["step", "reset"])
-@pytest.mark.parametrize("shared_memory", [True, False])
+@pytest.mark.parametrize(("end", "moment", "shared_memory"), crossed(WAYS, ["step", "reset"], [True, False]))
 def test_training_goes_on_in_a_new_environment(tmp_path, end, moment, shared_memory):
     windows, notes = windows_of(maker_of(tmp_path, end, moment, shared_memory=shared_memory), "restart")
     assert [window.rewards.shape for window in windows] == [(10, NUM_ENVS)] * 4
@@ -129,9 +128,7 @@ def test_training_goes_on_in_a_new_environment(tmp_path, end, moment, shared_mem
     assert f"process of sub-environment 2 {WAYS[end]}" in notes[0]
 
 
-@pytest.mark.parametrize("end", list(WAYS))
-@pytest.mark.parametrize("mortal", range(NUM_ENVS))
-@pytest.mark.parametrize("shared_memory", [True, False])
+@pytest.mark.parametrize(("end", "mortal", "shared_memory"), crossed(WAYS, range(NUM_ENVS), [True, False]))
 def test_or_the_error_says_which_process_ended_and_how(tmp_path, end, mortal, shared_memory):
     make = maker_of(tmp_path, end, "step", shared_memory=shared_memory, mortal=mortal)
     with pytest.raises(EnvironmentFailureError, match=f"process of sub-environment {mortal} {WAYS[end]}"):
