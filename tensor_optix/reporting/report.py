@@ -143,7 +143,7 @@ def _arrays_of(history: Mapping[str, list[Any]]) -> dict[str, np.ndarray]:
 def _draw_states(axes: Any, columns: dict[str, np.ndarray]) -> None:
     seen = set()
     last = columns["env_steps"][-1]
-    for state, start, end in _few_spans(columns["env_steps"], columns["state"]):
+    for state, start, end in few_spans(columns["env_steps"], columns["state"]):
         label = state.name if state not in seen and state is not LoopState.ACTIVE else None
         shown_end = last * (1 + MARGIN) if end == last else end  # so that an end in DORMANT can be seen
         axes.axvspan(start, shown_end, color=STATE_COLORS[state], label=label, zorder=0, linewidth=0)
@@ -151,7 +151,8 @@ def _draw_states(axes: Any, columns: dict[str, np.ndarray]) -> None:
     axes.set_xlim(0, max(last * (1 + MARGIN), 1))
 
 
-def _few_spans(steps: np.ndarray, states: np.ndarray) -> list[tuple[LoopState, float, float]]:
+def few_spans(steps: np.ndarray, states: np.ndarray) -> list[tuple[LoopState, float, float]]:
+    """Return what :func:`state_spans` yields; of very many the state that is commonest in each stretch of windows."""
     spans = list(state_spans(steps, states))
     if len(spans) <= MAX_SPANS:
         return spans

@@ -20,10 +20,10 @@ from tensor_optix.reporting.pictures.canvas import (
     legend_below,
     unit_of_time,
 )
-from tensor_optix.reporting.report import champion_changes, evenly, evidence, state_spans
+from tensor_optix.reporting.report import champion_changes, evenly, evidence, few_spans
 from tensor_optix.reporting.run import Run
 
-MOST_DOTS, MOST_POINTS, MOST_SPANS, MOST_MARKS = 3000, 400, 400, 200
+MOST_DOTS, MOST_POINTS, MOST_MARKS = 3000, 400, 200
 """What a picture can show: of a longer run so many windows are drawn, evenly spaced."""
 
 NOISE = (10.0, 90.0)
@@ -84,7 +84,7 @@ class _Place:
 def _draw_states(axes: Any, run: Run, place: _Place) -> None:
     columns = run.columns
     seen: set[LoopState] = set()
-    for state, start, end in list(state_spans(columns["env_steps"], columns["state"]))[:MOST_SPANS]:
+    for state, start, end in few_spans(columns["env_steps"], columns["state"]):
         if state is LoopState.ACTIVE:
             continue
         begin, until = place([start, end])
