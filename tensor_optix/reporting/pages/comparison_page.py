@@ -50,12 +50,12 @@ def _parts(comparison: Comparison, *, is_alone: bool) -> list[str]:
     notes = html.listing(comparison.notes)
     steps, time = compared_curves(comparison), compared_curves(comparison, over_time=True)
     return [
-        html.section(f"What the groups reached{of}", html.table(*group_rows(comparison), numbers=(2, 4, 5)), notes),
+        html.section(f"What the groups reached{of}", html.table(*group_rows(comparison), numbers=(2, 3, 4, 5)), notes),
         html.section(f"Interquartile means{of}", html.shown(interquartile_means(comparison))),
-        html.section(f"Which is better{of}", html.table(*improvement_rows(comparison), numbers=(1,))),
+        html.section(f"Which is better{of}", html.table(*improvement_rows(comparison), numbers=(1, 2))),
         html.section(f"Learning curves{of}", html.shown(steps) or _nothing_drawn(), html.shown(time)),
         html.section(f"Performance profiles{of}", html.shown(performance_profiles(comparison))),
-        html.section(f"The runs{of}", html.table(*run_rows(comparison), numbers=(2, 4, 6, 7))),
+        html.section(f"The runs{of}", html.table(*run_rows(comparison), numbers=(2, 4, 5, 6, 7))),
     ]
 
 

@@ -13,6 +13,9 @@ from tensor_optix.reporting.pictures.canvas import Picture
 MOST_BYTES = 5_000_000
 """Of a page: what mail takes."""
 
+_SHORT = 16
+"""Characters of a table's cell that is not broken."""
+
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -44,12 +47,13 @@ pre { background: #f3f3f3; padding: .6rem; white-space: pre-wrap; overflow-wrap:
 .whole { white-space: nowrap; }
 @media (max-width: 500px) {
   table.facts th { white-space: normal; }
-  table.rows, table.rows tbody, table.rows tr, table.rows td { display: block; text-align: left; white-space: normal; }
+  table.rows, table.rows tbody, table.rows tr { display: block; }
   table.rows thead { display: none; }
   table.rows tr { border-bottom: 1px solid #555; padding: .3rem 0; }
-  table.rows td { border: 0; padding: .05rem 0 .05rem 9.5rem; text-indent: -9.5rem; overflow-wrap: anywhere; }
+  table.rows td { display: grid; grid-template-columns: 9rem 1fr; gap: .5rem; border: 0; padding: .05rem 0;
+                  text-align: left; white-space: normal; overflow-wrap: anywhere; }
   table.rows td:empty { display: none; }
-  table.rows td::before { content: attr(data-of); display: inline-block; width: 9.5rem; text-indent: 0; color: #555; }
+  table.rows td::before { content: attr(data-of); color: #555; }
 }
 @media print { body { max-width: none; } h2 { break-after: avoid; } img { break-inside: avoid; } }
 </style>
@@ -136,7 +140,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Itera
     right = set(numbers)
 
     def cells(kind: str, texts: Sequence[str]) -> str:
-        looks = [' class="number"' if i in right else "" for i in range(len(texts))]
+        kinds = ["number" if i in right else "whole" if len(text) <= _SHORT else "" for i, text in enumerate(texts)]
+        looks = [f' class="{look}"' if look else "" for look in kinds]
         named = [f' data-of="{html.escape(heading, quote=True)}"' if kind == "td" else "" for heading in headings]
         made = zip(looks, named, texts, strict=True)
         return "<tr>" + "".join(f"<{kind}{look}{of}>{html.escape(text)}</{kind}>" for look, of, text in made) + "</tr>"

@@ -6,6 +6,7 @@ Colours differ in lightness and lines in their strokes, so that nothing is lost 
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -113,9 +114,17 @@ def legend_below(figure: Any, size: Size) -> None:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    if handles:
-        columns = 1 if size.is_narrow else 3
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+    if not handles:
+        return
+    labels = [wrapped(label, 42 if size.is_narrow else 90) for label in handles]
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    columns = 1 if size.is_narrow or longest > 60 else 2 if longest > 42 else 3
+    figure.legend(handles.values(), labels, loc="outside lower center", ncols=columns)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text in lines of so many characters, broken between words."""
+    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False)) or text
 
 
 def unit_of_time(seconds: float) -> tuple[float, str]:

@@ -18,6 +18,7 @@ from tensor_optix.reporting.pictures.canvas import (
     drawn,
     legend_below,
     unit_of_time,
+    wrapped,
 )
 from tensor_optix.reporting.report import evenly, evidence, smooth
 from tensor_optix.reporting.run import Run
@@ -54,7 +55,8 @@ def compared_curves(comparison: Comparison, *, over_time: bool = False) -> Pictu
         legend_below(figure, size)
 
     name = "curves_over_time" if over_time else "curves"
-    return drawn(name, f"Learning curves of each group over {label}.", draw, height=lambda size: 4.0)
+    text = f"Learning curves of each group over {label}."
+    return drawn(name, text, draw, height=lambda size: _height(3.4, len(curves), size))
 
 
 def _curve(run: Run, over_time: bool) -> tuple[np.ndarray, np.ndarray] | None:
@@ -113,18 +115,13 @@ def _rows(
         axes = figure.subplots()
         for i, group in enumerate(groups):
             draw_row(axes, i, group)
-        axes.set_yticks(range(len(groups)), [_wrapped(group.name, size) for group in groups])
+        axes.set_yticks(range(len(groups)), [wrapped(group.name, 20 if size.is_narrow else 44) for group in groups])
         axes.set(xlabel=label, ylim=(len(groups) - 0.5, -0.5))
         axes.grid(visible=True, axis="x")
         axes.get_xaxis().get_major_locator().set_params(nbins=4 if size.is_narrow else 8)
         legend_below(figure, size)
 
     return drawn(name, text, draw, height=lambda size: 1.5 + 0.5 * len(groups))
-
-
-def _wrapped(name: str, size: Size) -> str:
-    width = 18 if size.is_narrow else 40
-    return "\n".join(name[i : i + width] for i in range(0, len(name), width))
 
 
 def performance_profiles(comparison: Comparison) -> Picture | None:
@@ -146,7 +143,13 @@ def performance_profiles(comparison: Comparison) -> Picture | None:
         axes.get_xaxis().get_major_locator().set_params(nbins=4 if size.is_narrow else 8)
         legend_below(figure, size)
 
-    return drawn("profiles", "Share of runs above each score.", draw, height=3.4)
+    text = "Share of runs above each score."
+    return drawn("profiles", text, draw, height=lambda size: _height(2.8, len(groups), size))
+
+
+def _height(of_axes: float, num_groups: int, size: Size) -> float:
+    """Return how high a picture is, with a legend that has up to two lines for each group on a telephone."""
+    return of_axes + (0.33 if size.is_narrow else 0.2) * (num_groups + 1)
 
 
 def _look(number: int) -> Look:

@@ -76,7 +76,7 @@ def traces(name: str, text: str, series: Mapping[str, Series]) -> Picture | None
             axes.xaxis.set_tick_params(labelbottom=True)
             counted(axes.xaxis, size)
             if not size.is_narrow:
-                axes.get_xaxis().get_major_locator().set_params(nbins=3)
+                axes.get_xaxis().get_major_locator().set_params(nbins=9 // num_columns)
         figure.supxlabel("environment steps of training", fontsize="medium")
 
     return drawn(name, text, draw, height=lambda size: 0.4 + 1.5 * -(-len(series) // columns_of(size)))

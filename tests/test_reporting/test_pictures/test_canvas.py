@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tensor_optix.exceptions import MissingExtraError
-from tensor_optix.reporting.pictures.canvas import NARROW, WIDE, counted, drawn, legend_below, unit_of_time
+from tensor_optix.reporting.pictures.canvas import NARROW, WIDE, counted, drawn, legend_below, unit_of_time, wrapped
 
 
 def test_both_sizes_are_pngs_of_the_size_asked_for():
@@ -34,6 +34,21 @@ def test_legends_name_each_label_once():
         assert [text.get_text() for text in figure.legends[0].get_texts()] == ["the same"]
 
     drawn("name", "text", draw, height=2)
+
+
+def test_long_labels_are_broken_between_words_and_stay_inside():
+    label = "an_agent, learning_rate=0.001, gamma=0.99, hidden_units=[64, 64]: median and range of 10 runs, and more"
+
+    def draw(figure, size):
+        figure.subplots().plot([0, 1], [0, 1], label=label)
+        legend_below(figure, size)
+        figure.canvas.draw()
+        box = figure.legends[0].get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+
+    drawn("name", "text", draw, height=3)
+    assert wrapped("one two three", 8).splitlines() == ["one two", "three"]
+    assert wrapped("", 8) == ""
 
 
 @pytest.mark.parametrize(
