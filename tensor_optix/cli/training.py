@@ -139,7 +139,7 @@ def next_steps(run_dir: Path, result: RunResult | None) -> list[str]:
     if result.reason == "stalled":
         return [show, f"tensor-optix plot {place}"]
     if result.reason != "budget":
-        return [play, f"tensor-optix video {place}", show]
+        return [play, f"tensor-optix report {place}", f"tensor-optix video {place}", show]
     used = sum(result.env_steps.get(use, 0) for use in ("training", "evaluation", "diagnosis"))
     return [f"tensor-optix resume {place} {_larger_budget(result, used)}", play, show]
 
