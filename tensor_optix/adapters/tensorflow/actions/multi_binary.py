@@ -13,7 +13,6 @@ import tensorflow as tf
 from keras import ops
 
 from tensor_optix.adapters.tensorflow.actions.action_sampler import NEVER, PolicyHead, SymbolicNumbers
-from tensor_optix.adapters.tensorflow.actions.discrete import gumbel
 from tensor_optix.core.mask_layout import MaskLayout
 
 
@@ -82,8 +81,9 @@ class MultiBinarySampler(PolicyHead):
         return self._shaped(ops.cast(outputs > 0, self.dtype.name))
 
     def noisy_layer(self, outputs: Any, noise: SymbolicNumbers) -> Any:
-        """Return log-odds with logistic noise, which is the difference of two that are Gumbel's."""
-        return outputs + gumbel(outputs, noise) - gumbel(outputs, noise)
+        """Return log-odds with logistic noise, of one draw each: ONNX takes two draws of a shape for one."""
+        smallest, share = float(np.finfo(np.float32).tiny), noise.uniform(outputs)
+        return outputs + ops.log(ops.maximum(share, smallest)) - ops.log(ops.maximum(1.0 - share, smallest))
 
     def explains(self, outputs: np.ndarray, actions: np.ndarray, within: np.ndarray) -> np.ndarray:
         """See :class:`ActionSampler`."""
