@@ -76,7 +76,7 @@ class LoopController:
         agent, evaluator, optimizer, pipeline = complete_parts(agent, evaluator, optimizer, pipeline)
         check_keepers(checkpoint_registry, backoff_scheduler, run_folder)
         check_settings(rollback_on_degradation, improvement_margin, max_episodes, max_env_steps, target_score, seed)
-        check_report(report_episodes, play_episodes)
+        check_report(report_episodes, play_episodes, baseline)
         self.evaluator = evaluator
         self.pipeline = pipeline
         self.registry = checkpoint_registry

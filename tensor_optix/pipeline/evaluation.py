@@ -77,26 +77,20 @@ def evaluate(
     guard = kind.guard(opened)
     guard.asked_masks = action_mask
     try:
-        carried = env_state(guard.env)
-        played = _played(agent_or_policy, kind, guard, num_episodes, seed, greedy=greedy)
+        act = acting_in_evaluation(agent_or_policy, guard, greedy=greedy, seed=seed)
         if against is None:
-            return played
+            return kind.player(guard, act, num_episodes, seed).play(guard)
+        other = acting_in_evaluation(against, guard, greedy=greedy, seed=seed, name="against")
+        carried = env_state(guard.env)
+        played = kind.player(guard, act, num_episodes, seed).play(guard)
         restore_env_state(guard.env, carried)
-        return replace(played, against=_played(against, kind, guard, num_episodes, seed, greedy=greedy, name="against"))
+        return replace(played, against=kind.player(guard, other, num_episodes, seed).play(guard))
     finally:
         for note in guard.reward_notes():
             logger.warning("%s.", note[:1].upper() + note[1:])
         guard.let_go()
         if made_here:
             guard.close()
-
-
-def _played(
-    actor: Any, kind: Any, guard: Any, num_episodes: int, seed: int, *, greedy: bool, name: str = "agent_or_policy"
-) -> EvaluationResult:
-    act = acting_in_evaluation(actor, guard, greedy=greedy, seed=seed, name=name)
-    played: EvaluationResult = kind.player(guard, act, num_episodes, seed).play(guard)
-    return played
 
 
 class EvaluationEnv(EnvKeeper):

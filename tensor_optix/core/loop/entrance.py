@@ -110,7 +110,8 @@ def check_settings(
     check_seed("seed", seed)
 
 
-def check_report(report_episodes: Any, play_episodes: Any) -> None:
-    """Raise unless so many episodes can be played so."""
+def check_report(report_episodes: Any, play_episodes: Any, baseline: Any = None) -> None:
+    """Raise unless so many episodes can be played so, and a baseline, if there is one, can act in them."""
     check_int("report_episodes", report_episodes, at_least=0)
     check_callable("play_episodes", play_episodes, takes="(act, num_episodes, *, seed) -> EvaluationResult")
+    check_callable("baseline", baseline, takes="(observation) -> action")
