@@ -79,8 +79,9 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", *, seed: int | Non
         algorithm: One of :func:`known_algorithms`; "auto" is the one that serves the spaces best. ``module:name`` is
             one that a module of yours registers when it is imported.
         seed: Of all its draws; None: drawn.
-        **overrides: Arguments of the agent's class (``batch_size``, ``hidden_units``, ...) and its
-            hyperparameters by name (``learning_rate``, ``gamma``, ...).
+        **overrides: Arguments of the agent's class (``batch_size``, ``hidden_units``, with "ppo" also
+            ``memory="gru"`` or ``"lstm"`` and ``memory_units``, ...) and its hyperparameters by name
+            (``learning_rate``, ``gamma``, ...).
 
     Raises:
         InvalidArgumentError: The algorithm or an override is unknown, or a value out of range.
@@ -97,6 +98,7 @@ def make_agent(env: EnvSource | str, algorithm: str = "auto", *, seed: int | Non
         check_ints("hidden_units", overrides["hidden_units"], at_least=1)
     observation_space, action_space = spaces_of(environment_named(env))
     kind = _algorithm_for(algorithm, action_space).agent_class()
+    overrides = _without_memory(kind, overrides)
     agent = _made(kind, observation_space, action_space, overrides, seed)
     agent.bind(observation_space, action_space, seed=seed)
     return agent
@@ -135,6 +137,23 @@ def _made(
     if model is not None and model.default is inspect.Parameter.empty:
         return _with_a_default_model(kind, list(arguments), observation_space, action_space, overrides, seed)
     return _with_its_own_networks(kind, [name for name in arguments if name != "hyperparams"], overrides)
+
+
+def _without_memory(kind: type, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without ``memory=None``, which every agent may be told.
+
+    Raises:
+        InvalidArgumentError: Memory is asked for, and the agent has none.
+    """
+    asked = overrides.get("memory")
+    if "memory" in _arguments_of(kind):
+        return overrides
+    if asked is not None:
+        raise InvalidArgumentError(
+            f"memory={asked!r:.100} is for ppo, the one algorithm here that learns policies that remember; "
+            f'{kind.__name__} does not. Call make_agent(env, "ppo", memory="gru").'
+        )
+    return {name: value for name, value in overrides.items() if name != "memory"}
 
 
 def _arguments_of(kind: type) -> dict[str, inspect.Parameter]:

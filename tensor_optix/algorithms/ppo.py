@@ -58,6 +58,9 @@ KL_ROWS = 512
 
 DIAGNOSTICS = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "grad_norm", "kl")
 
+MIN_SEQUENCES = 8
+"""Of a minibatch at least, where there is memory: two of 32 steps take three times as long an update as eight."""
+
 MAX_WORK = 50_000_000
 """Largest number of weights times rows of a minibatch that is compiled."""
 
@@ -92,7 +95,8 @@ class PPOAgent(TFAgent):
         memory: What the network built here remembers by, ``"gru"`` or ``"lstm"``; None for nothing. Models of yours
             remember where they are of the form ``[observation, *states] -> [output(s), *new states]``.
         memory_units: Of that.
-        sequence_length: Steps that gradients go back through a memory; ``batch_size`` steps are whole sequences.
+        sequence_length: Steps that gradients go back through a memory; minibatches are ``batch_size`` steps in whole
+            sequences, 8 at least.
         jit_compile: Whether XLA compiles the update: True, False, or "auto" to decide by the amount
             of work, see :func:`pays_to_compile`.
 
@@ -216,7 +220,8 @@ class PPOAgent(TFAgent):
         if compiles == "auto":
             compiles = pays_to_compile(self._trained(), self.batch_size)
         update = self._make_update(StepRule(KL_ROWS, oversteps=True, bounds_norm=True, jit_compile=compiles))
-        batch_size = max(1, self.batch_size // update.rows_per_draw)
+        remembers = update.rows_per_draw > 1
+        batch_size = max(MIN_SEQUENCES if remembers else 1, self.batch_size // update.rows_per_draw)
         return PPOLearner(update, derive_rng(self._seed, "learn"), batch_size, self.scale_rewards)
 
     def _new_update(self, *parts: Any) -> SurrogateUpdate:

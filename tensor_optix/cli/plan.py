@@ -167,7 +167,7 @@ def _check_fields(document: Mapping[str, Any], source: str) -> None:
     }
     if all(is_right.values()):
         is_right["window_size"] = (document["num_envs"] or 1) * (document["window_size"] or 1) <= MAX_WINDOW_STEPS
-        is_right["overrides"] = _num_weights(document["overrides"].get("hidden_units")) <= MAX_WEIGHTS
+        is_right["overrides"] = _num_weights(document["overrides"]) <= MAX_WEIGHTS
     wrong = [f"{name}={document[name]!r:.{MAX_TEXT}}" for name, right in is_right.items() if not right]
     if wrong:
         raise CheckpointError(f"{source} says something that no command asked for: {', '.join(wrong)}.")
@@ -194,11 +194,13 @@ def are_overrides(value: Any) -> bool:
     )
 
 
-def _num_weights(hidden_units: Any) -> int:
-    """Return how many weights lie between hidden layers and at their ends, where these are such."""
-    if not isinstance(hidden_units, list) or not all(isinstance(units, int) for units in hidden_units):
-        return 0  # no layers: whoever makes the agent says so
-    return sum(int(before) * int(after) for before, after in itertools.pairwise([1, *hidden_units, 1]))
+def _num_weights(overrides: Mapping[str, Any]) -> int:
+    """Return how many weights lie between hidden layers, at their ends, and in a memory, where these are such."""
+    hidden, memory = overrides.get("hidden_units"), overrides.get("memory_units", 0)
+    layers = hidden if isinstance(hidden, list) and all(isinstance(units, int) for units in hidden) else []
+    units = memory if isinstance(memory, int) else 0  # what is no number of units, whoever makes the agent says so
+    between = sum(int(before) * int(after) for before, after in itertools.pairwise([1, *layers, 1]))
+    return between + 4 * units * (units + int(max([1, *layers])))
 
 
 def _is_list_of_settings(value: Any) -> bool:

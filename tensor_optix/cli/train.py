@@ -70,6 +70,15 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(metavar="X", help="Base learning rate.", rich_help_panel=LEARNING)
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="What the policy remembers by: gru or lstm, with ppo. [dim]Default: nothing.[/]",
+            rich_help_panel=LEARNING,
+            autocompletion=lambda: ["gru", "lstm"],
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Same seed, same run. [dim]Default: drawn.[/]", rich_help_panel=LEARNING),
@@ -164,7 +173,7 @@ def train(
             "evaluation_env_kwargs": parse_settings(evaluation_env_kwargs or [], "--evaluation-env-kwargs", "size=7")
             or None,
             "algorithm": algorithm,
-            "agent": None if learning_rate is None else {"learning_rate": learning_rate},
+            "agent": {k: v for k, v in (("learning_rate", learning_rate), ("memory", memory)) if v is not None} or None,
             "seed": seed,
             "num_envs": num_envs,
             "window_size": window_size,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import numbers
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from tensor_optix.core.base_agent import BaseAgent
 from tensor_optix.core.mask_layout import MaskLayout, takes_masks
+from tensor_optix.core.policy_actor import PolicyActor
 from tensor_optix.core.search_space import ParamSpec
 from tensor_optix.core.storage.agent_files import has_own_state
 from tensor_optix.core.types import EpisodeData
@@ -72,12 +72,12 @@ class AgentConformance:
         pipeline.teardown()
 
     def test_greedy_actions_do_not_change_by_themselves(self) -> None:
-        """The same observation, the same greedy action, whatever was explored in between."""
+        """The same first observation of an episode, the same greedy action, whatever was explored in between."""
         agent, pipeline = self._trained()
         for observation in self._some_observations(pipeline, 5):
-            once = agent.act_greedy(observation)
+            once = _greedy(agent, observation)
             agent.act(observation)
-            check(is_same(once, agent.act_greedy(observation)), "act_greedy gave two actions for one observation")
+            check(is_same(once, _greedy(agent, observation)), "act_greedy gave two actions for one observation")
         pipeline.teardown()
 
     def test_learning_returns_numbers(self) -> None:
@@ -157,10 +157,10 @@ class AgentConformance:
         agent, pipeline = self._trained()
         if has_own_state(agent):
             observations = self._some_observations(pipeline, 20)
-            taken, before = agent.get_state("learner"), [agent.act_greedy(observation) for observation in observations]
+            taken, before = agent.get_state("learner"), [_greedy(agent, observation) for observation in observations]
             agent.learn(next(iter(pipeline.episodes())))
             agent.go_back_to(taken)
-            again = [agent.act_greedy(observation) for observation in observations]
+            again = [_greedy(agent, observation) for observation in observations]
             check(is_same(before, again), "go_back_to brought another policy back")
         pipeline.teardown()
 
@@ -177,9 +177,9 @@ class AgentConformance:
     def test_binding_again_keeps_what_was_learned(self) -> None:
         """The same spaces and another seed: what is random begins anew, and nothing else."""
         agent, pipeline = self._trained()
-        actions = [agent.act_greedy(observation) for observation in self._some_observations(pipeline, 20)]
+        actions = [_greedy(agent, observation) for observation in self._some_observations(pipeline, 20)]
         agent.bind(pipeline.observation_space, pipeline.action_space, seed=12345)
-        again = [agent.act_greedy(observation) for observation in self._some_observations(pipeline, 20)]
+        again = [_greedy(agent, observation) for observation in self._some_observations(pipeline, 20)]
         check(is_same(actions, again), "binding again changed the greedy actions")
         pipeline.teardown()
 
@@ -201,13 +201,13 @@ class AgentConformance:
         except NotImplementedError:
             return
         observations = self._some_observations(pipeline, 10)
-        before = [policy.act(observation, greedy=True) for observation in observations]
+        before = [_greedy_of(policy, observation) for observation in observations]
         check(
-            is_same(before, [agent.act_greedy(observation) for observation in observations]),
+            is_same(before, [_greedy(agent, observation) for observation in observations]),
             "the policy's greedy actions are not the agent's",
         )
         agent.learn(next(iter(pipeline.episodes())))
-        check(is_same(before, [policy.act(o, greedy=True) for o in observations]), "learning changed a policy")
+        check(is_same(before, [_greedy_of(policy, o) for o in observations]), "learning changed a policy")
         pipeline.teardown()
 
     def test_only_what_a_mask_allows_is_done(self) -> None:
@@ -230,9 +230,9 @@ class AgentConformance:
         acts: dict[str, Any] = {"act": agent.act, "act_greedy": agent.act_greedy}
         batches: dict[str, Any] = {"act_batch": agent.act_batch}
         with contextlib.suppress(NotImplementedError):
-            policy: Any = agent.policy()
-            acts |= {"its policy's act": policy.act, "its policy's greedy act": partial(policy.act, greedy=True)}
-            batches |= {"its policy's act_batch": policy.act_batch}
+            exploring, greedy = (PolicyActor(agent.policy(), greedy=greedy) for greedy in (False, True))
+            acts |= {"its policy's act": exploring, "its policy's greedy act": greedy}
+            batches |= {"its policy's act_batch": PolicyActor(agent.policy(), greedy=False).batch}
         done = {
             name: [act(o, action_mask=m) for o, m in zip(observations, masks, strict=True)]
             for name, act in acts.items()
@@ -280,7 +280,7 @@ class AgentConformance:
 
     def _check_same_greedy(self, agent: BaseAgent, other: BaseAgent, pipeline: BatchPipeline) -> None:
         for observation in self._some_observations(pipeline, 20):
-            same = is_same(agent.act_greedy(observation), other.act_greedy(observation))
+            same = is_same(_greedy(agent, observation), _greedy(other, observation))
             check(same, "an agent acts otherwise than the one whose weights it was given")
 
 
@@ -291,6 +291,16 @@ def _some_masks(layout: MaskLayout, count: int) -> Any:
     for start, size in zip(np.cumsum((0, *layout.sizes[:-1])), layout.sizes, strict=True):
         masks[np.arange(count), start + rng.integers(size, size=count)] = True
     return masks
+
+
+def _greedy(agent: BaseAgent, observation: Any) -> Any:
+    """Return the best known action where an episode begins with this observation: nothing is remembered."""
+    agent.begin_episodes(np.ones(1, np.bool_))
+    return agent.act_greedy(observation)
+
+
+def _greedy_of(policy: Any, observation: Any) -> Any:
+    return PolicyActor(policy, greedy=True)(observation)
 
 
 def _stack(observations: list[Any]) -> Any:

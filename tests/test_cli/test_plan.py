@@ -77,6 +77,7 @@ def test_a_folder_that_was_moved_is_resumed_where_it_lies(run: Path, tmp_path: P
         {"overrides": {"x": [[1]]}},
         {"overrides": {str(n): n for n in range(MAX_OVERRIDES + 1)}},
         {"overrides": {"hidden_units": [2**20, 2**20]}},
+        {"overrides": {"memory_units": 2**14}},
         {"seed": "3"},
         {"callbacks": "csv"},
         {"callbacks": ["os"]},

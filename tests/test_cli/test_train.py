@@ -96,6 +96,17 @@ def test_settings_reach_the_agent() -> None:
     assert [layer.units for layer in agent.model.layers if hasattr(layer, "units")] == [8, 2]
 
 
+def test_memory_is_asked_for_by_its_kind() -> None:
+    small = ["--set", "hidden_units=[8]", "--set", "memory_units=4"]
+    done = invoke("train", "CartPole-v1", *SHORT, *small, "--memory", "gru")
+    assert done.exit_code == 0, done.output
+    agent = tensor_optix.load_agent("tensor_optix_checkpoints/run-0001")
+    assert [state.shape for state in agent.memory_states(2)] == [(2, 4)]
+    refused = invoke("train", "CartPole-v1", *SHORT, "--memory", "gru", "--algorithm", "dqn")
+    assert refused.exit_code != 0
+    assert "is for ppo" in refused.output
+
+
 @pytest.mark.parametrize("typed", ["Ppo", "DQN", "Auto"])
 def test_an_algorithm_is_taken_in_any_case(typed: str) -> None:
     done = invoke("train", "CartPole-v1", *SHORT, "--algorithm", typed, "--json")

@@ -210,3 +210,9 @@ def test_action_masks_are_kept_to(in_short: Any) -> None:
     assert "not allowed, with masks: 0 of 500; without:" in said
     assert int(said.split("without: ")[1].split()[0]) > 0
     assert said.count("budget: max_episodes=1 windows") == 2
+
+
+def test_memory_is_carried_by_the_agent_and_by_hand(in_short: Any) -> None:
+    said = in_short("memory.py", "--max-env-steps", "4096")
+    assert "Greedy episodes:" in said
+    assert "An episode by hand:" in said

@@ -138,6 +138,7 @@ class _Builder:
             memory.units,
             kernel_initializer=self._initial(self._gain and 1.0),
             recurrent_initializer=initializers.Orthogonal(seed=next(self._seeds)),
+            seed=next(self._seeds),  # of dropout, of which there is none: else it is drawn, and saved
         )
         names = ("state",) if memory.kind == "gru" else ("state", "carry")
         states = [keras.Input((memory.units,), name=f"{memory.kind}_{name}") for name in names]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
 from tensor_optix.adapters.tensorflow.learning import model_losses
 from tensor_optix.adapters.tensorflow.models.memory_models import MemoryModel
+from tensor_optix.adapters.tensorflow.recurrent.fused_cells import fused_cell
 from tensor_optix.exceptions import IncompatibleModelError
 
 Values = dict[int, Any]
@@ -44,6 +45,9 @@ class SteppedModel:
         self._features = [x for key, x in used.items() if key not in inside]
         wanted = {id(x): x for node in self._after for x in node.input_tensors} | {id(x): x for x in self._results}
         self._carried = [x for key, x in wanted.items() if key in inside]
+        self._fused = fused_cell(self._core, self._states, self._new_states)
+        if self._fused is not None and any(x in map(id, self._states) for x in map(id, self._carried)):
+            self._fused = None  # what comes after sees the states before the step, which it does not give
 
     def unroll(self, parts: Sequence[Any], first: Any, states: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Run through ``L`` steps of ``B`` environments; can be traced and differentiated.
@@ -77,6 +81,9 @@ class SteppedModel:
 
     def _scan(self, features: Sequence[Any], first: Any, states: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Return what the core gives at each step, and the states after it, ``[L, B, ...]`` each."""
+        if self._fused is not None:
+            found = self._fused.scan(features[0], first, states)
+            return [found[id(x)] for x in self._carried], [found[id(x)] for x in self._new_states]
         kept = [*self._carried, *self._new_states]
         length = first.shape[0] or tf.shape(first)[0]
         arrays = [tf.TensorArray(x.dtype, length, element_shape=(first.shape[1], *x.shape[1:])) for x in kept]
@@ -93,8 +100,8 @@ class SteppedModel:
 
         loop = (tf.constant(0), list(states), arrays)
         _, _, arrays = tf.while_loop(lambda t, *_: t < length, body, loop, maximum_iterations=length)
-        found = [array.stack() for array in arrays]
-        return found[: len(self._carried)], found[len(self._carried) :]
+        stacked = [array.stack() for array in arrays]
+        return stacked[: len(self._carried)], stacked[len(self._carried) :]
 
     def _entry(self, parts: Sequence[Any]) -> Values:
         return {id(x): tf.cast(part, x.dtype) for x, part in zip(self._observed, parts, strict=True)}
