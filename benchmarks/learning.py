@@ -28,6 +28,8 @@ from extra_packages import provide
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
 CATCH = "Catch"
 TWIN_ROWS = "TwinRows"
+MEMORY_ENVS = {"CartPolePositions": "PositionsOnly", "BriefCatch": "BriefCatchEnv", "TMaze": "TMaze"}
+"""Classes of `harness/memory_envs.py`, by name here. Behind an algorithm, "+gru" is what it remembers by."""
 UNMASKED = " unmasked"
 """Behind the name of an environment whose masks are left unread."""
 
@@ -43,6 +45,9 @@ GOALS = {
     ("Taxi-v4", "ppo"): (150_000, 7.5),
     ("Taxi-v4", "dqn"): (150_000, 7.5),
     (TWIN_ROWS, "ppo"): (100_000, 1.0),
+    ("CartPolePositions", "ppo+gru"): (300_000, 475.0),
+    ("BriefCatch", "ppo+gru"): (200_000, 0.9),
+    ("TMaze", "ppo+gru"): (300_000, 0.95),
 }
 """Environment steps at most, and the return to reach, by environment and algorithm."""
 
@@ -53,6 +58,9 @@ OTHERS = {
     ("Hopper-v5", "ppo"): (500_000, None),
     (f"Taxi-v4{UNMASKED}", "ppo"): (150_000, None),
     (f"Taxi-v4{UNMASKED}", "dqn"): (150_000, None),
+    ("CartPolePositions", "ppo"): (300_000, None),
+    ("BriefCatch", "ppo"): (200_000, None),
+    ("TMaze", "ppo"): (300_000, None),
 }
 """More of them, which no default was chosen by; they have no goal. Run with `--tasks`, or `--others`."""
 
@@ -61,6 +69,10 @@ TASKS = {**GOALS, **OTHERS}
 
 def source_of(env_id):
     """Return what `make_pipeline` takes: an id, or a maker of an environment of our own."""
+    if env_id in MEMORY_ENVS:
+        from harness import memory_envs
+
+        return getattr(memory_envs, MEMORY_ENVS[env_id])
     if env_id == TWIN_ROWS:
         from harness.board_game import TwinRows
 
@@ -81,8 +93,9 @@ def run(env_id, algorithm, seed, env_steps, num_episodes):
         provide("mujoco")
     started = time.perf_counter()
     masks = None if env_id.endswith(UNMASKED) else "auto"
-    pipeline = make_pipeline(source_of(env_id), algorithm=algorithm, action_mask=masks)
-    agent = make_agent(source_of(env_id), algorithm, seed=seed)
+    name, _, memory = algorithm.partition("+")
+    pipeline = make_pipeline(source_of(env_id), algorithm=name, action_mask=masks)
+    agent = make_agent(source_of(env_id), name, seed=seed, memory=memory or None)
     with tempfile.TemporaryDirectory() as folder:
         optimizer = RLOptimizer(
             agent, pipeline, checkpoint_dir=folder, seed=seed, max_env_steps=env_steps, report_episodes=0

@@ -29,12 +29,33 @@ def network(num_inputs, num_outputs, hidden, activation="tanh"):
     return keras.Sequential([keras.Input((num_inputs,)), *layers, keras.layers.Dense(num_outputs)])
 
 
+def network_that_remembers(num_inputs, num_outputs, hidden, kind, units):
+    """Return a model of logits and values on one cell, as a user would write it."""
+    seen = keras.Input((num_inputs,))
+    states = [keras.Input((units,)) for _ in range(2 if kind == "lstm" else 1)]
+    cell = keras.layers.LSTMCell(units) if kind == "lstm" else keras.layers.GRUCell(units)
+    found, after = cell(seen, states)
+    outputs = []
+    for size in (num_outputs, 1):
+        x = found
+        for width in hidden:
+            x = keras.layers.Dense(width, activation="tanh")(x)
+        outputs.append(keras.layers.Dense(size)(x))
+    return keras.Model([seen, *states], [*outputs, *keras.tree.flatten(after)])
+
+
+def models_of(workload):
+    """Return actor and critic; one model of both where there is memory."""
+    if "memory" in workload:
+        return network_that_remembers(4, 2, workload["hidden"], workload["memory"], workload["memory_units"]), None
+    return network(4, 2, workload["hidden"]), network(4, 1, workload["hidden"])
+
+
 def run_ppo(workload):
     """Train with the user's models and optimizer; KL control, normalisation and evaluation are off."""
     params = {name: workload[name] for name in PPO_SETTINGS if name in workload}
     agent = PPOAgent(
-        network(4, 2, workload["hidden"]),
-        network(4, 1, workload["hidden"]),
+        *models_of(workload),
         keras.optimizers.Adam(workload["learning_rate"], epsilon=1e-5),
         HyperparamSet({**params, "kl_target": None}, episode_id=0),
         batch_size=workload["batch_size"],

@@ -1,4 +1,7 @@
-"""One timed run of Stable-Baselines3 or SBX, in a fresh process: prints one JSON line. See `throughput.py`."""
+"""One timed run of Stable-Baselines3, SB3-Contrib or SBX, in a fresh process: prints one JSON line.
+
+See `throughput.py` and `memory.py`.
+"""
 
 import json
 import resource
@@ -15,18 +18,30 @@ def make_model(library, workload):
 
 
 def make_ppo(library, workload, env):
-    if library == "sbx":
-        import flax.linen as nn
-        from sbx import PPO
-
-        activation = nn.tanh
-    else:
+    more = {}
+    if library == "contrib":
+        import sb3_contrib
         import torch
-        from stable_baselines3 import PPO
 
-        activation = torch.nn.Tanh
-    return PPO(
-        "MlpPolicy",
+        kind, activation = sb3_contrib.RecurrentPPO, torch.nn.Tanh
+        more = {
+            "lstm_hidden_size": workload["memory_units"],
+            "n_lstm_layers": 1,
+            "shared_lstm": True,
+            "enable_critic_lstm": False,
+        }
+    elif library == "sbx":
+        import flax.linen as nn
+        import sbx
+
+        kind, activation = sbx.PPO, nn.tanh
+    else:
+        import stable_baselines3
+        import torch
+
+        kind, activation = stable_baselines3.PPO, torch.nn.Tanh
+    return kind(
+        "MlpLstmPolicy" if library == "contrib" else "MlpPolicy",
         env,
         learning_rate=workload["learning_rate"],
         n_steps=workload["window_size"],
@@ -38,9 +53,9 @@ def make_ppo(library, workload, env):
         ent_coef=workload["entropy_coef"],
         vf_coef=workload["value_coef"],
         max_grad_norm=workload["max_grad_norm"],
-        policy_kwargs={"net_arch": workload["hidden"], "activation_fn": activation},
+        policy_kwargs={"net_arch": workload["hidden"], "activation_fn": activation, **more},
         seed=0,
-        **({"device": "cpu"} if library == "sb3" else {}),
+        **({"device": "cpu"} if library != "sbx" else {}),
     )
 
 
@@ -83,7 +98,7 @@ def off_policy(workload):
 
 def main():
     workload, library, threads = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    if library == "sb3":
+    if library != "sbx":
         import stable_baselines3  # noqa: F401 - imports are not timed
         import torch
 

@@ -157,6 +157,10 @@ class BaseAgent(ABC):
         """Return the best known action, without exploring. Default: ``act``."""
         return self.act(observation)
 
+    remembers: bool | None = None
+    """Whether its policy has memory, so that greedy episodes beside running ones need states of their own, which its
+    ``policy()`` then takes and gives; False: nobody need call ``begin_episodes``. None: not known."""
+
     def begin_episodes(self, is_first: Any) -> None:
         """Forget what belongs to episodes that are over: some begin with the next observation. Default: nothing.
 

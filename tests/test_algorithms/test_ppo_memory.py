@@ -11,6 +11,7 @@ from helpers.memory_makers import gru_model, memory_agent
 from tensor_optix import LoopCallback, RLOptimizer, evaluate, load_agent, make_agent
 from tensor_optix.adapters.tensorflow.learning.window_steps import read_steps
 from tensor_optix.algorithms.ppo import PPOAgent
+from tensor_optix.core.judgement.arena import GreedyActor
 from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
 from tensor_optix.testing import AgentConformance
@@ -180,3 +181,15 @@ def test_what_only_memory_can_solve_is_solved():
     for _, window in zip(range(40), pipeline.episodes(), strict=False):
         agent.learn(window)
     assert evaluate(agent, lambda: TMaze(length=6), num_episodes=40).mean > 0.95
+
+
+def test_greedy_episodes_beside_running_ones_leave_what_is_remembered_alone():
+    agent = maze_agent()
+    next(BatchPipeline(make_maze(), agent, window_size=5, seed=0).episodes())
+    before, seen = agent.memory_states(1), np.ones(3, np.float32)
+    actor = GreedyActor(agent, give_way=lambda: None)
+    actor.begin_episodes(np.ones(1, bool))
+    chosen = [actor(seen) for _ in range(3)]
+    np.testing.assert_array_equal(agent.memory_states(1), before)
+    agent.begin_episodes(np.ones(1, bool))
+    assert chosen == [agent.act_greedy(seen) for _ in range(3)]

@@ -97,8 +97,7 @@ def test_settings_reach_the_agent() -> None:
 
 
 def test_memory_is_asked_for_by_its_kind() -> None:
-    small = ["--set", "hidden_units=[8]", "--set", "memory_units=4"]
-    done = invoke("train", "CartPole-v1", *SHORT, *small, "--memory", "gru")
+    done = invoke("train", "CartPole-v1", *SHORT, "--set", "memory_units=4", "--memory", "gru")
     assert done.exit_code == 0, done.output
     agent = tensor_optix.load_agent("tensor_optix_checkpoints/run-0001")
     assert [state.shape for state in agent.memory_states(2)] == [(2, 4)]

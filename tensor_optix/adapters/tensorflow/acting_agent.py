@@ -104,7 +104,7 @@ class ActingAgent(BoundAgent):
         return None if held is None else [state.copy() for state in held.states_of(num_envs)]
 
     @property
-    def remembers(self) -> bool:
+    def remembers(self) -> bool:  # type: ignore[override]
         """Whether the policy has memory, so that it must be told where episodes begin."""
         return self._remembering is not None
 
@@ -154,7 +154,8 @@ class ActingAgent(BoundAgent):
 
         Plain Keras loads what its ``save`` writes. :meth:`export` makes files for other runtimes, and checks them.
         One of an agent that was told masks has another input, ``action_mask`` ``[B, A]`` of bool: it is called with
-        ``{"observation": ..., "action_mask": ...}``, or with the parts of a Dict and the mask.
+        ``{"observation": ..., "action_mask": ...}``, or with the parts of a Dict and the mask. One that remembers is
+        called with its states, too, and gives ``{"action": ..., "state_0": ..., ...}``; zeros begin an episode.
 
         Raises:
             NotBoundError: The agent has seen neither spaces nor an observation yet.
@@ -192,5 +193,7 @@ class ActingAgent(BoundAgent):
         return exported
 
     def _policy_parts(self) -> PolicyParts:
-        shown = (self.model, self._inputs, self._sampler, self._normalizer, self._forward, self._spaces[0])
-        return PolicyParts(*shown, masks=self._sampler.mask_layout if self._is_masked else None)
+        forward = self._forward if self._remembering is None else self._forward.snapshot()
+        shown = (self.model, self._inputs, self._sampler, self._normalizer, forward, self._spaces[0])
+        masks = self._sampler.mask_layout if self._is_masked else None
+        return PolicyParts(*shown, masks=masks, memory=self._network.policy_memory)

@@ -78,15 +78,18 @@ class GreedyActor:
         self._most_steps = most_steps
         self.steps_taken = 0
         self.max_episode_steps = max_episode_steps
+        self._carrying = PolicyActor(agent.policy(), greedy=True) if agent.remembers else None
 
     def __call__(self, observation: Any, **beside: Any) -> Any:
         """Return the action for one observation, and what is handed beside it."""
         self._begin_step(1)
+        if self._carrying is not None:  # what the agent remembers is of the episodes that it learns in
+            return self._carrying(observation, **beside)
         return self._agent.act_greedy(observation, **beside)
 
     def begin_episodes(self, is_first: Any) -> None:
-        """Tell the agent that episodes begin."""
-        self._agent.begin_episodes(is_first)
+        """Tell whoever acts that episodes begin."""
+        (self._agent if self._carrying is None else self._carrying).begin_episodes(is_first)
 
     @property
     def uses_action_masks(self) -> bool:

@@ -9,11 +9,13 @@ import pytest
 import tensorflow as tf
 from agent_makers import make_agent as make_tf_agent
 from agent_makers import play_window
+from helpers.memory_makers import VECTOR, memory_agent
 from policy_export_cases import ACTIONS, CASES, make_agent, observations_of
 
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.ppo import PPOAgent
 from tensor_optix.core.types import HyperparamSet
+from tensor_optix.exceptions import ExportError
 
 SERVED = frozenset(
     (
@@ -150,3 +152,31 @@ def test_parts_that_are_one_layer_stay_one_in_the_copy():
     assert not {id(w) for w in exported.weights} & {id(w) for w in model.weights}
     observations = np.random.default_rng(1).normal(size=(10, 4)).astype(np.float32)
     assert exported(observations).numpy().tolist() == model(observations).numpy().argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("space", ["vector", "parts"])
+def test_a_policy_with_memory_takes_and_gives_its_states_by_name(space, tmp_path):
+    parts = gym.spaces.Dict({"a": VECTOR, "b": gym.spaces.Box(-1, 1, (2,), np.float32)})
+    agent = memory_agent(memory="lstm", observation_space=VECTOR if space == "vector" else parts)
+    rng, policy, written = np.random.default_rng(0), agent.policy(), tmp_path / "policy.keras"
+    agent.policy_model().save(written)
+    agent.policy_model().export(str(tmp_path / "saved"), verbose=False)
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    models = [keras.models.load_model(written), saved.serve]
+    given, states = {f"state_{i}": np.zeros((3, 6), np.float32) for i in range(2)}, policy.initial_states(3)
+    for _ in range(4):
+        seen = {key: rng.normal(size=(3, *s.shape)).astype(np.float32) for key, s in parts.spaces.items()}
+        seen = {"observation": seen["a"]} if space == "vector" else seen
+        observations = seen["observation"] if space == "vector" else seen
+        actions, states = policy.act_batch(observations, greedy=True, states=states)
+        found = [model({k: tf.constant(v) for k, v in {**seen, **given}.items()}) for model in models]
+        for told in found:
+            np.testing.assert_array_equal(told["action"], actions)
+            for i, state in enumerate(states):
+                np.testing.assert_allclose(told[f"state_{i}"], state, rtol=1e-5, atol=1e-5)
+        given = {name: np.asarray(found[0][name]) for name in given}
+
+
+def test_export_leaves_a_policy_with_memory_to_keras(tmp_path):
+    with pytest.raises(ExportError, match=r"states beside observation and action.*policy_model\(\)"):
+        memory_agent().export(tmp_path / "policy.keras", "keras")

@@ -13,7 +13,9 @@ from live_fakes import (
 )
 
 from tensor_optix.exceptions import NonFiniteError, NotBoundError
+from tensor_optix.pipeline.live.live_actor import LiveActor
 from tensor_optix.pipeline.live_pipeline import LivePipeline
+from tensor_optix.testing.fakes import SixMethodAgent as ActsAlone
 
 
 def test_the_new_policy_is_taken_when_the_next_window_is_asked_for(live):
@@ -168,3 +170,49 @@ def test_recorded_actions_are_copies(live):
 
     (window,) = take(live(EchoFeed([3]), Agent()), 1)
     np.testing.assert_array_equal(window.actions[:, 0], [1, 2, 3])
+
+
+class Remembering(ActsAlone):
+    """Its policy tells how many observations of the episode it has seen, times 100 its version."""
+
+    version = 0
+
+    def policy(self):
+        return CountingPolicy(self.version)
+
+
+class CountingPolicy:
+    def __init__(self, version):
+        self.version = version
+
+    def initial_states(self, num_envs):
+        return [np.zeros((num_envs, 1))]
+
+    def act_with_log_prob(self, observation, *, states=None):
+        return int(states[0][0, 0]) + 100 * self.version, -1.0, [states[0] + 1]
+
+
+def test_what_is_remembered_goes_on_in_the_next_policy_and_is_forgotten_with_the_episode():
+    agent = Remembering({"x": 1.0})
+    actor = LiveActor(agent)
+    choices = [actor.act("seen", {}, begins=begins) for begins in (True, False, False)]
+    agent.version = 1
+    actor.refresh()
+    choices += [actor.act("seen", {}, begins=begins) for begins in (False, True)]
+    assert [choice.action for choice in choices] == [0, 1, 2, 103, 100]
+    assert [choice.states[0][0, 0] for choice in choices] == [0, 1, 2, 3, 0]
+    assert [choice.policy_version for choice in choices] == [0, 0, 0, 1, 1]
+
+
+def test_an_agent_that_acts_itself_is_told_where_episodes_begin():
+    class Told(ActsAlone):
+        begun = 0
+
+        def begin_episodes(self, is_first):
+            self.begun += int(np.sum(is_first))
+
+    agent = Told({"x": 1.0})
+    actor = LiveActor(agent)
+    for begins in (True, False, True):
+        actor.act("seen", {}, begins=begins)
+    assert agent.begun == 2

@@ -26,6 +26,7 @@ from tensor_optix.adapters.tensorflow.exporting.parity import (
     largest_difference,
     num_other_actions,
 )
+from tensor_optix.adapters.tensorflow.models.memory_models import MemoryModel
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.checks import check_choice, check_flags, check_path
@@ -48,6 +49,7 @@ class PolicyParts:
         forward: The same outputs, as the agent has them when it acts.
         observation_space: What one observation is in; None where that was never told.
         masks: How a mask of what is allowed is laid out, where the policy takes one; else None.
+        memory: What of the model is memory; None for nothing.
     """
 
     model: Any
@@ -57,17 +59,19 @@ class PolicyParts:
     forward: Forward
     observation_space: Any
     masks: MaskLayout | None = None
+    memory: MemoryModel | None = None
 
     def as_model(self, act: Callable[[Any], Any]) -> keras.Model:
         """Return a Keras model on a copy of the weights, from raw observations to what ``act`` makes of the outputs.
 
         Where there are masks it also takes one, and ``act`` is given outputs under which nothing else has a chance.
         """
+        made = (self.model, self.inputs)
         if self.masks is None:
-            return make_policy_model(self.model, self.inputs, act, self.normalizer.frozen)
-        layer = self.sampler.masked_layer
+            return make_policy_model(*made, act, self.normalizer.frozen, memory=self.memory)
+        layer, size = self.sampler.masked_layer, self.masks.size
         return make_policy_model(
-            self.model, self.inputs, lambda x, mask: act(layer(x, mask)), self.normalizer.frozen, self.masks.size
+            *made, lambda x, mask: act(layer(x, mask)), self.normalizer.frozen, size, memory=self.memory
         )
 
     def outputs_model(self) -> keras.Model:
@@ -130,6 +134,11 @@ def export_policy(parts: PolicyParts, path: Any, format_name: str, deterministic
     check_flags(deterministic=deterministic)
     check_choice("format", format_name, tuple(FORMATS))
     check_path("path", path)
+    if parts.memory is not None:
+        raise ExportError(
+            "A policy with memory has states beside observation and action, which export() does not hold against the "
+            "agent. Take agent.policy_model(), which names them state_0 and so on, and Keras's own save() or export()."
+        )
     kind = FORMATS[format_name]
     target = _checked_target(Path(path), kind, format_name)
     if not (deterministic or kind.is_random):

@@ -34,6 +34,9 @@ class PolicyNetwork:
     states: tuple[Any, ...] = ()
     """What it remembers from step to step."""
 
+    policy_memory: Any = None
+    """What of the actor is memory, a ``MemoryModel``; None for nothing."""
+
     def __init__(self, actor: keras.Model, inputs: ModelInputs) -> None:
         self.actor = actor
         self.inputs = inputs

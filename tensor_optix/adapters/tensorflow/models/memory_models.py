@@ -49,6 +49,11 @@ class MemoryModel:
     inputs: ModelInputs
     states: tuple[StateSpec, ...]
 
+    def symbolic_states(self) -> dict[str, Any]:
+        """Return a symbolic input for each state, ``state_0`` and so on."""
+        named = {f"state_{i}": spec for i, spec in enumerate(self.states)}
+        return {name: keras.Input(spec.shape, dtype=spec.dtype.name, name=name) for name, spec in named.items()}
+
     def pack(self, parts: Sequence[Any], states: Sequence[Any]) -> Any:
         """Return what the model is called with."""
         return keras.tree.pack_sequence_as(self._graph.input, [*parts, *states])

@@ -44,6 +44,7 @@ class RecurrentActorCritic(PolicyNetwork):
         self._policy = runner_of(actor, example)
         check_actor(actor, critic, self._policy.output_shapes, num_outputs, outputs_mean)
         super().__init__(actor, self._policy.inputs)
+        self.policy_memory = self._policy.memory
         self.critic = critic
         self._valuing: _Plain | _Remembering | None = None
         self.states: tuple[StateSpec, ...] = self._policy.states
@@ -110,6 +111,7 @@ class _Plain:
     """A model without memory, run as one with none of it."""
 
     states: tuple[StateSpec, ...] = ()
+    memory: MemoryModel | None = None
 
     def __init__(self, model: Any, inputs: ModelInputs, output_shapes: list[tuple[int, ...]]) -> None:
         self._model, self.inputs, self.output_shapes = model, inputs, output_shapes
@@ -133,7 +135,8 @@ class _Remembering:
     def __init__(self, memory: MemoryModel) -> None:
         memory.check()
         self.inputs, self.states, self.output_shapes = memory.inputs, memory.states, memory.output_shapes
-        self._memory, self._stepped = memory, SteppedModel(memory)
+        self.memory: MemoryModel | None = memory
+        self._pack, self._call, self._stepped = memory.pack, memory.model, SteppedModel(memory)
 
     def unroll(self, seen: Sequence[Any], first: Any, states: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         return self._stepped.unroll(seen, first, states)
@@ -142,7 +145,7 @@ class _Remembering:
         return self._stepped.step(parts, states)
 
     def called(self, parts: Sequence[Any], states: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        found = keras.tree.flatten(self._memory.model(self._memory.pack(parts, states), training=False))
+        found = keras.tree.flatten(self._call(self._pack(parts, states), training=False))
         return found[: -len(self.states)], found[-len(self.states) :]
 
     def added_losses(self) -> list[Any]:

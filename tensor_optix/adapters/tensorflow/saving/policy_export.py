@@ -11,6 +11,7 @@ import keras
 from tensor_optix.adapters.spaces.observation_parts import MASK_KEY
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
 from tensor_optix.adapters.tensorflow.acting.numpy.numpy_graph import graph_of
+from tensor_optix.adapters.tensorflow.models.memory_models import MemoryModel
 
 _CANNOT_BE_REBUILT = (NotImplementedError, TypeError, ValueError)
 
@@ -21,6 +22,7 @@ def make_policy_model(
     act: Callable[..., Any],
     normalize: Callable[[list[Any]], list[Any]] | None = None,
     mask_size: int | None = None,
+    memory: MemoryModel | None = None,
 ) -> keras.Model:
     """Return a model on a copy of the weights that gives the action for raw observations.
 
@@ -35,19 +37,29 @@ def make_policy_model(
         normalize: From symbolic parts of a raw observation to normalised ones; None where they are as they come.
         mask_size: A, where the model also takes what is allowed, as the input ``action_mask`` ``[B, A]``, bool, and
             hands it to ``act`` behind the outputs; None where it does not.
+        memory: What of the model is memory; then it takes the states ``state_0``, ... beside the observation, and gives
+            ``{"action": ..., "state_0": ..., ...}``. None for nothing.
     """
     parts = [
         keras.Input(shape, dtype=dtype.name, name=name)
         for shape, dtype, name in zip(inputs.shapes, inputs.dtypes, _input_names(inputs), strict=True)
     ]
-    outputs = _on_a_copy(model, inputs.pack(parts if normalize is None else normalize(parts)))
-    outputs = keras.ops.cast(keras.tree.flatten(outputs)[0], "float32")
+    seen = parts if normalize is None else normalize(parts)
+    states = {} if memory is None else memory.symbolic_states()
+    called = inputs.pack(seen) if memory is None else memory.pack(seen, list(states.values()))
+    results = keras.tree.flatten(_on_a_copy(model, called))
+    outputs = keras.ops.cast(results[0], "float32")
     entry = inputs.structured(parts)
+    if states and not isinstance(entry, dict):
+        entry = {"observation": entry}
     if mask_size is None:
         actions = act(outputs)
     else:
         mask, entry = _with_mask(entry, mask_size)
         actions = act(outputs, keras.ops.cast(mask, "float32"))
+    if states:
+        entry = {**entry, **states}
+        actions = {"action": actions, **dict(zip(states, results[-len(states) :], strict=True))}
     made = keras.Model(entry, actions, name=f"{model.name}_policy")
     made(keras.tree.map_structure(one_row_of_zeros, entry), training=False)  # or Keras refuses to export it to ONNX
     return made
