@@ -164,6 +164,27 @@ def test_an_agent_that_cannot_is_told_of_once(caplog: pytest.LogCaptureFixture) 
         BatchPipeline(OnlyAllowed(SPACES["discrete"]), Deaf(), action_mask=lambda o, i: o > 0).episodes()
 
 
+class TellsOfNumbers(gym.Wrapper[Any, Any, Any, Any]):
+    def reset(self, **arguments: Any) -> Any:
+        observation, info = self.env.reset(**arguments)
+        return observation, {**info, "action_mask": np.ones(1)}
+
+
+def test_there_are_no_masks_for_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    class Still(StatefulAgent):
+        uses_action_masks = True
+
+        def act(self, observation: Any, *, action_mask: Any = None) -> Any:
+            assert action_mask is None
+            return np.zeros(1, np.float32)
+
+    pipeline = BatchPipeline(TellsOfNumbers(gym.make("Pendulum-v1")), Still(), 10, seed=0)
+    with caplog.at_level(logging.WARNING):
+        assert windows(pipeline, 2)[1].action_masks is None
+    (warning,) = caplog.messages
+    assert "there are no masks for actions of Box" in warning
+
+
 def test_what_was_asked_for_is_checked() -> None:
     with pytest.raises(InvalidTypeError, match='must be "auto", a callable'):
         BatchPipeline(OnlyAllowed(SPACES["discrete"]), action_mask="info")  # type: ignore[arg-type]

@@ -42,7 +42,9 @@ def make_policy_model(
     """
     parts = [
         keras.Input(shape, dtype=dtype.name, name=name)
-        for shape, dtype, name in zip(inputs.shapes, inputs.dtypes, _input_names(inputs), strict=True)
+        for shape, dtype, name in zip(
+            inputs.shapes, inputs.dtypes, _input_names(inputs, mask_size is not None), strict=True
+        )
     ]
     seen = parts if normalize is None else normalize(parts)
     states = {} if memory is None else memory.symbolic_states()
@@ -80,9 +82,9 @@ def one_row_of_zeros(part: Any) -> Any:
     return keras.ops.zeros([1 if size is None else size for size in part.shape], part.dtype)
 
 
-def _input_names(inputs: ModelInputs) -> list[str]:
+def _input_names(inputs: ModelInputs, has_mask: bool) -> list[str]:
     """Return names that Keras, ONNX and TFLite take; where two keys would give the same one, numbered."""
-    if len(inputs.names) == 1:
+    if len(inputs.names) == 1 and not (has_mask and inputs.paths[0]):  # beside a mask, parts are told by their keys
         return ["observation"]
     names = [re.sub(r"\W", "_", name, flags=re.ASCII) for name in inputs.names]
     return names if len(set(names)) == len(names) else [f"{name}_{i}" for i, name in enumerate(names)]
