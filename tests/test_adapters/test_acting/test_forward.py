@@ -76,7 +76,7 @@ def lora():
 
 UNRECOGNISED = {
     "Conv2D": (lambda: graph_with(kl.Conv2D(3, 2), (5, 5, 2)), "Conv2D"),
-    "LSTM": (lambda: graph_with(kl.LSTM(3), (5, 2)), "LSTM"),
+    "LSTM": (lambda: graph_with(kl.LSTM(3), (5, 2)), "'lstm.*' called with 1 tensors"),
     "layer subclass": (lambda: graph_with(Doubled(4)), "Doubled"),
     "own activation": (with_relu_twin, "activation <function"),
     "activation object": (lambda: graph_with(kl.Dense(4, activation=kl.PReLU())), "as an activation"),
