@@ -30,8 +30,11 @@ ROOT = Path(__file__).parent.parent
 VENVS = ROOT / "benchmarks" / ".venvs"
 RESULTS = ROOT / "benchmarks" / "results"
 TEST_TOOLS = (
+    "box2d",
     "hypothesis",
     "matplotlib",
+    "pillow",
+    "pygame-ce",
     "pytest",
     "pytest-timeout",
     "pytest-xdist",
