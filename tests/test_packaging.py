@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import version_bounds
 from extra_venvs import python_with
 from packaging.requirements import Requirement
 
@@ -82,6 +83,15 @@ def test_the_pins_are_within_the_bounds() -> None:
     for line in PROJECT["dependencies"]:
         asked = Requirement(line)
         assert asked.specifier.contains(pinned[asked.name]), line
+
+
+def test_what_is_not_run_with_the_oldest_versions_is_there_and_told_why() -> None:
+    files, _ = version_bounds.not_run("oldest")
+    assert [path for path in files if not (ROOT / path).exists()] == []
+    assert all(files.values())
+    assert "tests/test_pipeline/test_batch_pipeline.py" in files  # found by what it names
+    assert len(files) < 40
+    assert version_bounds.not_run("newest") == (version_bounds.NEVER_RUN, {})
 
 
 @pytest.fixture(scope="module")
