@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,21 +67,24 @@ def _named(words: list[str]) -> Any:
 
     Raises:
         CheckpointError: A folder is neither a run nor holds any.
-        InvalidArgumentError: A run comes twice.
+        InvalidArgumentError: A run comes twice, or a group has no name or no folder.
     """
     from tensor_optix.exceptions import InvalidArgumentError
 
     groups: dict[str, list[Path]] = {}
     is_named = False
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for word in words:
         name, equals, place = word.partition("=")
-        has_name = bool(equals) and not Path(word).exists()
+        has_name = bool(equals) and not os.path.exists(word)
         is_named = is_named or has_name
+        if has_name and not (name and place):
+            raise InvalidArgumentError(f"A group is named as NAME=FOLDER, and both must be there. Received: {word!r}.")
         for run in _runs_in(Path(place if has_name else word)):
-            if run.resolve() in seen:
+            place_of_run = os.path.realpath(run) if os.path.isdir(run) else run.as_posix()
+            if place_of_run in seen:
                 raise InvalidArgumentError(f"{run.as_posix()} is named twice. Name each run once.")
-            seen.add(run.resolve())
+            seen.add(place_of_run)
             groups.setdefault(name if has_name else run.name, []).append(run)
     return groups if is_named else [run for some in groups.values() for run in some]
 
@@ -88,7 +92,7 @@ def _named(words: list[str]) -> Any:
 def _runs_in(place: Path) -> list[Path]:
     from tensor_optix.core.storage.run_folder import list_runs, was_started
 
-    is_folder = place.is_dir()
+    is_folder = os.path.isdir(place)
     within = [run for run in list_runs(place) if was_started(run)] if is_folder and not was_started(place) else []
     return within or [place]
 

@@ -39,6 +39,8 @@ FOR_OPTION = {
     ("resume", "algorithm"): NO_MODULES_NAMES,
     ("video", "algorithm"): NO_MODULES_NAMES,
     ("export", "algorithm"): NO_MODULES_NAMES,
+    ("report", "algorithm"): NO_MODULES_NAMES,
+    ("compare", "runs"): [*NO_FOLDERS_OF_RUNS, "empty", "name=", "=empty", "name=nowhere"],
     ("export", "format_name"): ["x", "", "onnx,keras", "1", "sys:path"],
     ("train", "settings"): [*NO_PAIRS, "num_env=3", "num_envs=x", "env_kwargs=3", "seed=-1", "rollback=3"],
     ("train", "env"): [*NO_NAMES[:6], "x" * 300, "CartPole-v9"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,8 @@ def compare_runs(
     check_seed("seed", seed, optional=False)
     if score is not None:
         check_is_number("score", score)
+        if not math.isfinite(score):
+            raise InvalidArgumentError(f"`score` must be a finite number. Received: {score!r}.")
     if isinstance(runs, str | os.PathLike) or not isinstance(runs, Sequence | Mapping):
         raise InvalidTypeError(
             f"`runs` must be a list of runs or their folders, or a dict of such. Received: {runs!r:.200}."

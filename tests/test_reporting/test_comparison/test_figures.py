@@ -122,6 +122,8 @@ def test_what_is_wrong_is_said(make, tmp_path):
         compare_runs(str(make()))
     with pytest.raises(InvalidTypeError, match="`score` must be a number"):
         compare_runs([make()], score="high")
+    with pytest.raises(InvalidArgumentError, match=r"`score` must be a finite number\. Received: nan"):
+        compare_runs([make()], score=float("nan"))
     with pytest.raises(InvalidArgumentError, match="`num_resamples` must be an integer >= 1"):
         compare_runs([make()], num_resamples=0)
     with pytest.raises(CheckpointError, match="There is no run folder"):
