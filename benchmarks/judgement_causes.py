@@ -17,14 +17,12 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 
-CHAMPIONS = [
-    ("CartPole", 2, 30_000, 32, {}),
-    ("CartPole", 3, 30_000, 32, {}),
-    ("Acrobot", 2, 60_000, 64, {}),
-    ("Acrobot", 3, 60_000, 64, {}),
-    ("Pendulum", 2, 150_000, 100, {"gamma": 0.9, "learning_rate": 1e-3}),
-    ("Pendulum", 3, 150_000, 100, {"gamma": 0.9, "learning_rate": 1e-3}),
-]
+SETTINGS = {
+    "CartPole": (30_000, 32, {}),
+    "Acrobot": (60_000, 64, {}),
+    "Pendulum": (150_000, 100, {"gamma": 0.9, "learning_rate": 1e-3}),
+}
+CHAMPIONS = [(name, seed, *settings) for name, settings in SETTINGS.items() for seed in (2, 3, 4, 5)]
 """Environment, seed, training steps, window of each of the 8 environments, settings."""
 
 CASES = ["damage"] * 5 + ["abrupt"] * 4 + ["gradual"] * 4 + ["noise"] * 4
