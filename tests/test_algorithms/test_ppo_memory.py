@@ -14,6 +14,7 @@ from tensor_optix.algorithms.ppo import PPOAgent
 from tensor_optix.core.judgement.arena import GreedyActor
 from tensor_optix.exceptions import InvalidArgumentError
 from tensor_optix.pipeline.batch_pipeline import BatchPipeline
+from tensor_optix.pipeline.live_pipeline import LivePipeline
 from tensor_optix.testing import AgentConformance
 
 SMALL = {"memory_units": 6, "hidden_units": (8, 8), "sequence_length": 8, "batch_size": 16, "jit_compile": False}
@@ -27,6 +28,7 @@ def maze_agent(**changes):
     return make_agent(make_maze, "ppo", seed=1, **{"memory": "gru", **SMALL, **changes})
 
 
+@pytest.mark.slow
 class TestConformance(AgentConformance):
     window_size = 32
 
@@ -171,6 +173,33 @@ def test_memory_is_for_networks_that_are_made_and_its_kinds_are_named():
     with pytest.raises(InvalidArgumentError, match=r"memory.*is for ppo"):
         make_agent("CartPole-v1", "dqn", memory="gru")
     assert not make_agent("CartPole-v1", "dqn", memory=None).remembers
+
+
+class MazeFeed:
+    """A maze that is walked in without end."""
+
+    def __init__(self):
+        self.maze = make_maze()
+        self.observation_space, self.action_space = self.maze.observation_space, self.maze.action_space
+
+    def stream(self):
+        while True:
+            observation, _ = self.maze.reset(seed=0)
+            action, over = (yield observation, 0.0, False, False, {}), False
+            while not over:
+                observation, reward, terminated, truncated, _ = self.maze.step(action)
+                over = terminated or truncated
+                action = yield observation, reward, terminated, truncated, {}
+
+
+def test_a_live_feed_tells_the_states_that_its_actions_were_chosen_on():
+    agent = maze_agent(normalize_observations=False)
+    pipeline = LivePipeline(MazeFeed(), agent, episode_boundary_fn=LivePipeline.every_n_steps(11))
+    for _, window in zip(range(3), pipeline.episodes(), strict=False):
+        rated = agent._learner._update.rate(read_steps(window, agent._inputs, agent._sampler))
+        np.testing.assert_allclose(rated.log_probs, window.action_log_probs, rtol=1e-5, atol=1e-5)
+    assert np.abs(window.initial_states[0]).max() > 0  # it began in mid-episode
+    pipeline.teardown()
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def check_successors(agent, window, rated, n, kept):
         np.testing.assert_allclose(rated.successor_values[place[t, n]], np.asarray(value)[0, 0], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("length", [20, 16, 3])
+@pytest.mark.parametrize("length", [20, 16])
 def test_ratios_are_1_at_the_first_gradient_step(length):
     agent = memory_agent(params={"num_epochs": 1})
     for number in range(3):  # the second and third window go on with episodes that are running
@@ -115,6 +115,7 @@ def test_states_of_another_policy_are_refused():
     assert np.isfinite(agent.learn(told_nothing)["loss"])
 
 
+@pytest.mark.slow
 def test_compiled_updates_learn_the_same():
     found = []
     for compiles in (True, False):
