@@ -392,7 +392,8 @@ def test_images_stay_bytes_until_the_graph(own):
     )  # fmt: skip
     agent.learn(window)
     assert agent.replay.sample(3).observations.dtype == np.uint8
-    assert agent._loop._functions[False].structured_input_signature[0][0].dtype == tf.uint8
+    (learn,) = agent._loop._functions.values()
+    assert learn.structured_input_signature[0][0].dtype == tf.uint8
 
 
 @pytest.mark.parametrize("kind", ["dict", "tuple", "discrete"])

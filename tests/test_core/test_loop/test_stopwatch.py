@@ -16,13 +16,15 @@ def slow_windows():
 def test_time_is_booked_where_it_was_spent():
     watch = Stopwatch()
     seen = []
+    began = time.perf_counter()
     for window in watch.waiting_for(slow_windows()):
         seen.append(window)
         with watch.on(LEARNING):
             time.sleep(0.01)
     assert seen == [0, 1, 2]
-    assert 0.06 <= watch.seconds[STEPPING] < 0.5
-    assert 0.03 <= watch.seconds[LEARNING] < 0.5
+    assert watch.seconds[STEPPING] >= 0.06
+    assert watch.seconds[LEARNING] >= 0.03
+    assert watch.seconds[STEPPING] + watch.seconds[LEARNING] <= time.perf_counter() - began
     assert watch.seconds[GREEDY] == 0.0
 
 

@@ -63,6 +63,11 @@ class MemoryModel:
         """Shapes of what it gives before its new states, batch first."""
         return [tuple(x.shape) for x in self._graph.outputs[: -len(self.states)]]
 
+    @property
+    def gives_enough(self) -> bool:
+        """Whether there may be new states behind an output of its own."""
+        return len(self._graph.outputs) > len(self.states)
+
     def check(self) -> None:
         """Raise unless the states come back as they went in.
 
@@ -76,7 +81,7 @@ class MemoryModel:
                     f"State '{spec.name}' of model '{name}' must have a fixed shape and one of the dtypes "
                     f"{', '.join(_NUMBERS)}. Received: shape {spec.shape}, dtype {spec.dtype.name}."
                 )
-        if len(found) <= len(specs):
+        if not self.gives_enough:
             raise IncompatibleModelError(
                 f"Model '{name}' takes {len(specs)} inputs beside the observation, and gives {len(found)} outputs. "
                 "Where they are states of a memory, it must give them back after its own outputs: "
@@ -130,7 +135,7 @@ def refuse_memory(model: Any, example: Any) -> None:
         IncompatibleModelError: It has.
     """
     memory = memory_of(model, example)
-    if memory is not None:
+    if memory is not None and memory.gives_enough:
         names = [spec.name for spec in memory.states]
         raise IncompatibleModelError(
             f"Model '{model.name}' takes {names} beside the observation. Where they are states of a memory, give it to "
@@ -173,6 +178,6 @@ def _of_observation(whole: ModelInputs, entry: Any, example: Any) -> ModelInputs
 def _takes(inputs: ModelInputs, example: Any) -> bool:
     try:
         inputs.flat(example, batched=False)
-    except IncompatibleModelError:
+    except (IncompatibleModelError, ValueError, TypeError):  # other parts, or several where one is wanted
         return False
     return True

@@ -22,6 +22,12 @@ class RememberingPolicy(FrozenPolicy):
         version: The agent's version at that moment.
 
     Example:
+        >>> import gymnasium as gym
+        >>> from tensor_optix import make_agent
+        >>> env = gym.make("CartPole-v1")
+        >>> agent = make_agent(env, "ppo", memory="gru", memory_units=4)
+        >>> agent.bind(env.observation_space, env.action_space)
+        >>> observation, _ = env.reset(seed=0)
         >>> policy = agent.policy()
         >>> states = policy.initial_states(1)
         >>> action, states = policy.act(observation, states=states)
