@@ -32,7 +32,7 @@ from tensor_optix.core.storage.agent_files import capture
 from tensor_optix.core.storage.checkpoint_slots import CheckpointSlots
 from tensor_optix.exceptions import CheckpointError, EnvironmentFailureError
 
-ALGORITHMS = ("tf_agent", "ppo", "dqn", "sac")
+ALGORITHMS = ("tf_agent", "ppo", "ppo+gru", "dqn", "sac")
 HIDDEN_UNITS = (16, 16)
 REPLAY = {"learning_starts": 500, "buffer_size": 3000, "batch_size": 32, "hidden_units": HIDDEN_UNITS}
 TUNERS = {"none": lambda: None, "backoff": BackoffOptimizer, "pbt": PBTOptimizer}
@@ -58,10 +58,11 @@ class Counts(LoopCallback):
 def make_agent(algorithm, env_id, model_seed):
     if algorithm == "tf_agent":
         return presets.make_agent(env_id, "policy_gradient", hidden_units=HIDDEN_UNITS, seed=model_seed)
-    if algorithm == "ppo":
+    if algorithm.startswith("ppo"):
         from tensor_optix.algorithms.ppo import PPOAgent
 
-        return PPOAgent(batch_size=50, hidden_units=HIDDEN_UNITS)
+        memory = {"memory": "gru", "memory_units": 4, "sequence_length": 8} if algorithm == "ppo+gru" else {}
+        return PPOAgent(batch_size=50, hidden_units=HIDDEN_UNITS, **memory)
     rare = HyperparamSet({"train_frequency": 10}, episode_id=0)
     if algorithm == "dqn":
         from tensor_optix.algorithms.dqn import DQNAgent

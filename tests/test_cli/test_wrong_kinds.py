@@ -32,6 +32,7 @@ NO_MODULES_NAMES = ["a3c", "", "no:where", "a:b:c", "sys:path", "1"]
 FOR_OPTION = {
     ("train", "algorithm"): ["a3c", "", "ppo,sac", "1"],
     ("train", "config"): [*NO_FOLDERS, "empty", "a-file.toml", "none.yaml", "empty/run.json"],
+    ("train", "memory"): ["x", "", "gru,lstm", "1"],
     ("train", "callback"): ["x", "", "csv,monitor", "sys:path"],
     ("train", "evaluation_env"): NO_NAMES[:6],
     ("train", "evaluation_env_kwargs"): [*NO_PAIRS[:4], "id=3", "a b=3"],

@@ -42,7 +42,7 @@ def test_an_algorithm(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["tf_agent", "ppo", "dqn", "sac"])
+@pytest.mark.parametrize("algorithm", ["tf_agent", "ppo", "ppo+gru", "dqn", "sac"])
 def test_every_algorithm(tmp_path, algorithm):
     kill_algorithm(tmp_path, algorithm, 6, 3)
 

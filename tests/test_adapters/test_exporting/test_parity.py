@@ -54,8 +54,8 @@ def test_every_kind_of_action_has_its_equals(space, outputs, good, bad):
 
 def test_one_alone_must_be_what_it_was_among_others():
     batch = np.arange(6.0).reshape(3, 2)
-    check_single(lambda parts: 2 * parts[0], [batch], 2 * batch, is_random=False)
+    check_single(lambda parts: [2 * parts[0]], [batch], 2 * batch, is_random=False)
     with pytest.raises(ExportError, match="one observation alone gives"):
-        check_single(lambda parts: parts[0] / len(parts[0]), [batch + 1], (batch + 1) / 3, is_random=False)
+        check_single(lambda parts: [parts[0] / len(parts[0])], [batch + 1], (batch + 1) / 3, is_random=False)
     with pytest.raises(ExportError, match="one observation alone gives"):
-        check_single(lambda parts: parts[0][0], [batch], batch, is_random=True)
+        check_single(lambda parts: [parts[0][0]], [batch], batch, is_random=True)

@@ -15,7 +15,6 @@ from policy_export_cases import ACTIONS, CASES, make_agent, observations_of
 from tensor_optix.adapters.tensorflow.tf_agent import TFAgent
 from tensor_optix.algorithms.ppo import PPOAgent
 from tensor_optix.core.types import HyperparamSet
-from tensor_optix.exceptions import ExportError
 
 SERVED = frozenset(
     (
@@ -173,10 +172,5 @@ def test_a_policy_with_memory_takes_and_gives_its_states_by_name(space, tmp_path
         for told in found:
             np.testing.assert_array_equal(told["action"], actions)
             for i, state in enumerate(states):
-                np.testing.assert_allclose(told[f"state_{i}"], state, rtol=1e-5, atol=1e-5)
-        given = {name: np.asarray(found[0][name]) for name in given}
-
-
-def test_export_leaves_a_policy_with_memory_to_keras(tmp_path):
-    with pytest.raises(ExportError, match=r"states beside observation and action.*policy_model\(\)"):
-        memory_agent().export(tmp_path / "policy.keras", "keras")
+                np.testing.assert_allclose(told[f"new_state_{i}"], state, rtol=1e-5, atol=1e-5)
+        given = {name: np.asarray(found[0][f"new_{name}"]) for name in given}

@@ -19,7 +19,7 @@ from tensor_optix.adapters.tensorflow.actions.action_sampler import ActionSample
 from tensor_optix.adapters.tensorflow.exporting.formats import FORMATS, ExportFormat, Run
 from tensor_optix.adapters.tensorflow.exporting.misfits import written_and_read
 from tensor_optix.adapters.tensorflow.exporting.noise import SymbolicNoise
-from tensor_optix.adapters.tensorflow.exporting.observations import likely_masks, likely_observations
+from tensor_optix.adapters.tensorflow.exporting.observations import likely_masks, likely_observations, likely_states
 from tensor_optix.adapters.tensorflow.exporting.parity import (
     check_allowed,
     check_single,
@@ -28,6 +28,7 @@ from tensor_optix.adapters.tensorflow.exporting.parity import (
 )
 from tensor_optix.adapters.tensorflow.models.memory_models import MemoryModel
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
+from tensor_optix.adapters.tensorflow.recurrent.remembering_forward import RememberingForward
 from tensor_optix.adapters.tensorflow.saving.policy_export import make_policy_model
 from tensor_optix.core.checks import check_choice, check_flags, check_path
 from tensor_optix.core.mask_layout import MaskLayout
@@ -76,7 +77,16 @@ class PolicyParts:
 
     def outputs_model(self) -> keras.Model:
         """Return a Keras model of the outputs, whatever is allowed."""
-        return make_policy_model(self.model, self.inputs, lambda outputs: outputs, self.normalizer.frozen)
+        return make_policy_model(
+            self.model, self.inputs, lambda outputs: outputs, self.normalizer.frozen, memory=self.memory
+        )
+
+    def expected(self, observations: list[np.ndarray], states: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the outputs ``[N, K]`` of the agent as it acts and, behind them, what it remembers afterwards."""
+        seen = self.inputs.structured(observations)
+        if isinstance(self.forward, RememberingForward):
+            return [np.asarray(given) for given in self.forward.stateless((seen, *states))]
+        return [np.asarray(self.forward(seen))]
 
     def drawn_actions(self, outputs: Any) -> Any:
         """Return symbolic actions, drawn anew at each call."""
@@ -98,6 +108,7 @@ class Exported:
         num_other_actions: How many actions were other ones, between options that are as good as equal.
         num_checked: Observations of the check.
         needs: What reading it takes beside the format's own runtime, in phrases.
+        states: Inputs beside an observation; the outputs of the same names behind ``new_`` go in at the next step.
     """
 
     path: Path
@@ -106,10 +117,15 @@ class Exported:
     num_other_actions: int
     num_checked: int
     needs: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         ties = f"; {self.num_other_actions} actions differ, between equals" if self.num_other_actions else ""
         needs = "".join(f" Reading it takes {need}." for need in self.needs)
+        if self.states:
+            names = ", ".join(self.states)
+            news = ", ".join(f"new_{name}" for name in self.states)
+            needs += f" Its inputs {names} are zeros at the beginning of an episode, and then its outputs {news}."
         return (
             f"{self.path.as_posix()}: {self.format}, held against the agent on {self.num_checked:,} observations: "
             f"outputs differ by at most {self.largest_difference:.1e}{ties}.{needs}"
@@ -134,11 +150,6 @@ def export_policy(parts: PolicyParts, path: Any, format_name: str, deterministic
     check_flags(deterministic=deterministic)
     check_choice("format", format_name, tuple(FORMATS))
     check_path("path", path)
-    if parts.memory is not None:
-        raise ExportError(
-            "A policy with memory has states beside observation and action, which export() does not hold against the "
-            "agent. Take agent.policy_model(), which names them state_0 and so on, and Keras's own save() or export()."
-        )
     kind = FORMATS[format_name]
     target = _checked_target(Path(path), kind, format_name)
     if not (deterministic or kind.is_random):
@@ -157,23 +168,29 @@ def export_policy(parts: PolicyParts, path: Any, format_name: str, deterministic
         difference, num_others = _held_against(parts, run, run_outputs, format_name, deterministic)
         needs = kind.needs(written)
         _put_in_place(written, target)
-    return Exported(target, format_name, difference, num_others, NUM_CHECKED, needs)
+    states = () if parts.memory is None else tuple(parts.memory.symbolic_states())
+    return Exported(target, format_name, difference, num_others, NUM_CHECKED, needs, states)
 
 
 def _held_against(
     parts: PolicyParts, run: Run, run_outputs: Run, format_name: str, deterministic: bool
 ) -> tuple[float, int]:
-    """Return by how much outputs differ, and how many actions."""
+    """Return by how much outputs and states differ, and how many actions."""
     observations = likely_observations(parts.observation_space, parts.inputs, parts.normalizer, NUM_CHECKED)
-    masks, observations, shown = _with_masks(parts, observations)
-    expected = np.asarray(parts.forward(parts.inputs.structured(observations)))
+    states = [] if parts.memory is None else likely_states(parts.memory, NUM_CHECKED)
+    masks, observations = _with_masks(parts, observations)
+    expected = parts.expected(observations, states)
+    shown = _as_given(parts, observations, masks, states)
     try:
-        actions = run(shown)
+        actions, *after = run(shown)
         check_single(run, shown, actions, is_random=not deterministic)
-        difference = largest_difference(expected, run_outputs(observations))
+        outputs, *after_outputs = run_outputs(_as_given(parts, observations, None, states))
+        difference = largest_difference(expected[0], outputs)
+        for state, *remembered in zip(expected[1:], after, after_outputs, strict=True):
+            difference = max(difference, *(largest_difference(state, again) for again in remembered))
         if masks is not None:
             check_allowed(parts.sampler, actions, masks)
-        return difference, num_other_actions(parts.sampler, expected, actions, masks) if deterministic else 0
+        return difference, num_other_actions(parts.sampler, expected[0], actions, masks) if deterministic else 0
     except ExportError as error:
         raise ExportError(
             f"Nothing was exported: what {format_name!r} holds is not what the agent is: {error}. Take another format; "
@@ -181,24 +198,33 @@ def _held_against(
         ) from None
 
 
-def _with_masks(
-    parts: PolicyParts, observations: list[np.ndarray]
-) -> tuple[np.ndarray | None, list[np.ndarray], list[np.ndarray]]:
-    """Return masks to check on, None for none; observations that hold them; and what the exported model is given."""
+def _with_masks(parts: PolicyParts, observations: list[np.ndarray]) -> tuple[np.ndarray | None, list[np.ndarray]]:
+    """Return masks to check on, None for none, and observations that hold them, where the model sees them there."""
     if parts.masks is None:
-        return None, observations, observations
+        return None, observations
     masks, paths = likely_masks(parts.masks, NUM_CHECKED), parts.inputs.paths
-    if (MASK_KEY,) in paths:
-        place = paths.index((MASK_KEY,))
-        seen = observations[place].dtype
-        observations = [masks.astype(seen) if i == place else part for i, part in enumerate(observations)]
-        return masks, observations, observations
-    # Keras orders the entries of a dict by their keys, those of a tuple stay as they are.
+    if (MASK_KEY,) not in paths:
+        return masks, observations
+    place = paths.index((MASK_KEY,))
+    seen = observations[place].dtype
+    return masks, [masks.astype(seen) if i == place else part for i, part in enumerate(observations)]
+
+
+def _as_given(
+    parts: PolicyParts, observations: list[np.ndarray], masks: np.ndarray | None, states: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Return one array for each input of the exported model, in its order."""
+    beside = {f"state_{i}": state for i, state in enumerate(states)}
+    if masks is not None and (MASK_KEY,) not in parts.inputs.paths:
+        beside[MASK_KEY] = masks
     entry = parts.inputs.structured(observations)
-    if isinstance(entry, tuple):
-        return masks, observations, [*observations, masks]
-    entry = {**(entry if isinstance(entry, dict) else {"observation": entry}), MASK_KEY: masks}
-    return masks, observations, keras.tree.flatten(entry)
+    if not beside:
+        return observations
+    if isinstance(entry, tuple) and not states:
+        return [*observations, *beside.values()]
+    # Keras orders the entries of a dict by their keys.
+    flat = keras.tree.flatten({**(entry if isinstance(entry, dict) else {"observation": entry}), **beside})
+    return [np.asarray(part) for part in flat]
 
 
 def _checked_target(path: Path, kind: ExportFormat, format_name: str) -> Path:

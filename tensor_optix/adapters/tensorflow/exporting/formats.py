@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from tensor_optix.exceptions import MissingExtraError
 
-Run = Callable[[Sequence[np.ndarray]], np.ndarray]
-"""From one array ``[B, ...]`` for each input, in the model's order, to the output ``[B, ...]``."""
+Run = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+"""From one array ``[B, ...]`` for each input to one for each output, in the model's order."""
 
 
 class ExportFormat(ABC):
@@ -75,7 +75,7 @@ class KerasFile(ExportFormat):
         classes = {type(layer) for layer in _layers_of(model)}
         own = {kind.__name__: kind for kind in classes if kind.__module__.split(".")[0] != "keras"}
         read = keras.models.load_model(path, custom_objects=own, compile=False, safe_mode=False)
-        return lambda parts: np.asarray(read(_packed(read, parts), training=False))
+        return lambda parts: _arrays(read(_packed(read, parts), training=False))
 
     def needs(self, path: Path) -> tuple[str, ...]:
         """Return the classes that Keras does not have, and the leave to run code where the model holds some."""
@@ -98,7 +98,7 @@ class SavedModelFolder(ExportFormat):
     def open(self, path: Path, model: keras.Model) -> Run:
         """See :class:`ExportFormat`."""
         read = tf.saved_model.load(str(path))
-        return lambda parts: read.serve(_packed(model, [tf.constant(part) for part in parts])).numpy()
+        return lambda parts: _arrays(read.serve(_packed(model, [tf.constant(part) for part in parts])))
 
 
 class OnnxFile(ExportFormat):
@@ -115,7 +115,8 @@ class OnnxFile(ExportFormat):
         """See :class:`ExportFormat`."""
         session = importlib.import_module("onnxruntime").InferenceSession(str(path))
         names = _in_order(model, [part.name for part in session.get_inputs()])
-        return lambda parts: np.asarray(session.run(None, dict(zip(names, parts, strict=True)))[0])
+        given = _outputs_in_order(model, [part.name for part in session.get_outputs()])
+        return lambda parts: list(map(np.asarray, session.run(given, dict(zip(names, parts, strict=True)))))
 
 
 class TfliteFile(ExportFormat):
@@ -133,7 +134,13 @@ class TfliteFile(ExportFormat):
         interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(path))
         runner = interpreter.get_signature_runner()
         names = _in_order(model, list(runner.get_input_details()))
-        return lambda parts: np.asarray(next(iter(runner(**dict(zip(names, parts, strict=True))).values())))
+        given = _outputs_in_order(model, list(runner.get_output_details()))
+
+        def run(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+            outputs = runner(**dict(zip(names, parts, strict=True)))
+            return [np.asarray(outputs[name]) for name in given]
+
+        return run
 
 
 FORMATS: dict[str, ExportFormat] = {
@@ -170,3 +177,13 @@ def _in_order(model: keras.Model, names: list[str]) -> list[str]:
     """Return a file's names of the inputs in the model's order: they are the model's own, or in its order."""
     own = [part.name for part in model.inputs]
     return own if set(own) == set(names) else names
+
+
+def _outputs_in_order(model: keras.Model, names: list[str]) -> list[str]:
+    """Return a file's names of the outputs in the model's order: they are the model's own, or in its order."""
+    own = list(model.output) if isinstance(model.output, dict) else []
+    return own if set(own) == set(names) else names
+
+
+def _arrays(outputs: Any) -> list[np.ndarray]:
+    return [np.asarray(output) for output in keras.tree.flatten(outputs)]

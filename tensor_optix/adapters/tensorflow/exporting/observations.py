@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tensor_optix.adapters.tensorflow.acting.model_inputs import ModelInputs
+from tensor_optix.adapters.tensorflow.models.memory_models import MemoryModel
 from tensor_optix.adapters.tensorflow.models.observation_normalizer import ObservationNormalizer
 from tensor_optix.core.mask_layout import MaskLayout
 from tensor_optix.functional.seeding import derive_rng
@@ -51,6 +52,15 @@ def likely_masks(layout: MaskLayout, count: int) -> np.ndarray:
     for start, size in zip(np.cumsum((0, *layout.sizes[:-1])), layout.sizes, strict=True):
         masks[np.arange(count), start + rng.integers(size, size=count)] = True
     return masks
+
+
+def likely_states(memory: MemoryModel, count: int) -> list[np.ndarray]:
+    """Return what may be remembered, one array ``[count, ...]`` a state; the first of all is the beginning's zeros."""
+    rng = derive_rng(0, "export", "states")
+    states = [rng.normal(0.0, 0.5, (count, *spec.shape)).astype(spec.dtype) for spec in memory.states]
+    for state in states:
+        state[0] = 0
+    return states
 
 
 def _samples(space: Any, inputs: ModelInputs, count: int) -> list[np.ndarray]:

@@ -16,13 +16,14 @@ TOLERANCE = 1e-4
 
 
 def largest_difference(expected: np.ndarray, got: np.ndarray) -> float:
-    """Return by how much outputs differ at most, as a share of a row's largest where that is beyond 1.
+    """Return by how much outputs or states ``[N, ...]`` differ at most, as a share of a row's largest beyond 1.
 
     Raises:
         ExportError: It is more than ``TOLERANCE``, or the shapes are others.
     """
     if got.shape != expected.shape:
         raise ExportError(f"the outputs have the shape {got.shape} instead of {expected.shape}")
+    expected, got = (array.reshape(len(array), -1) for array in (expected, got))
     difference = np.abs(got.astype(np.float64) - expected) / _scale(expected)[:, np.newaxis]
     largest = float(difference.max())
     if not largest <= TOLERANCE:
@@ -73,7 +74,7 @@ def check_single(run: Run, parts: Sequence[np.ndarray], batch: np.ndarray, is_ra
     Raises:
         ExportError: It gives something else.
     """
-    single = run([part[:1] for part in parts])
+    single = run([part[:1] for part in parts])[0]
     if single.shape != (1, *batch.shape[1:]) or single.dtype != batch.dtype:
         raise ExportError(f"one observation alone gives {single.dtype}{list(single.shape)}, among others {batch[0]}")
     is_same = np.allclose(single[0].astype(np.float64), batch[0].astype(np.float64), rtol=TOLERANCE, atol=TOLERANCE)

@@ -38,7 +38,7 @@ def make_policy_model(
         mask_size: A, where the model also takes what is allowed, as the input ``action_mask`` ``[B, A]``, bool, and
             hands it to ``act`` behind the outputs; None where it does not.
         memory: What of the model is memory; then it takes the states ``state_0``, ... beside the observation, and gives
-            ``{"action": ..., "state_0": ..., ...}``. None for nothing.
+            ``{"action": ..., "new_state_0": ..., ...}`` (ONNX takes no name twice). None for nothing.
     """
     parts = [
         keras.Input(shape, dtype=dtype.name, name=name)
@@ -61,7 +61,8 @@ def make_policy_model(
         actions = act(outputs, keras.ops.cast(mask, "float32"))
     if states:
         entry = {**entry, **states}
-        actions = {"action": actions, **dict(zip(states, results[-len(states) :], strict=True))}
+        new_states = zip(states, results[-len(states) :], strict=True)
+        actions = {"action": actions, **{f"new_{name}": state for name, state in new_states}}
     made = keras.Model(entry, actions, name=f"{model.name}_policy")
     made(keras.tree.map_structure(one_row_of_zeros, entry), training=False)  # or Keras refuses to export it to ONNX
     return made
