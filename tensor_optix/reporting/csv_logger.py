@@ -52,10 +52,15 @@ class CSVLogger(RowLogger):
         """Add a row, and columns for what is new in it."""
         new = [key for key in sorted(values) if key not in self._columns]
         if new:
+            self.flush()
             self._columns += new
             self._rewrite(_rows_of(self._path))
         if self._file is not None:
             csv.writer(self._file, lineterminator="\n").writerow([values.get(key, "") for key in self._columns])
+
+    def flush(self) -> None:
+        """Write what waits in memory."""
+        if self._file is not None:
             self._file.flush()
 
     def close(self) -> None:

@@ -50,6 +50,9 @@ class RowLogger(LoopCallback):
     def write(self, env_steps: int, values: dict[str, float]) -> None:
         """Write a row."""
 
+    def flush(self) -> None:
+        """Let others read what was written. Default: nothing."""
+
     def finish(self, result: RunResult) -> None:
         """Write what a run came to. Default: nothing."""
 
@@ -105,6 +108,8 @@ class RowLogger(LoopCallback):
             if self._is_open and now - self._last_written >= self._every_seconds:
                 self._last_written = now
                 self._write_waiting()
+        if ended and self._is_open:
+            self._trying("write", self.flush)
 
     def _write_waiting(self) -> None:
         if STEP_KEY in self._waiting:
