@@ -25,6 +25,7 @@ HERE = Path(__file__).parent.parent
 WORKLOADS = {
     "quick_start": ["benchmarks/quick_start.py", "CartPole-v1", "--seed", "0", "--max-windows", "200"],
     "ppo": ["benchmarks/throughput_ours.py", json.dumps(THROUGHPUT["ppo"]), "parity", "1"],
+    "dqn": ["benchmarks/throughput_ours.py", json.dumps(THROUGHPUT["dqn"]), "parity", "1"],
     "import": ["-c", "import tensor_optix"],
     "import_agents": ["-c", "from tensor_optix import BatchPipeline, RLOptimizer, TFAgent"],
 }

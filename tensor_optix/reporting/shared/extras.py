@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tensor_optix.exceptions import MissingExtraError
@@ -20,9 +23,22 @@ def required(module: str, extra: str, what: str) -> Any:
         MissingExtraError: It is not installed, or cannot be imported.
     """
     try:
-        return importlib.import_module(module)
+        with _without_collection():
+            return importlib.import_module(module)
     except ImportError as error:
         reason = "" if isinstance(error, ModuleNotFoundError) else f" (it is there, but: {error})"
         raise MissingExtraError(
             f'{what} needs a package that is not installed{reason}: pip install "tensor-optix[{extra}]".'
         ) from error
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep the garbage collector from looking through all of TensorFlow because an import makes many objects."""
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_collecting:
+            gc.enable()
