@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = [
-    *(ROOT / "benchmarks").rglob("*.py"),
+    *(path for path in (ROOT / "benchmarks").rglob("*.py") if ".venvs" not in path.parts),  # peers' environments
     *(ROOT / "examples").rglob("*.py"),
     *(ROOT / "tests/helpers").glob("*.py"),
 ]
