@@ -61,6 +61,12 @@ class Answer:
             width = None if self.console.is_terminal else max(self.console.width, WIDE)
             self.console.print(drawn, highlight=False, width=width)
 
+    def meanwhile(self, what: str, *, quiet: bool = False) -> contextlib.AbstractContextManager[Any]:
+        """Show on a terminal that something is done which takes a while; nothing elsewhere, nor with ``quiet``."""
+        if quiet or self.is_json or not self.console.is_terminal:
+            return contextlib.nullcontext()
+        return self.console.status(what)
+
     def suggest(self, *commands: str) -> None:
         """Say what may be done next."""
         self.document["next"] = list(commands)

@@ -24,6 +24,20 @@ def without_statistics(env: Any, run_dir: Path) -> list[str]:
     return []
 
 
+def output_folder(run_dir: Path, name: str, output: Path | None) -> Path:
+    """Return the folder to write to, by default one of this name in the run's, made; there no link is followed.
+
+    Raises:
+        CheckpointError: It cannot be made or written to.
+        UnsafeFileError: The run's folder has a link in its place.
+    """
+    from tensor_optix.core.storage.atomic_files import inside, make_writable_folder
+
+    folder = inside(run_dir, name) if output is None else output
+    make_writable_folder(folder)
+    return folder
+
+
 def champion_of(run_dir: Path) -> TFAgent:
     """Return a run's champion; where loading it takes arguments that the command does not have, say where they are."""
     from tensor_optix.adapters.tensorflow.loading import load_agent

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ def run_training(plan: TrainingPlan, answer: Answer, *, quiet: bool = False, res
         TensorOptixError: Something in the plan does not fit, or the environment failed.
         KeyboardInterrupt: Ctrl-C came a second time.
     """
-    with _something_to_see(answer, quiet):
+    with answer.meanwhile("Loading TensorFlow", quiet=quiet):
         load_tensorflow()
     progress = Progress(answer.console)
     keeper = PlanKeeper(plan)
@@ -55,13 +54,6 @@ def run_training(plan: TrainingPlan, answer: Answer, *, quiet: bool = False, res
     finally:
         say_outcome(answer, optimizer, plan)
     return result
-
-
-def _something_to_see(answer: Answer, quiet: bool) -> AbstractContextManager[Any]:
-    """Return what shows, on a terminal, that something is done before there is anything to show of a run."""
-    if quiet or answer.is_json or not answer.console.is_terminal:
-        return nullcontext()
-    return answer.console.status("Loading TensorFlow")
 
 
 class PlanKeeper(LoopCallback):

@@ -36,7 +36,13 @@ def video(
 ) -> None:
     """Film a run's champion in greedy episodes."""
     from tensor_optix.cli.algorithms import import_for_run
-    from tensor_optix.cli.champions import champion_of, recorded_algorithm, recorded_environment, without_statistics
+    from tensor_optix.cli.champions import (
+        champion_of,
+        output_folder,
+        recorded_algorithm,
+        recorded_environment,
+        without_statistics,
+    )
     from tensor_optix.cli.environments import typed_environment
     from tensor_optix.cli.quiet import load_tensorflow
     from tensor_optix.core.storage.run_folder import existing_run
@@ -44,7 +50,7 @@ def video(
     with answering(as_json) as answer:
         typed = typed_environment(env, env_kwargs, wrapper, trust_env)
         name = typed.for_run(existing_run(run_dir), "video", recorded_environment(run_dir))
-        folder = _folder_for(run_dir, output)
+        folder = output_folder(run_dir, VIDEOS, output)
         filmed = _filmed(name)
         try:
             load_tensorflow()
@@ -63,20 +69,6 @@ def video(
 
 def _prefix(seed: int) -> str:
     return f"champion-seed-{seed}"
-
-
-def _folder_for(run_dir: Path, output: Path | None) -> Path:
-    """Return the folder to write to, made; in a run's folder no link is followed.
-
-    Raises:
-        CheckpointError: It cannot be made or written to.
-        UnsafeFileError: The run's folder has a link in its place.
-    """
-    from tensor_optix.core.storage.atomic_files import inside, make_writable_folder
-
-    folder = inside(run_dir, VIDEOS) if output is None else output
-    make_writable_folder(folder)
-    return folder
 
 
 def _filmed(name: EnvironmentName) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tensor_optix.cli.answer import Answer, answering
+from tensor_optix.cli.answer import answering
 from tensor_optix.cli.options import EnvKwargs, Json, RunAlgorithm, RunDir, RunEnvironment, TrustEnv, Wrappers
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write a report on a run: one HTML file to send, and its pictures."""
+    from tensor_optix.cli.champions import output_folder
     from tensor_optix.cli.environments import typed_environment
     from tensor_optix.reporting.pages.run_page import write_report
     from tensor_optix.reporting.pages.wording import verdict_sentence
@@ -44,11 +45,11 @@ def report(
 
     with answering(as_json) as answer, ExitStack() as closing:
         run = Run.load(run_dir)
-        folder = _folder_for(run_dir, output)
+        folder = output_folder(run_dir, REPORT_FOLDER, output)
         typed = typed_environment(env, env_kwargs, wrapper, trust_env)
         cast: dict[str, Any] = {"no_film": "It was not asked for."}
         if film:
-            with _something_to_see(answer):
+            with answer.meanwhile("Loading the champion for the film"):
                 cast = _cast(run, typed, algorithm, trust_env, closing)
         page = write_report(run, folder, **cast)
         pictures = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".gif"))
@@ -57,27 +58,6 @@ def report(
         answer.say(*(f"Note: {note}" for note in (*run.notes, *filter(None, [cast.get("no_film") if film else ""]))))
         place = shlex.quote(run_dir.as_posix())
         answer.suggest(f"tensor-optix show {place}", f"tensor-optix compare {place} OTHER_RUN")
-
-
-def _folder_for(run_dir: Path, output: Path | None) -> Path:
-    """Return the folder to write to, made; in a run's folder no link is followed.
-
-    Raises:
-        CheckpointError: It cannot be made or written to.
-        UnsafeFileError: The run's folder has a link in its place.
-    """
-    from tensor_optix.core.storage.atomic_files import inside, make_writable_folder
-
-    folder = inside(run_dir, REPORT_FOLDER) if output is None else output
-    make_writable_folder(folder)
-    return folder
-
-
-def _something_to_see(answer: Answer) -> Any:
-    from contextlib import nullcontext
-
-    is_seen = answer.console.is_terminal and not answer.is_json
-    return answer.console.status("Loading the champion for the film") if is_seen else nullcontext()
 
 
 def _cast(run: Run, typed: Any, algorithm: str | None, trust_env: bool, closing: ExitStack) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_a_run_goes_on_and_its_new_budget_is_kept(tmp_path: Path) -> None:
 def test_a_terminal_shows_something_while_tensorflow_is_loaded(is_terminal: bool, quiet: bool) -> None:
     answer, text = printed()
     answer.console = Console(file=text, width=120, force_terminal=is_terminal)
-    with training._something_to_see(answer, quiet):
+    with answer.meanwhile("Loading TensorFlow", quiet=quiet):
         pass
     assert ("Loading TensorFlow" in text.getvalue()) == (is_terminal and not quiet)
 

@@ -37,14 +37,18 @@ class PolicyNetwork:
     policy_memory: Any = None
     """What of the actor is memory, a ``MemoryModel``; None for nothing."""
 
+    critic: Any = None
+    """The model of values, where it is one of its own."""
+
     def __init__(self, actor: keras.Model, inputs: ModelInputs) -> None:
         self.actor = actor
         self.inputs = inputs
 
     @property
     def trainable_variables(self) -> list[Any]:
-        """All weights that learning moves."""
-        return list(self.actor.trainable_variables)
+        """All weights that learning moves, each once: the models may share layers."""
+        models = [self.actor] if self.critic is None else [self.actor, self.critic]
+        return list({id(v): v for model in models for v in model.trainable_variables}.values())
 
     def __call__(self, parts: Sequence[Any]) -> tuple[Any, Any]:
         """Return outputs ``[B, K]`` and values ``[B]``, None where nothing gives them, in float32; can be traced."""
@@ -107,12 +111,6 @@ class ActorCritic(PolicyNetwork):
             check_critic(critic, shapes, "the value")
         self._places = places_of(self._critic_inputs, self.inputs.paths, self.inputs.names)
         self._gives_outputs_only = critic is not None
-
-    @property
-    def trainable_variables(self) -> list[Any]:
-        """All weights that learning moves, each once: the models may share layers."""
-        models = [self.actor] if self.critic is None else [self.actor, self.critic]
-        return list({id(v): v for model in models for v in model.trainable_variables}.values())
 
     def __call__(self, parts: Sequence[Any]) -> tuple[Any, Any]:
         """Return outputs ``[B, K]`` and values ``[B]`` in float32; can be traced."""

@@ -54,12 +54,6 @@ class RecurrentActorCritic(PolicyNetwork):
             self._places = places_of(self._valuing.inputs, self.inputs.paths, self.inputs.names)
             self.states += self._valuing.states
 
-    @property
-    def trainable_variables(self) -> list[Any]:
-        """All weights that learning moves, each once: the models may share layers."""
-        models = [self.actor] if self.critic is None else [self.actor, self.critic]
-        return list({id(v): v for model in models for v in model.trainable_variables}.values())
-
     def unroll(self, sequences: Mapping[str, Any]) -> tuple[Any, Any, list[Any]]:
         """Return outputs ``[L * B, K]``, values ``[L * B]``, and states after each step, ``[L, B, ...]`` each."""
         (outputs, *more), after = self._run(self._policy, sequences)
