@@ -155,7 +155,7 @@ class ActingAgent(BoundAgent):
         Plain Keras loads what its ``save`` writes. :meth:`export` makes files for other runtimes, and checks them.
         One of an agent that was told masks has another input, ``action_mask`` ``[B, A]`` of bool: it is called with
         ``{"observation": ..., "action_mask": ...}``, or with the parts of a Dict and the mask. One that remembers is
-        called with its states, too, and gives ``{"action": ..., "state_0": ..., ...}``; zeros begin an episode.
+        called with its states, too, and gives ``{"action": ..., "new_state_0": ..., ...}``; zeros begin an episode.
 
         Raises:
             NotBoundError: The agent has seen neither spaces nor an observation yet.
